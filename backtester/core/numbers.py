@@ -35,6 +35,13 @@ def mul_div(a: int, b: int, den: int, rounding: int) -> int:
     return quotient
 
 
+def notional_of(qty: int, price: int, shift: int) -> int:
+    """Return quantity × price in money units, half-even."""
+    if shift <= 0:
+        return qty * price * 10**-shift
+    return mul_div(qty, price, 10**shift, HALF_EVEN)
+
+
 def floor_to(value: int, step: int) -> int:
     """Return the largest multiple of step that is <= value."""
     return value - value % step

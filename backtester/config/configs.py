@@ -1,0 +1,175 @@
+"""The config models: every key, its type, its default. Unknown keys are refused.
+
+The effective config of a run, with every default spelled out, is its `config.toml`.
+"""
+
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from backtester.core.numbers import decimal_of
+from backtester.core.time import TIMEFRAMES, format_time, parse_time
+
+
+def _exact(value: object) -> object:
+    """Read a float as its shortest text: 7.5 in TOML means 7.5, not its nearest binary fraction."""
+    return decimal_of(value) if isinstance(value, float) else value
+
+
+def _time_text(value: object) -> object:
+    """Accept dates and times as text or as TOML's own, and keep them as canonical text."""
+    text = value.isoformat() if hasattr(value, "isoformat") else value
+    return format_time(parse_time(text)) if isinstance(text, str) and text else text
+
+
+def _known_timeframe(value: str) -> str:
+    if value not in TIMEFRAMES:
+        raise ValueError(f"not a timeframe; allowed: {' '.join(TIMEFRAMES)}")
+    return value
+
+
+Exact = Annotated[Decimal, BeforeValidator(_exact), Field(allow_inf_nan=False)]
+Bps = Annotated[Exact, Field(gt=-10_000, lt=10_000, decimal_places=4)]
+Time = Annotated[str, BeforeValidator(_time_text)]
+Timeframe = Annotated[str, AfterValidator(_known_timeframe)]
+
+
+class Section(BaseModel):
+    """A part of a config: immutable, refuses keys that it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class RunSection(Section):
+    """What to run over. start and end are half-open, UTC; empty means all that the lake has for every symbol."""
+
+    market: Literal["spot", "um"] = "spot"
+    symbols: tuple[str, ...] = ()
+    timeframe: Timeframe = "1m"
+    start: Time = ""
+    end: Time = ""
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 42
+
+    @model_validator(mode="before")
+    @classmethod
+    def _futures_means_um(cls, data: Any) -> Any:
+        if isinstance(data, dict) and data.get("market") == "futures":
+            return {**data, "market": "um"}
+        return data
+
+
+class StrategySection(Section):
+    """Which strategy, by name, entry point or file.py:Class, and its parameters."""
+
+    name: str = ""
+    params: dict[str, Any] | None = None
+
+
+class AccountSection(Section):
+    """What the account starts with. Every instrument must be quoted in this currency."""
+
+    initial_cash: Annotated[Exact, Field(gt=0, decimal_places=8)] = Decimal(10_000)
+    currency: Annotated[str, Field(min_length=1)] = "USDT"
+
+
+class FeeTierSection(Section):
+    """Rates from a 30-day volume on, in the account's currency."""
+
+    volume: Annotated[Exact, Field(ge=0, decimal_places=8)]
+    maker_bps: Bps
+    taker_bps: Bps
+
+
+class FeesSection(Section):
+    """Fees in basis points. Without values the market's regular tier holds: spot 10/10, um 2/5.
+
+    spot_asset: "quote" takes spot fees in the quote asset, "received" from what was bought or received.
+    """
+
+    maker_bps: Bps | None = None
+    taker_bps: Bps | None = None
+    tiers: tuple[FeeTierSection, ...] = ()
+    spot_asset: Literal["quote", "received"] = "quote"
+
+    @model_validator(mode="after")
+    def _tiers_ascend(self) -> "FeesSection":
+        volumes = [tier.volume for tier in self.tiers]
+        if volumes != sorted(set(volumes)) or (volumes and volumes[0] == 0):
+            raise ValueError("tiers must have ascending volumes above 0; maker_bps and taker_bps are the tier from 0")
+        return self
+
+
+class SlippageSection(Section):
+    """How much worse than the reference price an order that takes liquidity fills."""
+
+    model: Literal["bps"] = "bps"
+    bps: Annotated[Bps, Field(ge=0)] = Decimal(1)
+
+
+class ExecutionSection(Section):
+    """How the simulated exchange behaves where candles leave a choice; the defaults choose against the trader.
+
+    touch_fills: a limit fills when the market touches it (default: must trade through). max_wait: candles that a
+    market order waits for a trade before it expires. stop_through: a stop that is already through the market when
+    it arrives is rejected, or executes at the market.
+    """
+
+    touch_fills: bool = False
+    max_wait: Annotated[int, Field(ge=1, le=10_000)] = 5
+    stop_through: Literal["reject", "market"] = "reject"
+
+
+class RiskSection(Section):
+    """What the account refuses to do. allow_short: futures may be sold short (spot never can)."""
+
+    allow_short: bool = True
+
+
+class DataSection(Section):
+    """Where the lake is. allow_gaps: run over unknown gaps. incomplete: what to do with derived candles that lack parts."""
+
+    dir: str = "data"
+    allow_gaps: bool = False
+    incomplete: Literal["drop", "publish"] = "drop"
+
+
+class InstrumentSection(Section):
+    """Rules of one instrument; what is left out comes from the shipped rules, else from the data.
+
+    price_decimals, qty_decimals: the scale of the exchange's integers; by default what data and rules need.
+    """
+
+    base: str | None = None
+    quote: str | None = None
+    tick_size: Annotated[Exact, Field(gt=0)] | None = None
+    lot_size: Annotated[Exact, Field(gt=0)] | None = None
+    min_qty: Annotated[Exact, Field(ge=0)] | None = None
+    max_qty: Annotated[Exact, Field(ge=0)] | None = None
+    min_notional: Annotated[Exact, Field(ge=0)] | None = None
+    max_notional: Annotated[Exact, Field(ge=0)] | None = None
+    price_decimals: Annotated[int, Field(ge=0, le=12)] | None = None
+    qty_decimals: Annotated[int, Field(ge=0, le=8)] | None = None
+
+
+class BacktestConfig(Section):
+    """Everything that decides a run, apart from data and code."""
+
+    run: RunSection = RunSection()
+    strategy: StrategySection = StrategySection()
+    account: AccountSection = AccountSection()
+    fees: FeesSection = FeesSection()
+    slippage: SlippageSection = SlippageSection()
+    execution: ExecutionSection = ExecutionSection()
+    risk: RiskSection = RiskSection()
+    data: DataSection = DataSection()
+    instruments: dict[str, InstrumentSection] = {}
+
+
+class RunContext(Section):
+    """Who a run is: its id, the seed of its randomness, the code's revision, and whether it may use the network."""
+
+    run_id: str
+    seed: int
+    git_sha: str
+    allow_net: bool = False

@@ -1,0 +1,36 @@
+"""The board: what everyone may read without asking anybody.
+
+The clock writes the last prices before each MATCH; execution writes which instruments wait for an open;
+the strategy's host writes the moments it wants to be called at. Nothing here is logged.
+"""
+
+import heapq
+
+from backtester.core.instruments import InstrumentId
+
+
+class Board:
+    """Last price of each instrument (10^-p, at its execution feed), and what the clock is asked to watch for."""
+
+    def __init__(self) -> None:
+        self.now = 0
+        self.price_units: dict[InstrumentId, int] = {}
+        self.price_time: dict[InstrumentId, int] = {}
+        self.opens_wanted: dict[InstrumentId, int] = {}  # how many market orders wait
+        self.timers: list[int] = []
+
+    def want_open(self, instrument: InstrumentId) -> None:
+        """Ask for the next open of an instrument: one more market order waits."""
+        self.opens_wanted[instrument] = self.opens_wanted.get(instrument, 0) + 1
+
+    def unwant_open(self, instrument: InstrumentId) -> None:
+        """One market order less waits."""
+        left = self.opens_wanted[instrument] - 1
+        if left:
+            self.opens_wanted[instrument] = left
+        else:
+            del self.opens_wanted[instrument]
+
+    def set_timer(self, at: int) -> None:
+        """Ask for a tick at a time; at or before now means the next tick."""
+        heapq.heappush(self.timers, at)

@@ -1,0 +1,158 @@
+"""The bus: `publish` queues, `drain` delivers, first in first out, to subscribers in the order they were wired."""
+
+import inspect
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, TypeVar, cast
+
+import msgspec
+
+from backtester.core.errors import EngineError
+from backtester.core.events import Event, MarketEvent
+from backtester.core.topics import ALL_TOPICS, Topic
+
+E = TypeVar("E")
+Handler = Callable[[E], None] | Callable[[E], Awaitable[None]]
+LogTap = Callable[[Topic[Any], Event], None]
+
+_CHAIN_SHOWN: Final = 12
+
+
+class DrainBudgetError(EngineError):
+    """One drain delivered more events than a tick can mean: handlers are answering each other without end."""
+
+    def __init__(self, budget: int, chain: list[str]) -> None:
+        super().__init__(
+            f"one drain delivered more than {budget} events; the last of the chain: {' → '.join(chain)}",
+            hint="a handler answers its own events without end; the usual cause is an on_fill or "
+            "on_order_update that always sends a new order",
+        )
+        self.budget, self.chain = budget, chain
+
+
+class Subscription:
+    """A handler's place on a topic. Paused, it keeps its place in the order and receives nothing."""
+
+    __slots__ = ("_bus", "_topic", "active", "handler", "name")
+
+    def __init__(self, bus: "Bus", topic: Topic[Any], handler: Callable[[Any], Any], name: str) -> None:
+        self._bus = bus
+        self._topic = topic
+        self.handler = handler
+        self.name = name
+        self.active = True
+
+    def pause(self) -> None:
+        """Receive nothing until resumed: a phase that interests nobody is not published."""
+        if self.active:
+            self.active = False
+            self._bus.rewire(self._topic)
+
+    def resume(self) -> None:
+        """Receive again what is published from now on."""
+        if not self.active:
+            self.active = True
+            self._bus.rewire(self._topic)
+
+
+class Bus:
+    """One queue for all topics, with a budget per drain, and the counter that numbers logged events.
+
+    A published event is stamped with the event that was being delivered when it was published: its cause.
+    """
+
+    def __init__(self, *, budget: int = 100_000) -> None:
+        self._budget = budget
+        self._queue: deque[tuple[tuple[Callable[[Any], Any], ...], Any]] = deque()
+        self._subscriptions: dict[Topic[Any], list[Subscription]] = {topic: [] for topic in ALL_TOPICS}
+        self._handlers: dict[Topic[Any], tuple[Callable[[Any], Any], ...]] = {topic: () for topic in ALL_TOPICS}
+        self._tap: LogTap | None = None
+        self._current: Any = None
+        self._last_event_id = 0
+        self.has_async_handlers = False
+
+    def subscribe(self, topic: Topic[E], handler: Handler[E], name: str = "") -> Subscription:
+        """Deliver what is published on a topic to a handler, after those that were wired before it."""
+        owner = getattr(handler, "__self__", None)
+        subscription = Subscription(self, topic, handler, name or type(owner).__name__ if owner else name)
+        self._subscriptions[topic].append(subscription)
+        self.has_async_handlers |= inspect.iscoroutinefunction(handler)
+        self.rewire(topic)
+        return subscription
+
+    def tap_log(self, tap: LogTap) -> None:
+        """Hand every event of a logged topic to `tap` at the moment it is published."""
+        self._tap = tap
+
+    def rewire(self, topic: Topic[Any]) -> None:
+        """Resolve the handler table of one topic; called when a subscription changes."""
+        self._handlers[topic] = tuple(s.handler for s in self._subscriptions[topic] if s.active)
+
+    def has_subscribers(self, topic: Topic[Any]) -> bool:
+        """Say whether anybody would receive what is published on a topic now."""
+        return bool(self._handlers[topic])
+
+    def wiring(self) -> dict[Topic[Any], list[str]]:
+        """Return the subscribers' names of each topic, in the order of delivery."""
+        return {topic: [s.name for s in subscriptions] for topic, subscriptions in self._subscriptions.items()}
+
+    def publish(self, topic: Topic[E], event: E) -> None:
+        """Queue an event; on a logged topic, number it, name its cause and write it to the log first."""
+        if topic.logged:
+            event = cast(E, self._stamp(topic, cast(Event, event)))
+        handlers = self._handlers[topic]
+        if handlers:
+            self._queue.append((handlers, event))
+
+    def _stamp(self, topic: Topic[Any], event: Event) -> Event:
+        self._last_event_id += 1
+        current = self._current
+        cause: int | str | None = None
+        if isinstance(current, Event):
+            cause = current.event_id
+        elif isinstance(current, MarketEvent):
+            cause = current.cause()
+        elif current is not None:
+            cause = f"{type(current).__name__.lower()}/{current.ts}"
+        stamped = msgspec.structs.replace(event, event_id=self._last_event_id, cause_id=cause)
+        if self._tap is not None:
+            self._tap(topic, stamped)
+        return stamped
+
+    def drain(self) -> None:
+        """Deliver until the queue is empty; every handler here is a plain function.
+
+        Raises:
+            DrainBudgetError: handlers keep answering each other.
+        """
+        queue = self._queue
+        left = self._budget
+        while queue:
+            handlers, event = queue.popleft()
+            self._current = event
+            for handler in handlers:
+                handler(event)
+            left -= 1
+            if left < 0:
+                raise DrainBudgetError(self._budget, self._chain(event))
+        self._current = None
+
+    async def drain_async(self) -> None:
+        """Deliver as `drain` does, awaiting in line each handler that is a coroutine function."""
+        queue = self._queue
+        left = self._budget
+        while queue:
+            handlers, event = queue.popleft()
+            self._current = event
+            for handler in handlers:
+                pending = handler(event)
+                if pending is not None:
+                    await pending
+            left -= 1
+            if left < 0:
+                raise DrainBudgetError(self._budget, self._chain(event))
+        self._current = None
+
+    def _chain(self, event: Any) -> list[str]:
+        waiting = [type(queued).__name__ for _, queued in list(self._queue)[: _CHAIN_SHOWN - 1]]
+        return [type(event).__name__, *waiting]

@@ -1,0 +1,193 @@
+"""The clock: merges all feeds into ticks and leads each tick through its five phases.
+
+Each distinct time is one tick: MATCH, DUES, DECIDE, OPEN, SETTLE, each published and then drained until quiet.
+The exchange moves first: it meets a candle before any strategy can see it, and of a candle that begins it is
+told the open and nothing else.
+"""
+
+import asyncio
+import heapq
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from backtester.core.board import Board
+from backtester.core.bus import Bus
+from backtester.core.events import Dues, MarketEvent, MarketOpen, TickSettled, TimerFired
+from backtester.core.feed import Feed
+from backtester.core.instruments import InstrumentId
+from backtester.core.topics import T_CLOCK, T_DUES, T_MARKET, T_OPENS, T_TIMERS, Topic
+
+Pulse = Callable[[int], bool]
+
+_TICKS_PER_YIELD = 2048
+_LOOKAHEAD_ROWS = 2  # a window ends one row before its shortest feed's buffer, so that the next open is in sight
+
+
+class _Window(NamedTuple):
+    """A stretch of merged records; row i belongs to feed sources[i], where it is row rows[i]."""
+
+    ticks: list[tuple[int, int, int]]  # time, first record, one past the last
+    sources: list[int]
+    rows: list[int]
+    events: list[MarketEvent | None]
+    closes: list[int]
+    marked: list[InstrumentId | None]  # the instrument that record i marks
+
+
+class Clock:
+    """Runs the ticks of all feeds in the total order (time, kind, larger timeframe first, instrument)."""
+
+    def __init__(self, bus: Bus, board: Board, feeds: Sequence[Feed], start: int) -> None:
+        """Merge feeds; ticks at or before `start` are warm-up: strategies see them, the exchange stands still."""
+        self._bus = bus
+        self._board = board
+        self._feeds = sorted(feeds, key=lambda feed: feed.rank)
+        self._executing: dict[InstrumentId, Feed] = {f.instrument: f for f in self._feeds if f.executes}
+        self._start = start
+        self._finished = [False] * len(self._feeds)
+
+    async def run(self, pulse: Pulse) -> bool:
+        """Run every tick; every few thousand, yield to asyncio and ask `pulse(now)` whether to go on.
+
+        Returns:
+            True when all records have been delivered, False when pulse stopped the run between two ticks.
+        """
+        # The hot path: names are bound once, and a phase that interests nobody costs one look.
+        bus, board, start = self._bus, self._board, self._start
+        publish, drain, wanted = bus.publish, bus.drain, bus.has_subscribers
+        price_units, price_time = board.price_units, board.price_time
+        topics = [feed.topic for feed in self._feeds]
+        asynchronous = bus.has_async_handlers
+        until_yield = _TICKS_PER_YIELD
+        while (window := self._next_window()) is not None:
+            ticks, sources, rows, events, closes, marked = window
+            for now, first, end in ticks:
+                if board.opens_wanted or board.timers:
+                    await self._between(now)
+                board.now = now
+                for i in range(first, end):
+                    if (instrument := marked[i]) is not None:
+                        price_units[instrument] = closes[i]
+                        price_time[instrument] = now
+                if now > start:
+                    if wanted(T_MARKET):
+                        for i in range(first, end):
+                            if marked[i] is not None:
+                                publish(T_MARKET, self._feeds[sources[i]].market(rows[i]))
+                        await bus.drain_async() if asynchronous else drain()
+                    if wanted(T_DUES):
+                        publish(T_DUES, Dues(now))
+                        await bus.drain_async() if asynchronous else drain()
+                for i in range(first, end):
+                    if (topic := topics[sources[i]]) is not None:
+                        publish(topic, events[i])  # type: ignore[arg-type]
+                if board.timers:
+                    self._fire_timers(now)
+                await bus.drain_async() if asynchronous else drain()
+                if board.opens_wanted:
+                    await self._open(now)
+                if wanted(T_CLOCK):
+                    publish(T_CLOCK, TickSettled(now))
+                    await bus.drain_async() if asynchronous else drain()
+                until_yield -= 1
+                if not until_yield:
+                    until_yield = _TICKS_PER_YIELD
+                    await asyncio.sleep(0)
+                    if not pulse(now):
+                        return False
+        return True
+
+    async def _drain(self) -> None:
+        if self._bus.has_async_handlers:
+            await self._bus.drain_async()
+        else:
+            self._bus.drain()
+
+    async def _between(self, until: int) -> None:
+        """Run the ticks that only a waiting order or a timer needs, after the last tick and before `until`."""
+        board = self._board
+        while True:
+            times = [board.timers[0]] if board.timers and board.now < board.timers[0] else []
+            for instrument in board.opens_wanted:
+                found = self._executing[instrument].next_open(board.now + 1)
+                if found is not None:
+                    times.append(found[0])
+            now = min(times, default=until)
+            if now >= until:
+                return
+            board.now = now
+            if board.timers:
+                self._fire_timers(now)
+                await self._drain()
+            if board.opens_wanted:
+                await self._open(now)
+            if self._bus.has_subscribers(T_CLOCK):
+                self._bus.publish(T_CLOCK, TickSettled(now))
+                await self._drain()
+
+    async def _open(self, now: int) -> None:
+        for instrument in sorted(self._board.opens_wanted):
+            found = self._executing[instrument].next_open(now)
+            if found is not None and found[0] == now:
+                self._bus.publish(T_OPENS, MarketOpen(now, instrument, found[1]))
+        await self._drain()
+
+    def _fire_timers(self, now: int) -> None:
+        timers = self._board.timers
+        due = False
+        while timers and timers[0] <= now:
+            heapq.heappop(timers)
+            due = True
+        if due:
+            self._bus.publish(T_TIMERS, TimerFired(now))
+
+    def _next_window(self) -> _Window | None:
+        """Merge what all feeds hold up to the time at which the first of them must load again."""
+        horizon: int | None = None
+        for index, feed in enumerate(self._feeds):
+            while not self._finished[index] and len(feed.times) < _LOOKAHEAD_ROWS:
+                self._finished[index] = not feed.load()
+            if not self._finished[index]:
+                last = int(feed.times[-_LOOKAHEAD_ROWS])
+                horizon = last if horizon is None else min(horizon, last)
+        counts = [
+            len(feed.times) if horizon is None else int(np.searchsorted(feed.times, horizon, side="right"))
+            for feed in self._feeds
+        ]
+        if not any(counts):
+            return None
+        return self._merge(counts)
+
+    def _merge(self, counts: list[int]) -> _Window:
+        times = np.concatenate([feed.times[:count] for feed, count in zip(self._feeds, counts, strict=True)])
+        sources = np.repeat(np.arange(len(counts)), counts)
+        rows = np.concatenate([np.arange(count) for count in counts])
+        events: list[MarketEvent | None] = []
+        closes = np.zeros(len(times), dtype=np.int64)
+        marked: list[InstrumentId | None] = []
+        at = 0
+        for feed, count in zip(self._feeds, counts, strict=True):
+            seen, close_units = feed.take(count)
+            events.extend(seen if seen is not None else [None] * count)
+            marked.extend([feed.instrument if feed.executes else None] * count)
+            if close_units is not None:
+                closes[at : at + count] = close_units
+            at += count
+        busy = sum(1 for count in counts if count)
+        if busy > 1:  # feeds stand in rank order, so a stable sort by time is the total order
+            order = np.argsort(times, kind="stable")
+            times, sources, rows, closes = times[order], sources[order], rows[order], closes[order]
+            places = order.tolist()
+            events = [events[i] for i in places]
+            marked = [marked[i] for i in places]
+        starts = np.flatnonzero(np.diff(times, prepend=times[0] - 1))
+        ends = np.append(starts[1:], len(times))
+        ticks = list(zip(times[starts].tolist(), starts.tolist(), ends.tolist(), strict=True))
+        return _Window(ticks, sources.tolist(), rows.tolist(), events, closes.tolist(), marked)
+
+
+def merged_topics(feeds: Sequence[Feed]) -> set[Topic[Any]]:
+    """Return the topics on which these feeds reach strategies."""
+    return {feed.topic for feed in feeds if feed.topic is not None}

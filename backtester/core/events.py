@@ -1,0 +1,414 @@
+"""Every event that crosses the bus: frozen facts with their units.
+
+Market events carry floats and are never logged: the lake has them. Trading events are logged; their money,
+prices and quantities are integers (`..._units`, in the scale the event carries) and become Decimal only when
+a strategy, the log or a table asks. `ts` is when it happened, in UTC microseconds.
+"""
+
+from decimal import Decimal
+from enum import StrEnum
+from typing import Annotated, Final
+
+import msgspec
+
+from backtester.core.instruments import Asset, InstrumentId, Scale
+from backtester.core.numbers import MONEY_EXPONENT, decimal
+
+# The annotation tells the log and the tables which exponent an integer has; the name ends in `_units`.
+PRICE: Final = "price"
+QTY: Final = "qty"
+MONEY: Final = "money"
+UNLOGGED: Final = "unlogged"
+PriceUnits = Annotated[int, PRICE]
+QtyUnits = Annotated[int, QTY]
+MoneyUnits = Annotated[int, MONEY]
+LogScale = Annotated[Scale, UNLOGGED]
+
+
+class Side(StrEnum):
+    """The direction of an order or a fill."""
+
+    BUY = "buy"
+    SELL = "sell"
+
+    @property
+    def sign(self) -> int:
+        """+1 for buy, -1 for sell."""
+        return 1 if self is Side.BUY else -1
+
+
+class OrderKind(StrEnum):
+    """What makes an order execute."""
+
+    MARKET = "market"
+    LIMIT = "limit"
+    STOP = "stop"
+
+
+class Liquidity(StrEnum):
+    """Whether a fill added liquidity (maker) or removed it (taker): it sets the fee."""
+
+    MAKER = "maker"
+    TAKER = "taker"
+
+
+class Status(StrEnum):
+    """What became of an order at the exchange, apart from fills and rejections, which have events of their own."""
+
+    ACCEPTED = "accepted"
+    TRIGGERED = "triggered"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+
+
+class Reason(StrEnum):
+    """Why an order was refused, cancelled or expired: a code for machines."""
+
+    NONE = ""
+    REQUESTED = "requested"
+    OCO = "oco"
+    MAX_WAIT = "max_wait"
+    WOULD_TRIGGER = "would_trigger"
+    INSUFFICIENT_BALANCE = "insufficient_balance"
+    SHORT_NOT_ALLOWED = "short_not_allowed"
+    BELOW_MIN_QTY = "below_min_qty"
+    ABOVE_MAX_QTY = "above_max_qty"
+    BELOW_MIN_NOTIONAL = "below_min_notional"
+    ABOVE_MAX_NOTIONAL = "above_max_notional"
+    BAD_PRICE = "bad_price"
+    BAD_SIZE = "bad_size"
+    NO_PRICE = "no_price"
+    UNKNOWN_INSTRUMENT = "unknown_instrument"
+    UNKNOWN_ORDER = "unknown_order"
+
+
+# --- market data, as a trader sees it -------------------------------------------------------------------------
+
+
+class MarketEvent(msgspec.Struct, frozen=True, gc=False):
+    """Something the market did. Never logged: a log line that it caused names it by instrument, kind and time."""
+
+    ts: int
+    instrument: InstrumentId
+
+    @property
+    def symbol(self) -> str:
+        """The instrument without its market: BTCUSDT."""
+        return self.instrument.partition(":")[2]
+
+    def cause(self) -> str:
+        """Return the name by which the log refers to this record."""
+        return f"{self.instrument}/{type(self).__name__.lower()}/{self.ts}"
+
+
+class Candle(MarketEvent, frozen=True, gc=False):
+    """Open, high, low, close and volume over [open_time, close_time); known at its end, so ts is close_time.
+
+    Prices in quote per base, volume in base units. complete is false for a derived candle with missing parts.
+    """
+
+    timeframe: str
+    open_time: int
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+    complete: bool = True
+
+    @property
+    def close_time(self) -> int:
+        """When the candle ended and became known."""
+        return self.ts
+
+    def cause(self) -> str:
+        """Return instrument, kind, timeframe and open time."""
+        return f"{self.instrument}/candle/{self.timeframe}/{self.open_time}"
+
+
+class Trade(MarketEvent, frozen=True, gc=False):
+    """A print on the tape. qty in base units; is_buyer_maker: the seller was the taker."""
+
+    trade_id: int
+    price: float
+    qty: float
+    is_buyer_maker: bool
+
+
+class Quote(MarketEvent, frozen=True, gc=False):
+    """Best bid and ask with their sizes in base units."""
+
+    bid: float
+    bid_qty: float
+    ask: float
+    ask_qty: float
+
+
+class FundingRate(MarketEvent, frozen=True, gc=False):
+    """A published funding rate (a fraction: longs pay shorts when positive) and its interval in microseconds."""
+
+    rate: float
+    interval: int
+
+
+class TimerFired(msgspec.Struct, frozen=True, gc=False):
+    """The moment that a strategy asked to be called at."""
+
+    ts: int
+
+
+# --- market data, as the exchange sees it ---------------------------------------------------------------------
+
+
+class MarketCandle(MarketEvent, frozen=True, gc=False):
+    """A closed execution candle in the instrument's integers; ts is its close time."""
+
+    timeframe: str
+    open_time: int
+    open_units: int
+    high_units: int
+    low_units: int
+    close_units: int
+    volume: float
+
+    def cause(self) -> str:
+        """Return the same name as the trader's candle."""
+        return f"{self.instrument}/candle/{self.timeframe}/{self.open_time}"
+
+
+class MarketOpen(MarketEvent, frozen=True, gc=False):
+    """The open price, and nothing else, of a candle that begins at ts."""
+
+    price_units: int
+
+    def cause(self) -> str:
+        """Return instrument, kind and open time."""
+        return f"{self.instrument}/open/{self.ts}"
+
+
+class Dues(msgspec.Struct, frozen=True, gc=False):
+    """The instant for funding, expiry, margin checks and snapshots: every instrument is marked."""
+
+    ts: int
+
+
+class TickSettled(msgspec.Struct, frozen=True, gc=False):
+    """All of one tick has been delivered."""
+
+    ts: int
+
+
+# --- trading: logged ------------------------------------------------------------------------------------------
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """A fact in the log. The bus gives event_id (a counter of logged events) and cause_id when it is published."""
+
+    ts: int
+    event_id: int = 0
+    cause_id: int | str | None = None
+
+
+class OrderIntent(Event, frozen=True, kw_only=True):
+    """What a strategy wants, before risk. Exactly one of qty (base), quote (money), fraction (of equity) is set.
+
+    tag comes back on everything that the order causes. Of the orders that share an oco name, the first fill
+    cancels the others.
+    """
+
+    instrument: InstrumentId
+    side: Side
+    qty: Decimal | None = None
+    quote: Decimal | None = None
+    fraction: Decimal | None = None
+    tag: str = ""
+    oco: str = ""
+
+
+class MarketOrderIntent(OrderIntent, frozen=True, kw_only=True):
+    """Buy or sell at the next open."""
+
+
+class LimitOrderIntent(OrderIntent, frozen=True, kw_only=True):
+    """Buy or sell at limit_price or better."""
+
+    limit_price: Decimal
+
+
+class StopOrderIntent(OrderIntent, frozen=True, kw_only=True):
+    """Buy or sell at the market once the price reaches stop_price (buy: rises to it, sell: falls to it)."""
+
+    stop_price: Decimal
+
+
+class CancelIntent(Event, frozen=True, kw_only=True):
+    """Take a working order back."""
+
+    instrument: InstrumentId
+    order_id: int
+
+
+class SanitizedOrder(Event, frozen=True, kw_only=True):
+    """An order that risk let through: rounded, with its id, its funds reserved.
+
+    qty_units is 0 when the exchange sizes it at the fill: the largest lot that budget_units (money) pays for.
+    """
+
+    order_id: int
+    instrument: InstrumentId
+    kind: OrderKind
+    side: Side
+    qty_units: QtyUnits
+    budget_units: MoneyUnits
+    limit_price_units: PriceUnits
+    stop_price_units: PriceUnits
+    reserve_asset: Asset
+    reserve_units: MoneyUnits
+    tag: str
+    oco: str
+    scale: LogScale
+
+    @property
+    def qty(self) -> Decimal:
+        """Base quantity; 0 when it is sized at the fill."""
+        return decimal(self.qty_units, self.scale.qty)
+
+    @property
+    def limit_price(self) -> Decimal:
+        """Limit price; 0 for other kinds."""
+        return decimal(self.limit_price_units, self.scale.price)
+
+    @property
+    def stop_price(self) -> Decimal:
+        """Stop trigger; 0 for other kinds."""
+        return decimal(self.stop_price_units, self.scale.price)
+
+
+class SanitizedCancel(Event, frozen=True, kw_only=True):
+    """A cancel request that names a working order."""
+
+    order_id: int
+    instrument: InstrumentId
+
+
+class OrderRejected(Event, frozen=True, kw_only=True):
+    """An order or a cancel was refused. who: risk or execution. numbers: what the reason is made of, as text."""
+
+    who: str
+    reason: Reason
+    instrument: InstrumentId
+    order_id: int | None
+    tag: str
+    numbers: dict[str, str]
+
+
+class OrderUpdate(Event, frozen=True, kw_only=True):
+    """The exchange accepted, triggered, cancelled or expired an order."""
+
+    order_id: int
+    instrument: InstrumentId
+    status: Status
+    reason: Reason
+    tag: str
+
+
+class Fill(Event, frozen=True, kw_only=True):
+    """One execution of one order, whole or partial.
+
+    ts: when the exchange executed; the log adds the tick at which we learnt of it. qty > 0, in base units.
+    price and reference_price (before slippage) in quote per base. fee in fee_asset; negative is a rebate.
+    leaves: what is still open of the order; 0 ends it.
+    """
+
+    order_id: int
+    instrument: InstrumentId
+    kind: OrderKind
+    side: Side
+    qty_units: QtyUnits
+    price_units: PriceUnits
+    reference_price_units: PriceUnits
+    fee_units: MoneyUnits
+    fee_asset: Asset
+    liquidity: Liquidity
+    leaves_units: QtyUnits
+    tag: str
+    scale: LogScale
+
+    @property
+    def symbol(self) -> str:
+        """The instrument without its market."""
+        return self.instrument.partition(":")[2]
+
+    @property
+    def qty(self) -> Decimal:
+        """Base quantity, > 0."""
+        return decimal(self.qty_units, self.scale.qty)
+
+    @property
+    def price(self) -> Decimal:
+        """Price paid or received, after slippage."""
+        return decimal(self.price_units, self.scale.price)
+
+    @property
+    def fee(self) -> Decimal:
+        """Fee in fee_asset; negative is a rebate."""
+        return decimal(self.fee_units, MONEY_EXPONENT)
+
+
+class Cashflow(Event, frozen=True, kw_only=True):
+    """Money that moved without a trade: deposit, funding, settlement, interest. amount < 0 leaves the account."""
+
+    kind: str
+    asset: Asset
+    amount_units: MoneyUnits
+    instrument: InstrumentId | None = None
+
+
+class AssetRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One asset of a snapshot, all in 1e-8 of it: cash held, reserved for orders, and sums since the start."""
+
+    asset: Asset
+    cash_units: MoneyUnits
+    reserved_units: MoneyUnits
+    realised_units: MoneyUnits
+    fees_units: MoneyUnits
+    funding_units: MoneyUnits
+
+
+class PositionRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One position of a snapshot: signed quantity, signed cost basis, last mark and when it was set."""
+
+    instrument: InstrumentId
+    qty_units: QtyUnits
+    basis_units: MoneyUnits
+    mark_units: PriceUnits
+    mark_time: int
+    unrealised_units: MoneyUnits
+    scale: LogScale
+
+
+class AccountSnapshot(Event, frozen=True, kw_only=True):
+    """The whole account at one instant, valued at mark."""
+
+    equity_units: MoneyUnits
+    assets: tuple[AssetRow, ...]
+    positions: tuple[PositionRow, ...]
+
+
+class RiskAlert(Event, frozen=True, kw_only=True):
+    """A limit was breached or a breaker tripped."""
+
+    code: str
+    instrument: InstrumentId | None
+    numbers: dict[str, str]
+
+
+class Note(Event, frozen=True, kw_only=True):
+    """What a strategy wanted to be remembered, for people who read the log."""
+
+    text: str
+    values: dict[str, str]
+
+
+AnyOrder = SanitizedOrder | SanitizedCancel
+AnyIntent = OrderIntent | CancelIntent

@@ -1,0 +1,47 @@
+"""What the clock merges: sources of market records in time order, read a window at a time."""
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backtester.core.events import MarketCandle, MarketEvent
+from backtester.core.instruments import InstrumentId
+from backtester.core.topics import Topic
+
+CANDLE_RANK = 10  # trades, quotes and funding get ranks of their own when their feeds arrive
+
+
+class Feed(Protocol):
+    """One instrument's records of one kind. `times` says when each buffered record is known."""
+
+    instrument: InstrumentId
+    rank: tuple[int, int, str]  # kind, larger timeframe first, instrument
+    executes: bool  # the one feed that marks its instrument and meets its orders
+    topic: Topic[MarketEvent] | None  # where strategies see it; None when only the exchange does
+
+    @property
+    def times(self) -> NDArray[np.int64]:
+        """When each buffered record becomes known, shape (n,), ascending."""
+        ...
+
+    def load(self) -> bool:
+        """Buffer one more batch; return False when there is none."""
+        ...
+
+    def take(self, rows: int) -> tuple[list[MarketEvent] | None, NDArray[np.int64] | None]:
+        """Move the first rows out of the buffer into the current window.
+
+        Returns:
+            The records as a trader sees them (None without a topic), and the closes in price units, shape (rows,)
+            (None when the feed does not execute).
+        """
+        ...
+
+    def market(self, row: int) -> MarketCandle:
+        """Return a row of the current window as the exchange sees it."""
+        ...
+
+    def next_open(self, at: int) -> tuple[int, int] | None:
+        """Return (open time, open in price units) of the first candle that opens at or after `at` and trades."""
+        ...

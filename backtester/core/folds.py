@@ -1,0 +1,209 @@
+"""Pure folds: what fills and cashflows make of positions and balances.
+
+Account, risk, execution and the strategy's view each keep a Ledger of their own and feed it the same events,
+so all of them are current before a strategy decides, and nobody asks anybody.
+"""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from backtester.core.events import Cashflow, Fill, Side
+from backtester.core.instruments import Asset, Instrument, InstrumentId
+from backtester.core.numbers import FLOOR, fixed, mul_div
+
+
+class Position(msgspec.Struct, frozen=True):
+    """A signed quantity (10^-q) and its signed cost basis (1e-8 quote): both > 0 long, < 0 short, 0 flat."""
+
+    qty_units: int = 0
+    basis_units: int = 0
+
+
+FLAT = Position()
+
+
+def position_after(position: Position, signed_qty: int, notional: int) -> tuple[Position, int]:
+    """Return the position after a fill, and the profit that the fill realised (1e-8 quote).
+
+    A partial close releases floor(basis × closed / held), the last close releases the rest; a fill through zero
+    closes what is held with its share of the notional (floor) and opens the other side with what is left.
+
+    Args:
+        position: before the fill.
+        signed_qty: > 0 bought, < 0 sold, in 10^-q.
+        notional: > 0, in 1e-8 quote.
+    """
+    held, basis = position.qty_units, position.basis_units
+    direction = 1 if signed_qty > 0 else -1
+    if held == 0 or (held > 0) == (signed_qty > 0):
+        return Position(held + signed_qty, basis + direction * notional), 0
+    size, closing = abs(held), min(abs(held), abs(signed_qty))
+    closing_notional = notional if closing == abs(signed_qty) else mul_div(notional, closing, abs(signed_qty), FLOOR)
+    released = abs(basis) if closing == size else mul_div(abs(basis), closing, size, FLOOR)
+    realised = closing_notional - released if held > 0 else released - closing_notional
+    side = 1 if held > 0 else -1
+    left = Position(held - side * closing, basis - side * released)
+    opened = signed_qty + side * closing
+    if opened == 0:
+        return left, realised
+    return Position(opened, direction * (notional - closing_notional)), realised
+
+
+class AssetAccount(msgspec.Struct):
+    """One asset, all in 1e-8 of it: what is held now, and sums since the start of the run."""
+
+    cash_units: int = 0
+    transfers_units: int = 0
+    realised_units: int = 0
+    fees_units: int = 0
+    funding_units: int = 0
+    traded_units: int = 0  # spot base asset: bought minus sold
+
+
+class Ledger:
+    """Balances per asset and positions per instrument, as a fold of fills and cashflows."""
+
+    def __init__(self, instruments: Mapping[InstrumentId, Instrument]) -> None:
+        self._instruments = instruments
+        self.assets: dict[Asset, AssetAccount] = {}
+        self.positions: dict[InstrumentId, Position] = {}
+
+    def asset(self, asset: Asset) -> AssetAccount:
+        """Return the account of an asset, made when first asked for."""
+        account = self.assets.get(asset)
+        if account is None:
+            account = self.assets[asset] = AssetAccount()
+        return account
+
+    def position(self, instrument: InstrumentId) -> Position:
+        """Return the position in an instrument; flat when there is none."""
+        return self.positions.get(instrument, FLAT)
+
+    def apply_fill(self, fill: Fill) -> int:
+        """Take a fill into account; return the profit it realised, in 1e-8 quote, before fees."""
+        instrument = self._instruments[fill.instrument]
+        notional = instrument.notional_units(fill.qty_units, fill.price_units)
+        signed_qty = fill.qty_units if fill.side is Side.BUY else -fill.qty_units
+        position, realised = position_after(self.position(instrument.id), signed_qty, notional)
+        quote = self.asset(instrument.quote)
+        quote.realised_units += realised
+        fees = self.asset(fill.fee_asset)
+        fees.fees_units += fill.fee_units
+        fees.cash_units -= fill.fee_units
+        if instrument.is_spot:
+            base = self.asset(instrument.base)
+            base.traded_units += instrument.base_money(signed_qty)
+            base.cash_units += instrument.base_money(signed_qty)
+            quote.cash_units -= notional if signed_qty > 0 else -notional
+            if fill.fee_asset == instrument.base:  # what was taken as fee is not held; its cost stays in the basis
+                fee_qty = fill.fee_units // instrument.base_money(1)
+                position = Position(position.qty_units - fee_qty, position.basis_units)
+        else:
+            quote.cash_units += realised
+        if position.qty_units == 0 and position.basis_units == 0:
+            self.positions.pop(instrument.id, None)
+        else:
+            self.positions[instrument.id] = position
+        return realised
+
+    def apply_cashflow(self, flow: Cashflow) -> None:
+        """Take a cashflow into account: funding under funding, the rest under transfers."""
+        account = self.asset(flow.asset)
+        account.cash_units += flow.amount_units
+        if flow.kind == "funding":
+            account.funding_units += flow.amount_units
+        else:
+            account.transfers_units += flow.amount_units
+
+    def value_units(self, instrument_id: InstrumentId, price_units: int) -> int:
+        """Return what a position adds to equity beside cash (1e-8 quote): spot its value, a future its profit."""
+        position = self.position(instrument_id)
+        instrument = self._instruments[instrument_id]
+        value = instrument.notional_units(position.qty_units, price_units)
+        return value if instrument.is_spot else value - position.basis_units
+
+    def unrealised_units(self, instrument_id: InstrumentId, price_units: int) -> int:
+        """Return the profit of an open position at a price, in 1e-8 quote."""
+        position = self.position(instrument_id)
+        return self._instruments[instrument_id].notional_units(position.qty_units, price_units) - position.basis_units
+
+    def identity_breaks(self) -> list[str]:
+        """Return where `equity change = realised + unrealised - fees + funding` fails, per asset; [] when exact.
+
+        Unrealised profit is value minus basis on both sides, so what remains to check is that cash is what
+        transfers, realised profit, fees, funding and the money bound in spot positions say it is, that a base
+        asset's balance is what was traded less what was charged, and that it equals the position.
+        """
+        breaks = []
+        bound: dict[Asset, int] = {}
+        held: dict[Asset, int] = {}
+        for instrument_id, position in self.positions.items():
+            instrument = self._instruments[instrument_id]
+            if instrument.is_spot:
+                bound[instrument.quote] = bound.get(instrument.quote, 0) + position.basis_units
+                held[instrument.base] = held.get(instrument.base, 0) + instrument.base_money(position.qty_units)
+        for asset, account in sorted(self.assets.items()):
+            expected = (
+                account.transfers_units
+                + account.realised_units
+                - account.fees_units
+                + account.funding_units
+                + account.traded_units
+                - bound.get(asset, 0)
+            )
+            if account.cash_units != expected:
+                breaks.append(f"{asset}: cash is {fixed(account.cash_units, 8)}, its parts sum to {fixed(expected, 8)}")
+            is_base = any(i.is_spot and i.base == asset for i in self._instruments.values())
+            if is_base and held.get(asset, 0) != account.cash_units - account.transfers_units:
+                breaks.append(f"{asset}: {fixed(account.cash_units, 8)} held, positions say {fixed(held.get(asset, 0), 8)}")
+        return breaks
+
+
+class Reservations:
+    """Funds bound by open orders: per order until its terminal event; orders of one oco group bind them once."""
+
+    def __init__(self) -> None:
+        self._held: dict[int, tuple[str, Asset, int]] = {}  # order id → (group, asset, units)
+        self._groups: dict[tuple[str, Asset], dict[int, int]] = {}
+        self._totals: dict[Asset, int] = {}
+
+    def hold(self, order_id: int, asset: Asset, units: int, group: str) -> None:
+        """Bind units of an asset to an order; group is its oco name, or empty."""
+        key = (group or f"#{order_id}", asset)
+        self._held[order_id] = (key[0], asset, units)
+        members = self._groups.setdefault(key, {})
+        before = max(members.values(), default=0)
+        members[order_id] = units
+        self._totals[asset] = self._totals.get(asset, 0) + max(before, units) - before
+
+    def release(self, order_id: int) -> bool:
+        """Free what an order holds; say whether it held anything."""
+        entry = self._held.pop(order_id, None)
+        if entry is None:
+            return False
+        group, asset, units = entry
+        members = self._groups[(group, asset)]
+        before = max(members.values())
+        del members[order_id]
+        self._totals[asset] -= before - max(members.values(), default=0)
+        if not members:
+            del self._groups[(group, asset)]
+        return units > 0
+
+    def total(self, asset: Asset) -> int:
+        """Return how much of an asset is bound."""
+        return self._totals.get(asset, 0)
+
+    def extra(self, asset: Asset, units: int, group: str) -> int:
+        """Return how much more an order of `units` in a group would bind."""
+        members = self._groups.get((group, asset)) if group else None
+        return max(0, units - max(members.values(), default=0)) if members else units
+
+    def total_without(self, order_id: int) -> int:
+        """Return how much of an order's asset is bound by orders outside its oco group, which ends with its fill."""
+        entry = self._held.get(order_id)
+        if entry is None:
+            return 0
+        group, asset, _ = entry
+        return self._totals[asset] - max(self._groups[(group, asset)].values())

@@ -1,0 +1,95 @@
+"""The topics: each a name that carries one type. Components meet here and nowhere else."""
+
+from typing import Final, Generic, TypeVar
+
+from backtester.core.events import (
+    AccountSnapshot,
+    AnyIntent,
+    AnyOrder,
+    Candle,
+    CancelIntent,
+    Cashflow,
+    Dues,
+    Fill,
+    FundingRate,
+    LimitOrderIntent,
+    MarketCandle,
+    MarketOpen,
+    MarketOrderIntent,
+    Note,
+    OrderRejected,
+    OrderUpdate,
+    Quote,
+    RiskAlert,
+    SanitizedCancel,
+    SanitizedOrder,
+    StopOrderIntent,
+    TickSettled,
+    TimerFired,
+    Trade,
+)
+
+E = TypeVar("E")
+
+
+class Topic(Generic[E]):
+    """A named, typed channel. logged: what is published here is part of the run's log.
+
+    Compared by identity: there is one object per topic, made below.
+    """
+
+    __slots__ = ("logged", "name", "payloads", "purpose")
+
+    def __init__(self, name: str, *payloads: type, logged: bool, purpose: str) -> None:
+        self.name: Final = name
+        self.payloads: Final = payloads
+        self.logged: Final = logged
+        self.purpose: Final = purpose
+
+    def __repr__(self) -> str:
+        return f"Topic({self.name})"
+
+
+T_MARKET: Final = Topic[MarketCandle](
+    "market", MarketCandle, logged=False, purpose="MATCH: execution candles that closed, as the exchange sees them"
+)
+T_DUES: Final = Topic[Dues](
+    "dues", Dues, logged=False, purpose="DUES: the instant for funding, expiry, margin and snapshots"
+)
+T_CANDLES: Final = Topic[Candle]("candles", Candle, logged=False, purpose="DECIDE: closed candles")
+T_TRADES: Final = Topic[Trade]("trades", Trade, logged=False, purpose="DECIDE: prints on the tape")
+T_QUOTES: Final = Topic[Quote]("quotes", Quote, logged=False, purpose="DECIDE: best bid and ask")
+T_FUNDING: Final = Topic[FundingRate]("funding", FundingRate, logged=False, purpose="DECIDE: published funding rates")
+T_TIMERS: Final = Topic[TimerFired]("timers", TimerFired, logged=False, purpose="DECIDE: a moment a strategy asked for")
+T_OPENS: Final = Topic[MarketOpen](
+    "opens", MarketOpen, logged=False, purpose="OPEN: the open of a candle for which a market order waits"
+)
+T_CLOCK: Final = Topic[TickSettled]("clock", TickSettled, logged=False, purpose="SETTLE: the tick is over")
+
+T_ORDERS_INTENT: Final = Topic[AnyIntent](
+    "orders_intent",
+    MarketOrderIntent,
+    LimitOrderIntent,
+    StopOrderIntent,
+    CancelIntent,
+    logged=True,
+    purpose="what a strategy wants",
+)
+T_ORDERS_SANITIZED: Final = Topic[AnyOrder](
+    "orders_sanitized", SanitizedOrder, SanitizedCancel, logged=True, purpose="what risk let through, rounded"
+)
+T_ORDERS_REJECTED: Final = Topic[OrderRejected](
+    "orders_rejected", OrderRejected, logged=True, purpose="what risk or the exchange refused, and why"
+)
+T_ORDERS_UPDATE: Final = Topic[OrderUpdate](
+    "orders_update", OrderUpdate, logged=True, purpose="accepted, triggered, cancelled, expired"
+)
+T_FILLS: Final = Topic[Fill]("fills", Fill, logged=True, purpose="executions")
+T_CASHFLOWS: Final = Topic[Cashflow]("cashflows", Cashflow, logged=True, purpose="money that moved without a trade")
+T_ACCOUNT_SNAPSHOT: Final = Topic[AccountSnapshot](
+    "account_snapshot", AccountSnapshot, logged=True, purpose="the account at one instant"
+)
+T_RISK_ALERT: Final = Topic[RiskAlert]("risk_alert", RiskAlert, logged=True, purpose="a limit was breached")
+T_NOTES: Final = Topic[Note]("notes", Note, logged=True, purpose="what a strategy wanted remembered")
+
+ALL_TOPICS: Final[tuple[Topic[object], ...]] = tuple(v for v in list(globals().values()) if isinstance(v, Topic))

@@ -1,0 +1,151 @@
+"""Candle feeds: columns from the lake, handed to the clock a window at a time."""
+
+from collections.abc import Iterator
+from itertools import repeat
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backtester.core.errors import DataError
+from backtester.core.events import Candle, MarketCandle, MarketEvent
+from backtester.core.feed import CANDLE_RANK
+from backtester.core.instruments import Instrument
+from backtester.core.time import format_time, timeframe_us
+from backtester.core.topics import T_CANDLES, Topic
+from backtester.data.columns import CandleColumns
+
+
+def price_units(
+    prices: NDArray[np.float64], instrument: Instrument, open_times: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Return prices as integers of the instrument's price exponent, checked to convert back to the same floats.
+
+    Raises:
+        DataError: a price has more decimals than the instrument's exponent keeps.
+    """
+    scale = float(10**instrument.scale.price)
+    units = np.rint(prices * scale)
+    exact = units / scale == prices
+    if not exact.all():
+        at = int(np.argmin(exact))
+        raise DataError(
+            f"{instrument.id}: the price {prices[at]!r} at {format_time(int(open_times[at]))} "
+            f"has more than {instrument.scale.price} decimals",
+            hint="import the data again with --replace: the manifest says how many decimals its prices need",
+        )
+    return units.astype(np.int64)
+
+
+class CandleFeed:
+    """The candles of one instrument and timeframe, for the exchange, for strategies, or for both."""
+
+    def __init__(
+        self,
+        instrument: Instrument,
+        timeframe: str,
+        batches: Iterator[CandleColumns],
+        *,
+        executes: bool,
+        decides: bool,
+        drop_incomplete: bool = True,
+    ) -> None:
+        self.instrument = instrument.id
+        self.timeframe = timeframe
+        self.executes = executes
+        self.topic: Topic[MarketEvent] | None = cast(Topic[MarketEvent], T_CANDLES) if decides else None
+        self.incomplete_dropped = 0
+        self._length = timeframe_us(timeframe)
+        self.rank = (CANDLE_RANK, -self._length, str(instrument.id))
+        self._spec = instrument
+        self._batches = batches
+        self._drop_incomplete = drop_incomplete
+        self._buffer: CandleColumns | None = None
+        self._window: CandleColumns | None = None
+        self._window_units: dict[str, list[int]] = {}
+
+    @property
+    def times(self) -> NDArray[np.int64]:
+        """When each buffered candle is known: its close time."""
+        if self._buffer is None:
+            return np.empty(0, dtype=np.int64)
+        return self._buffer.open_time + self._length
+
+    def load(self) -> bool:
+        """Buffer one more batch; return False at the end."""
+        batch = next(self._batches, None)
+        if batch is None:
+            return False
+        if self._drop_incomplete and batch.complete is not None:
+            kept = np.flatnonzero(batch.complete)
+            self.incomplete_dropped += len(batch) - len(kept)
+            batch = batch.take(kept)
+        self._buffer = batch if self._buffer is None else CandleColumns.concat([self._buffer, batch])
+        return True
+
+    def take(self, rows: int) -> tuple[list[MarketEvent] | None, NDArray[np.int64] | None]:
+        """Move the first rows of the buffer into the current window."""
+        if self._buffer is None:
+            return ([] if self.topic is not None else None), None
+        window = self._buffer.slice(0, rows)
+        self._buffer = self._buffer.slice(rows, len(self._buffer))
+        self._window = window
+        self._window_units = {}
+        closes = price_units(window.close, self._spec, window.open_time) if self.executes else None
+        return (self._candles(window) if self.topic is not None else None), closes
+
+    def _candles(self, window: CandleColumns) -> list[MarketEvent]:
+        complete = repeat(True) if window.complete is None else window.complete.tolist()
+        return list(
+            map(
+                Candle,
+                (window.open_time + self._length).tolist(),
+                repeat(self.instrument),
+                repeat(self.timeframe),
+                window.open_time.tolist(),
+                window.open.tolist(),
+                window.high.tolist(),
+                window.low.tolist(),
+                window.close.tolist(),
+                window.volume.tolist(),
+                complete,
+            )
+        )
+
+    def _units(self, column: str) -> list[int]:
+        """Return a column of the window in price units; converted when first needed, for orders that work."""
+        units = self._window_units.get(column)
+        if units is None:
+            assert self._window is not None
+            prices: NDArray[np.float64] = getattr(self._window, column)
+            units = self._window_units[column] = price_units(prices, self._spec, self._window.open_time).tolist()
+        return units
+
+    def market(self, row: int) -> MarketCandle:
+        """Return a row of the current window as the exchange sees it."""
+        assert self._window is not None
+        open_time = int(self._window.open_time[row])
+        return MarketCandle(
+            open_time + self._length,
+            self.instrument,
+            self.timeframe,
+            open_time,
+            self._units("open")[row],
+            self._units("high")[row],
+            self._units("low")[row],
+            self._units("close")[row],
+            float(self._window.volume[row]),
+        )
+
+    def next_open(self, at: int) -> tuple[int, int] | None:
+        """Return (open time, open in price units) of the first candle that opens at or after `at` and trades."""
+        for columns in (self._window, self._buffer):
+            if columns is None:
+                continue
+            row = int(np.searchsorted(columns.open_time, at))
+            while row < len(columns):
+                if columns.volume[row] > 0:
+                    units = price_units(columns.open[row : row + 1], self._spec, columns.open_time[row : row + 1])
+                    return int(columns.open_time[row]), int(units[0])
+                row += 1
+        return None

@@ -1,0 +1,224 @@
+"""The base of every event strategy: hooks that receive facts and return what the strategy wants.
+
+A strategy does no I/O, sees only what is closed, and gets randomness only from `self.rng`. Building an intent
+(`self.buy(...)`) sends nothing: what a hook returns is sent.
+"""
+
+import random
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Any, ClassVar, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+from backtester.core.errors import EngineError
+from backtester.core.events import (
+    AnyIntent,
+    CancelIntent,
+    Candle,
+    Fill,
+    FundingRate,
+    LimitOrderIntent,
+    MarketOrderIntent,
+    Note,
+    OrderRejected,
+    OrderUpdate,
+    Quote,
+    SanitizedOrder,
+    Side,
+    StopOrderIntent,
+    Trade,
+)
+from backtester.core.instruments import Instrument
+from backtester.core.numbers import MONEY_EXPONENT, decimal, decimal_of
+from backtester.strategy.view import PositionView, StrategyView
+
+Number = Decimal | int | float | str
+Intents = Iterable[AnyIntent] | None
+S = TypeVar("S", bound="Strategy")
+
+
+class StrategyParams(BaseModel):
+    """Base of every strategy's parameters: immutable, unknown keys are refused when the config is read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Strategy:
+    """Subclass, set Params, override the hooks that matter.
+
+    Params: the pydantic model of the parameters. warmup_candles: how many candles the strategy needs before it
+    may decide; they are loaded from before the start when the lake has them.
+    """
+
+    Params: ClassVar[type[StrategyParams]] = StrategyParams
+
+    def __init__(self, params: Any) -> None:
+        self.params = params
+        self.rng = random.Random()
+        self._bound_view: StrategyView | None = None
+        self._notes: list[Note] = []
+
+    # --- hooks: all optional, each returns intents, an empty list or None ---------------------------------------
+
+    def on_start(self) -> Intents:
+        """Once, before the first tick; instruments and parameters are known, prices are not."""
+
+    def on_candle(self, candle: Candle) -> Intents:
+        """A candle closed. What is returned can fill from the next open on."""
+
+    def on_trade(self, trade: Trade) -> Intents:
+        """A trade was printed."""
+
+    def on_quote(self, quote: Quote) -> Intents:
+        """Best bid or ask changed."""
+
+    def on_funding(self, funding: FundingRate) -> Intents:
+        """A funding rate was published."""
+
+    def on_fill(self, fill: Fill) -> Intents:
+        """One of our orders executed; the position already includes it."""
+
+    def on_order_update(self, update: OrderUpdate | OrderRejected) -> Intents:
+        """One of our orders was accepted, triggered, cancelled, expired or rejected."""
+
+    def on_timer(self, now: int) -> Intents:
+        """A moment asked for with `call_at` has come."""
+
+    def on_stop(self) -> None:
+        """Once, after the last tick."""
+
+    @property
+    def warmup_candles(self) -> int:
+        """How many candles this strategy needs before its first decision."""
+        return 0
+
+    # --- what a strategy may ask ---------------------------------------------------------------------------------
+
+    @property
+    def _view(self) -> StrategyView:
+        if self._bound_view is None:
+            raise EngineError("the strategy is not in a run yet: use on_start, not __init__, for what needs one")
+        return self._bound_view
+
+    @property
+    def now(self) -> int:
+        """The time of this tick, UTC microseconds."""
+        return self._view.board.now
+
+    @property
+    def instruments(self) -> tuple[Instrument, ...]:
+        """The instruments of this run, in rank order."""
+        return tuple(self._view.instruments.values())
+
+    def instrument(self, name: str) -> Instrument:
+        """Return an instrument's scales and rules; name is market:symbol or a symbol."""
+        return self._view.instruments[self._view.resolve(name)]
+
+    def position(self, name: str) -> PositionView:
+        """Return the position in an instrument; name is market:symbol or a symbol."""
+        return self._view.position(name)
+
+    def open_orders(self, name: str) -> tuple[SanitizedOrder, ...]:
+        """Return our working orders in an instrument, oldest first."""
+        return tuple(self._view.orders[self._view.resolve(name)].values())
+
+    @property
+    def equity(self) -> Decimal:
+        """Cash plus the value of all positions at the last prices."""
+        return decimal(self._view.equity_units(), MONEY_EXPONENT)
+
+    @property
+    def cash(self) -> Decimal:
+        """Settled money in the account's currency, including what open orders reserve."""
+        return decimal(self._view.ledger.asset(self._view.currency).cash_units, MONEY_EXPONENT)
+
+    def call_at(self, time: int) -> None:
+        """Ask for on_timer at a time (UTC microseconds)."""
+        self._view.board.set_timer(time)
+
+    def note(self, text: str, **values: object) -> None:
+        """Remember something in the run's log, for people who read it."""
+        self._notes.append(Note(ts=self.now, text=text, values={k: str(v) for k, v in values.items()}))
+
+    # --- what a strategy may want --------------------------------------------------------------------------------
+
+    def buy(self, name: str, qty: Number | None = None, **options: Any) -> AnyIntent:
+        """Return the wish to buy.
+
+        Args:
+            name: market:symbol, or a symbol.
+            qty: base quantity; or give quote=money, or fraction=share of equity (1 is all).
+            options: limit=price, stop=price (neither: at the market), tag=text, oco=name of a group in which the
+                first fill cancels the others.
+
+        Raises:
+            ValueError: not exactly one size, both limit and stop, or a number that is none.
+        """
+        return self._order(Side.BUY, name, qty, **options)
+
+    def sell(self, name: str, qty: Number | None = None, **options: Any) -> AnyIntent:
+        """Return the wish to sell; arguments as for `buy`."""
+        return self._order(Side.SELL, name, qty, **options)
+
+    def close(self, name: str, tag: str = "close") -> list[AnyIntent]:
+        """Return what ends a position: cancels of all open orders, and a market order over all that is held."""
+        position = self.position(name)
+        intents: list[AnyIntent] = list(self.cancel_all(name))
+        if not position.is_flat:
+            side = Side.SELL if position.qty > 0 else Side.BUY
+            intents.append(self._order(side, name, abs(position.qty), tag=tag))
+        return intents
+
+    def cancel(self, order: SanitizedOrder) -> CancelIntent:
+        """Return the wish to take a working order back."""
+        return CancelIntent(ts=self.now, instrument=order.instrument, order_id=order.order_id)
+
+    def cancel_all(self, name: str) -> list[CancelIntent]:
+        """Return the wish to take back every working order in an instrument."""
+        return [self.cancel(order) for order in self.open_orders(name)]
+
+    def _order(
+        self,
+        side: Side,
+        name: str,
+        qty: Number | None = None,
+        *,
+        quote: Number | None = None,
+        fraction: Number | None = None,
+        limit: Number | None = None,
+        stop: Number | None = None,
+        tag: str = "",
+        oco: str = "",
+    ) -> AnyIntent:
+        if sum(size is not None for size in (qty, quote, fraction)) != 1:
+            raise ValueError("give exactly one size: a base quantity, quote=money, or fraction=share of equity")
+        if limit is not None and stop is not None:
+            raise ValueError("give limit or stop, not both")
+        common: dict[str, Any] = {
+            "ts": self.now,
+            "instrument": self._view.resolve(name),
+            "side": side,
+            "qty": None if qty is None else decimal_of(qty),
+            "quote": None if quote is None else decimal_of(quote),
+            "fraction": None if fraction is None else decimal_of(fraction),
+            "tag": tag,
+            "oco": oco,
+        }
+        if limit is not None:
+            return LimitOrderIntent(limit_price=decimal_of(limit), **common)
+        if stop is not None:
+            return StopOrderIntent(stop_price=decimal_of(stop), **common)
+        return MarketOrderIntent(**common)
+
+    # --- for the host ---------------------------------------------------------------------------------------------
+
+    def bind(self, view: StrategyView, seed: int) -> None:
+        """Attach the strategy to a run; called once by the host."""
+        self._bound_view = view
+        self.rng = random.Random(seed)
+
+    def take_notes(self) -> list[Note]:
+        """Return and forget the notes of the last hook; called by the host."""
+        notes, self._notes = self._notes, []
+        return notes

@@ -1,0 +1,191 @@
+"""The host: brings events to a strategy, and its wishes to the bus. The only way in and out of a strategy."""
+
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from backtester.core.bus import Bus
+from backtester.core.errors import BacktesterError, StrategyError
+from backtester.core.events import (
+    AnyOrder,
+    CancelIntent,
+    Candle,
+    Cashflow,
+    Fill,
+    OrderIntent,
+    OrderRejected,
+    OrderUpdate,
+    SanitizedCancel,
+    Status,
+    TimerFired,
+)
+from backtester.core.time import format_time
+from backtester.core.topics import (
+    T_CANDLES,
+    T_CASHFLOWS,
+    T_FILLS,
+    T_FUNDING,
+    T_NOTES,
+    T_ORDERS_INTENT,
+    T_ORDERS_REJECTED,
+    T_ORDERS_SANITIZED,
+    T_ORDERS_UPDATE,
+    T_QUOTES,
+    T_TIMERS,
+    T_TRADES,
+)
+from backtester.strategy.base import Strategy
+from backtester.strategy.view import StrategyView
+
+
+class StrategyHost:
+    """Runs one strategy: keeps its view current, calls the hooks it overrides, publishes what they return.
+
+    Intents during warm-up (at or before `start`) are dropped and counted.
+    """
+
+    def __init__(self, strategy: Strategy, name: str, view: StrategyView, bus: Bus, *, start: int, seed: int) -> None:
+        self.dropped_in_warmup = 0
+        self._strategy = strategy
+        self._name = name
+        self._view = view
+        self._bus = bus
+        self._start = start
+        self._hears_updates = self._overrides("on_order_update")
+        strategy.bind(view, seed)
+        self._on_candle = strategy.on_candle
+        if self._overrides("on_candle"):
+            bus.subscribe(T_CANDLES, self.on_candle)
+        for hook, topic in (("on_trade", T_TRADES), ("on_quote", T_QUOTES), ("on_funding", T_FUNDING)):
+            if self._overrides(hook):
+                bus.subscribe(topic, self._plain_handler(getattr(strategy, hook)), type(self).__name__)
+        bus.subscribe(T_TIMERS, self.on_timer)
+        bus.subscribe(T_ORDERS_SANITIZED, self.on_sanitized)
+        bus.subscribe(T_ORDERS_REJECTED, self.on_rejected)
+        bus.subscribe(T_ORDERS_UPDATE, self.on_update)
+        bus.subscribe(T_FILLS, self.on_fill)
+        bus.subscribe(T_CASHFLOWS, self.on_cashflow)
+
+    def _overrides(self, hook: str) -> bool:
+        return getattr(type(self._strategy), hook) is not getattr(Strategy, hook)
+
+    def unfed_hooks(self, topics: set[Any]) -> list[str]:
+        """Return the market hooks that the strategy overrides and that none of the run's feeds will call."""
+        hooks = (("on_candle", T_CANDLES), ("on_trade", T_TRADES), ("on_quote", T_QUOTES), ("on_funding", T_FUNDING))
+        return [hook for hook, topic in hooks if self._overrides(hook) and topic not in topics]
+
+    def start(self) -> None:
+        """Call on_start."""
+        self._call(self._strategy.on_start)
+
+    def stop(self) -> None:
+        """Call on_stop; the run is over, it can want nothing any more."""
+        try:
+            self._strategy.on_stop()
+        except Exception as error:
+            raise self._failure(self._strategy.on_stop, (), error) from error
+
+    def on_candle(self, candle: Candle) -> None:
+        """Hot path of every run: one call, one look at what came back."""
+        try:
+            intents = self._on_candle(candle)
+        except Exception as error:
+            raise self._failure(self._on_candle, (candle,), error) from error
+        if intents or self._strategy._notes:  # noqa: SLF001
+            self._send(self._on_candle, intents)
+
+    def on_timer(self, timer: TimerFired) -> None:
+        """Call on_timer."""
+        self._call(self._strategy.on_timer, timer.ts)
+
+    def on_fill(self, fill: Fill) -> None:
+        """Fold the fill, forget an order that it ended, then tell the strategy."""
+        self._view.ledger.apply_fill(fill)
+        if fill.leaves_units == 0:
+            self._view.orders[fill.instrument].pop(fill.order_id, None)
+        self._call(self._strategy.on_fill, fill)
+
+    def on_sanitized(self, order: AnyOrder) -> None:
+        """Learn the ids and numbers of our orders."""
+        if not isinstance(order, SanitizedCancel):
+            self._view.orders[order.instrument][order.order_id] = order
+
+    def on_rejected(self, rejected: OrderRejected) -> None:
+        """Forget a refused order, then tell the strategy."""
+        if rejected.order_id is not None and rejected.instrument in self._view.orders:
+            self._view.orders[rejected.instrument].pop(rejected.order_id, None)
+        if self._hears_updates:
+            self._call(self._strategy.on_order_update, rejected)
+
+    def on_update(self, update: OrderUpdate) -> None:
+        """Forget an ended order, then tell the strategy."""
+        if update.status in (Status.CANCELLED, Status.EXPIRED):
+            self._view.orders[update.instrument].pop(update.order_id, None)
+        if self._hears_updates:
+            self._call(self._strategy.on_order_update, update)
+
+    def on_cashflow(self, flow: Cashflow) -> None:
+        """Fold money that moved without a trade."""
+        self._view.ledger.apply_cashflow(flow)
+
+    def _plain_handler(self, hook: Callable[[Any], Any]) -> Callable[[Any], None]:
+        return lambda event: self._call(hook, event)
+
+    def _call(self, hook: Callable[..., Any], *args: Any) -> None:
+        try:
+            intents = hook(*args)
+        except Exception as error:
+            raise self._failure(hook, args, error) from error
+        self._send(hook, intents)
+
+    def _send(self, hook: Callable[..., Any], intents: Any) -> None:
+        for note in self._strategy.take_notes():
+            self._bus.publish(T_NOTES, note)
+        if intents is None:
+            return
+        wanted = list(intents) if isinstance(intents, list | tuple) else None
+        wrong = [i for i in wanted if not isinstance(i, OrderIntent | CancelIntent)] if wanted is not None else [intents]
+        if wrong or wanted is None:
+            raise StrategyError(
+                f"strategy {self._name}: {hook.__name__} returned {wrong[0]!r}, not a list of intents",
+                hint="return [self.buy(...)], [] or None",
+            )
+        if self._view.board.now <= self._start:
+            self.dropped_in_warmup += len(wanted)
+            return
+        for intent in wanted:
+            self._bus.publish(T_ORDERS_INTENT, intent)
+
+    def _failure(self, hook: Callable[..., Any], args: tuple[Any, ...], error: Exception) -> StrategyError:
+        """Name strategy, event and the line of the strategy that raised."""
+        file = inspect_file(type(self._strategy))
+        frames = traceback.extract_tb(error.__traceback__)
+        own = [frame for frame in frames if frame.filename == file] or frames
+        where = f"{Path(own[-1].filename).name}, line {own[-1].lineno}" if own else "unknown line"
+        reason = error.message if isinstance(error, BacktesterError) else f"{type(error).__name__}: {error}"
+        return StrategyError(
+            f"strategy {self._name} failed in {hook.__name__}{_describe(args)} ({where}): {reason}",
+            hint=error.hint if isinstance(error, BacktesterError) else "",
+        )
+
+
+def inspect_file(cls: type) -> str:
+    """Return the file in which a class is defined, empty when there is none."""
+    import sys
+
+    return str(getattr(sys.modules.get(cls.__module__), "__file__", "") or "")
+
+
+def _describe(args: tuple[Any, ...]) -> str:
+    match args:
+        case (Candle() as candle,):
+            return f" at the {candle.timeframe} candle {candle.instrument} {format_time(candle.open_time)}"
+        case (Fill() as fill,):
+            return f" at the fill of order {fill.order_id} {fill.instrument} {format_time(fill.ts)}"
+        case (OrderUpdate() | OrderRejected() as update,):
+            return f" at the update of order {update.order_id} {update.instrument} {format_time(update.ts)}"
+        case (int() as now,):
+            return f" at {format_time(now)}"
+        case _:
+            return ""

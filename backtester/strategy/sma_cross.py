@@ -1,0 +1,70 @@
+"""sma_cross: long while the fast mean is above the slow one, flat while it is below."""
+
+from decimal import Decimal
+from typing import Annotated
+
+from pydantic import Field, model_validator
+
+from backtester.core.events import Candle
+from backtester.strategy.base import Intents, Strategy, StrategyParams
+from backtester.strategy.indicators.sma import Sma
+
+
+class SmaCrossParams(StrategyParams):
+    """fast and slow: candles of the two means. quantity: base units per entry; or equity_pct: percent of equity."""
+
+    fast: Annotated[int, Field(ge=1)] = 20
+    slow: Annotated[int, Field(ge=2)] = 50
+    quantity: Annotated[Decimal, Field(gt=0)] | None = None
+    equity_pct: Annotated[Decimal, Field(gt=0, le=100)] | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "SmaCrossParams":
+        if self.fast >= self.slow:
+            raise ValueError(f"fast ({self.fast}) must be less than slow ({self.slow})")
+        if self.quantity is not None and self.equity_pct is not None:
+            raise ValueError("give quantity or equity_pct, not both")
+        return self
+
+
+class SmaCross(Strategy):
+    """Buy when the fast mean is strictly above and nothing is held; sell all when strictly below.
+
+    Equality decides nothing, and nothing is decided while an order is open.
+    """
+
+    Params = SmaCrossParams
+
+    def __init__(self, params: SmaCrossParams) -> None:
+        super().__init__(params)
+        self._quantity = params.quantity
+        equity_pct = Decimal(100) if params.equity_pct is None else params.equity_pct
+        self._fraction = equity_pct / 100
+        self._means: dict[str, tuple[Sma, Sma]] = {}
+
+    @property
+    def warmup_candles(self) -> int:
+        """The slow mean needs as many candles as it averages."""
+        return int(self.params.slow)
+
+    def on_start(self) -> Intents:
+        """Make the means of each instrument."""
+        for instrument in self.instruments:
+            decimals = instrument.scale.price
+            self._means[instrument.id] = Sma(self.params.fast, decimals), Sma(self.params.slow, decimals)
+
+    def on_candle(self, candle: Candle) -> Intents:
+        """Compare the means at the close."""
+        name = candle.instrument
+        fast_mean, slow_mean = self._means[name]
+        fast, slow = fast_mean.push(candle.close), slow_mean.push(candle.close)
+        if fast is None or slow is None or fast == slow or self.open_orders(name):
+            return None
+        position = self.position(name)
+        if fast > slow and position.is_flat:
+            if self._quantity is not None:
+                return [self.buy(name, self._quantity)]
+            return [self.buy(name, fraction=self._fraction)]
+        if fast < slow and not position.is_flat:
+            return [self.sell(name, position.qty)]
+        return None
