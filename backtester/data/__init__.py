@@ -1,0 +1,1 @@
+"""The data lake: Parquet partitions and their manifest, read by `Lake`, written by `downloader`."""

@@ -1,0 +1,41 @@
+"""Missing candles: half-open ranges [from, to) of open times that must exist and do not."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backtester.core.time import grid_offset_us
+
+Gap = tuple[int, int]
+
+
+def gaps_inside(open_time: NDArray[Any], timeframe: int) -> list[Gap]:
+    """Return the gaps between the first and the last of sorted, unique open times, shape (n,)."""
+    holes = np.flatnonzero(np.diff(open_time) > timeframe)
+    return [(int(open_time[i]) + timeframe, int(open_time[i + 1])) for i in holes]
+
+
+def count_missing(gaps: Iterable[Gap], timeframe: int) -> int:
+    """Return how many candles the gaps lack."""
+    return sum(-((start - end) // timeframe) for start, end in gaps)
+
+
+def first_open(time: int, timeframe: int) -> int:
+    """Return the first open time on the grid that is >= time."""
+    return time + (grid_offset_us(timeframe) - time) % timeframe
+
+
+def clipped(gaps: Iterable[Gap], start: int, end: int) -> list[Gap]:
+    """Return the parts of the gaps within [start, end), neighbours joined, in time order."""
+    joined: list[Gap] = []
+    for gap_start, gap_end in sorted(gaps):
+        low, high = max(gap_start, start), min(gap_end, end)
+        if low >= high:
+            continue
+        if joined and joined[-1][1] >= low:
+            joined[-1] = (joined[-1][0], max(joined[-1][1], high))
+        else:
+            joined.append((low, high))
+    return joined
