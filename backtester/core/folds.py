@@ -65,7 +65,7 @@ class Ledger:
     """Balances per asset and positions per instrument, as a fold of fills and cashflows."""
 
     def __init__(self, instruments: Mapping[InstrumentId, Instrument]) -> None:
-        self._instruments = instruments
+        self.instruments = instruments
         self.assets: dict[Asset, AssetAccount] = {}
         self.positions: dict[InstrumentId, Position] = {}
 
@@ -82,7 +82,7 @@ class Ledger:
 
     def apply_fill(self, fill: Fill) -> int:
         """Take a fill into account; return the profit it realised, in 1e-8 quote, before fees."""
-        instrument = self._instruments[fill.instrument]
+        instrument = self.instruments[fill.instrument]
         notional = instrument.notional_units(fill.qty_units, fill.price_units)
         signed_qty = fill.qty_units if fill.side is Side.BUY else -fill.qty_units
         position, realised = position_after(self.position(instrument.id), signed_qty, notional)
@@ -119,14 +119,18 @@ class Ledger:
     def value_units(self, instrument_id: InstrumentId, price_units: int) -> int:
         """Return what a position adds to equity beside cash (1e-8 quote): spot its value, a future its profit."""
         position = self.position(instrument_id)
-        instrument = self._instruments[instrument_id]
+        instrument = self.instruments[instrument_id]
         value = instrument.notional_units(position.qty_units, price_units)
         return value if instrument.is_spot else value - position.basis_units
+
+    def equity_units(self, currency: Asset, prices: Mapping[InstrumentId, int]) -> int:
+        """Return the account's value at these prices (10^-p), in 1e-8 of its currency."""
+        return self.asset(currency).cash_units + sum(self.value_units(i, prices[i]) for i in self.positions)
 
     def unrealised_units(self, instrument_id: InstrumentId, price_units: int) -> int:
         """Return the profit of an open position at a price, in 1e-8 quote."""
         position = self.position(instrument_id)
-        return self._instruments[instrument_id].notional_units(position.qty_units, price_units) - position.basis_units
+        return self.instruments[instrument_id].notional_units(position.qty_units, price_units) - position.basis_units
 
     def identity_breaks(self) -> list[str]:
         """Return where `equity change = realised + unrealised - fees + funding` fails, per asset; [] when exact.
@@ -139,7 +143,7 @@ class Ledger:
         bound: dict[Asset, int] = {}
         held: dict[Asset, int] = {}
         for instrument_id, position in self.positions.items():
-            instrument = self._instruments[instrument_id]
+            instrument = self.instruments[instrument_id]
             if instrument.is_spot:
                 bound[instrument.quote] = bound.get(instrument.quote, 0) + position.basis_units
                 held[instrument.base] = held.get(instrument.base, 0) + instrument.base_money(position.qty_units)
@@ -154,7 +158,7 @@ class Ledger:
             )
             if account.cash_units != expected:
                 breaks.append(f"{asset}: cash is {fixed(account.cash_units, 8)}, its parts sum to {fixed(expected, 8)}")
-            is_base = any(i.is_spot and i.base == asset for i in self._instruments.values())
+            is_base = any(i.is_spot and i.base == asset for i in self.instruments.values())
             if is_base and held.get(asset, 0) != account.cash_units - account.transfers_units:
                 breaks.append(f"{asset}: {fixed(account.cash_units, 8)} held, positions say {fixed(held.get(asset, 0), 8)}")
         return breaks

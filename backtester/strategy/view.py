@@ -80,6 +80,4 @@ class StrategyView:
 
     def equity_units(self) -> int:
         """Return the account's value at the last prices, in 1e-8 of its currency."""
-        prices = self.board.price_units
-        values = sum(self.ledger.value_units(i, prices[i]) for i in self.ledger.positions)
-        return self.ledger.asset(self.currency).cash_units + values
+        return self.ledger.equity_units(self.currency, self.board.price_units)

@@ -1,0 +1,153 @@
+"""The account: balances, positions and equity as a fold of fills, cashflows and marks, and its snapshots."""
+
+from collections.abc import Mapping
+
+from backtester.account.equity import EquityCurve
+from backtester.core.board import Board
+from backtester.core.bus import Bus
+from backtester.core.events import (
+    AccountSnapshot,
+    AnyOrder,
+    AssetRow,
+    Cashflow,
+    Dues,
+    Fill,
+    OrderRejected,
+    OrderUpdate,
+    PositionRow,
+    SanitizedOrder,
+    Status,
+)
+from backtester.core.folds import Ledger, Reservations
+from backtester.core.instruments import Asset, Instrument, InstrumentId
+from backtester.core.time import DAY
+from backtester.core.topics import (
+    T_ACCOUNT_SNAPSHOT,
+    T_CASHFLOWS,
+    T_DUES,
+    T_FILLS,
+    T_ORDERS_REJECTED,
+    T_ORDERS_SANITIZED,
+    T_ORDERS_UPDATE,
+)
+
+
+class Account:
+    """Values the account at every boundary of the run's timeframe and at every fill.
+
+    Publishes a snapshot in DUES when more than a mark moved since the last one, and at UTC midnight.
+    """
+
+    def __init__(
+        self,
+        instruments: Mapping[InstrumentId, Instrument],
+        currency: Asset,
+        timeframe: int,
+        curve: EquityCurve,
+        board: Board,
+        bus: Bus,
+    ) -> None:
+        self.ledger = Ledger(instruments)
+        self._instruments = instruments
+        self._currency = currency
+        self._timeframe = timeframe
+        self._curve = curve
+        self._board = board
+        self._bus = bus
+        self._reservations = Reservations()
+        self._cash = self.ledger.asset(currency)
+        self._moved = False
+        self._midnight = 0
+        bus.subscribe(T_ORDERS_SANITIZED, self.on_order)
+        bus.subscribe(T_ORDERS_REJECTED, self.on_rejected)
+        bus.subscribe(T_ORDERS_UPDATE, self.on_update)
+        bus.subscribe(T_FILLS, self.on_fill)
+        bus.subscribe(T_CASHFLOWS, self.on_cashflow)
+        bus.subscribe(T_DUES, self.on_dues)
+
+    def on_dues(self, dues: Dues) -> None:
+        """Value the account at the new marks; hot path of every run."""
+        ts = dues.ts
+        if ts % self._timeframe == 0:
+            if self.ledger.positions:
+                self._add_row(ts)
+            else:
+                cash = self._cash.cash_units
+                self._curve.add((ts, cash, cash, 0, 0))
+        if self._moved or ts >= self._midnight:
+            self._moved = False
+            self._midnight = ts - ts % DAY + DAY
+            self._bus.publish(T_ACCOUNT_SNAPSHOT, self.snapshot(ts))
+
+    def _add_row(self, ts: int) -> None:
+        equity = cash = self._cash.cash_units
+        unrealised = exposure = 0
+        for instrument_id, position in self.ledger.positions.items():
+            spec = self._instruments[instrument_id]
+            value = spec.notional_units(position.qty_units, self._board.price_units[instrument_id])
+            profit = value - position.basis_units
+            equity += value if spec.is_spot else profit
+            unrealised += profit
+            exposure += abs(value)
+        self._curve.add((ts, equity, cash, unrealised, exposure))
+
+    def snapshot(self, ts: int) -> AccountSnapshot:
+        """Return the whole account at the last marks; assets and positions in sorted order."""
+        board, ledger = self._board, self.ledger
+        return AccountSnapshot(
+            ts=ts,
+            equity_units=ledger.equity_units(self._currency, board.price_units),
+            assets=tuple(
+                AssetRow(
+                    asset=asset,
+                    cash_units=held.cash_units,
+                    reserved_units=self._reservations.total(asset),
+                    realised_units=held.realised_units,
+                    fees_units=held.fees_units,
+                    funding_units=held.funding_units,
+                )
+                for asset, held in sorted(ledger.assets.items())
+            ),
+            positions=tuple(
+                PositionRow(
+                    instrument=instrument,
+                    qty_units=position.qty_units,
+                    basis_units=position.basis_units,
+                    mark_units=board.price_units[instrument],
+                    mark_time=board.price_time[instrument],
+                    unrealised_units=ledger.unrealised_units(instrument, board.price_units[instrument]),
+                    scale=self._instruments[instrument].scale,
+                )
+                for instrument, position in sorted(ledger.positions.items())
+            ),
+        )
+
+    def on_fill(self, fill: Fill) -> None:
+        """Fold a fill and value the account after it."""
+        self.ledger.apply_fill(fill)
+        if fill.leaves_units == 0:
+            self._reservations.release(fill.order_id)
+        self._moved = True
+        self._add_row(self._board.now)
+
+    def on_cashflow(self, flow: Cashflow) -> None:
+        """Fold money that moved without a trade and value the account after it."""
+        self.ledger.apply_cashflow(flow)
+        self._moved = True
+        self._add_row(self._board.now)
+
+    def on_order(self, order: AnyOrder) -> None:
+        """Note what an order reserves."""
+        if isinstance(order, SanitizedOrder):
+            self._reservations.hold(order.order_id, order.reserve_asset, order.reserve_units, order.oco)
+            self._moved |= order.reserve_units > 0
+
+    def on_rejected(self, rejected: OrderRejected) -> None:
+        """Free what an order reserved that the exchange refused."""
+        if rejected.order_id is not None and self._reservations.release(rejected.order_id):
+            self._moved = True
+
+    def on_update(self, update: OrderUpdate) -> None:
+        """Free what an ended order reserved."""
+        if update.status in (Status.CANCELLED, Status.EXPIRED) and self._reservations.release(update.order_id):
+            self._moved = True

@@ -1,0 +1,52 @@
+"""What an order needs and what an account has free: the same question for risk, before, and the exchange, at the fill."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from backtester.core.events import Side
+from backtester.core.folds import Ledger
+from backtester.core.instruments import Asset, Instrument, InstrumentId
+from backtester.core.numbers import CEIL, RATE_SCALE, mul_div
+
+
+class Need(NamedTuple):
+    """Funds that an order binds: units (1e-8) of an asset."""
+
+    asset: Asset
+    units: int
+
+
+def with_fee(notional_units: int, fee_rate: int) -> int:
+    """Return a notional plus the most that a fee of this rate (1e-8) can add."""
+    return notional_units + max(0, mul_div(notional_units, fee_rate, RATE_SCALE, CEIL))
+
+
+def opening_qty(ledger: Ledger, instrument: Instrument, side: Side, qty_units: int) -> int:
+    """Return how much of an order adds to the position or opens the other side; the rest only reduces."""
+    held = ledger.position(instrument.id).qty_units
+    reduces = min(qty_units, max(0, -held * side.sign))
+    return qty_units - reduces
+
+
+def order_need(ledger: Ledger, instrument: Instrument, side: Side, qty_units: int, price_units: int, fee_rate: int) -> Need:
+    """Return what an order of a known quantity binds: spot sells the base asset, everything else quote money.
+
+    A futures order binds its opening part's full notional (collateral is 1x) and the fee; reducing binds nothing.
+    """
+    if instrument.is_spot and side is Side.SELL:
+        return Need(instrument.base, instrument.base_money(qty_units))
+    if instrument.is_spot:
+        return Need(instrument.quote, with_fee(instrument.notional_units(qty_units, price_units), fee_rate))
+    opening = opening_qty(ledger, instrument, side, qty_units)
+    if opening == 0:
+        return Need(instrument.quote, 0)
+    return Need(instrument.quote, with_fee(instrument.notional_units(opening, price_units), fee_rate))
+
+
+def collateral_units(ledger: Ledger, instruments: Mapping[InstrumentId, Instrument], asset: Asset) -> int:
+    """Return how much of an asset secures open futures positions: their cost basis, at 1x."""
+    return sum(
+        abs(position.basis_units)
+        for instrument, position in ledger.positions.items()
+        if not instruments[instrument].is_spot and instruments[instrument].quote == asset
+    )

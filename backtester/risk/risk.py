@@ -1,0 +1,230 @@
+"""Risk: turns order intents into sanitized orders with reserved funds, or refuses them with a reason."""
+
+from decimal import Decimal
+
+from backtester.core.board import Board
+from backtester.core.bus import Bus
+from backtester.core.events import (
+    AnyIntent,
+    CancelIntent,
+    Cashflow,
+    Fill,
+    OrderIntent,
+    OrderRejected,
+    OrderUpdate,
+    Reason,
+    SanitizedCancel,
+    SanitizedOrder,
+    Side,
+    Status,
+)
+from backtester.core.folds import Ledger, Reservations
+from backtester.core.funds import Need, collateral_units, opening_qty, order_need
+from backtester.core.instruments import Asset, Instrument
+from backtester.core.numbers import FLOOR, MONEY_EXPONENT, decimal, floor_to, units_of
+from backtester.core.topics import (
+    T_CASHFLOWS,
+    T_FILLS,
+    T_ORDERS_INTENT,
+    T_ORDERS_REJECTED,
+    T_ORDERS_SANITIZED,
+    T_ORDERS_UPDATE,
+)
+from backtester.risk.order_validation import Refusal, RoundedOrder, SymbolSpecs, plain
+
+
+class Risk:
+    """Rounds, sizes, and reserves funds per open order, first come first served.
+
+    A reservation ends with its order. What a cancel request names counts as free for later intents of the same
+    tick, because the exchange hears of the cancel first.
+    """
+
+    def __init__(
+        self,
+        specs: SymbolSpecs,
+        ledger: Ledger,
+        board: Board,
+        bus: Bus,
+        *,
+        currency: Asset,
+        worst_fee_rate: int,
+        allow_short: bool,
+    ) -> None:
+        self._specs = specs
+        self._ledger = ledger
+        self._board = board
+        self._bus = bus
+        self._currency = currency
+        self._fee_rate = worst_fee_rate
+        self._allow_short = allow_short
+        self._reservations = Reservations()
+        self._open: dict[int, SanitizedOrder] = {}
+        self._last_order_id = 0
+        bus.subscribe(T_ORDERS_INTENT, self.on_intent)
+        bus.subscribe(T_ORDERS_REJECTED, self.on_rejected)
+        bus.subscribe(T_ORDERS_UPDATE, self.on_update)
+        bus.subscribe(T_FILLS, self.on_fill)
+        bus.subscribe(T_CASHFLOWS, self.on_cashflow)
+
+    # --- intents -------------------------------------------------------------------------------------------------
+
+    def on_intent(self, intent: AnyIntent) -> None:
+        """Send an order or a cancel on, or refuse it."""
+        if isinstance(intent, CancelIntent):
+            self._on_cancel(intent)
+            return
+        spec = self._specs.get(intent.instrument)
+        if spec is None:
+            self._refuse(intent, Refusal(Reason.UNKNOWN_INSTRUMENT, {}))
+            return
+        rounded = self._specs.rounded(intent, self._board.price_units.get(intent.instrument))
+        order = rounded if isinstance(rounded, Refusal) else self._funded(intent, spec, rounded)
+        if isinstance(order, Refusal):
+            self._refuse(intent, order)
+            return
+        self._open[order.order_id] = order
+        self._reservations.hold(order.order_id, order.reserve_asset, order.reserve_units, order.oco)
+        self._bus.publish(T_ORDERS_SANITIZED, order)
+
+    def _on_cancel(self, intent: CancelIntent) -> None:
+        order = self._open.get(intent.order_id)
+        if order is None:
+            self._refuse(intent, Refusal(Reason.UNKNOWN_ORDER, {"order_id": str(intent.order_id)}))
+            return
+        self._reservations.release(intent.order_id)
+        self._bus.publish(
+            T_ORDERS_SANITIZED,
+            SanitizedCancel(ts=self._board.now, order_id=order.order_id, instrument=order.instrument),
+        )
+
+    def _funded(self, intent: OrderIntent, spec: Instrument, rounded: RoundedOrder) -> SanitizedOrder | Refusal:
+        """Size an order and find the funds it binds."""
+        budget = 0
+        if rounded.qty_units:
+            need = order_need(self._ledger, spec, intent.side, rounded.qty_units, rounded.price_units, self._fee_rate)
+            opening = opening_qty(self._ledger, spec, intent.side, rounded.qty_units)
+        else:
+            sized = self._budget(intent, spec, rounded)
+            if isinstance(sized, Refusal):
+                return sized
+            budget, need, opening = sized
+        if intent.side is Side.SELL and opening:
+            if spec.is_spot and self._ledger.position(spec.id).qty_units < spec.rules.lot_units:
+                return Refusal(Reason.SHORT_NOT_ALLOWED, {"held": plain(self._held(spec))})
+            if not spec.is_spot and not self._allow_short:
+                return Refusal(Reason.SHORT_NOT_ALLOWED, {"risk.allow_short": "false"})
+        free = self._free(need.asset)
+        required = self._reservations.extra(need.asset, need.units, intent.oco)
+        if required > free:
+            return Refusal(
+                Reason.INSUFFICIENT_BALANCE,
+                {"required": _money(required), "free": _money(free), "asset": need.asset},
+            )
+        self._last_order_id += 1
+        return SanitizedOrder(
+            ts=self._board.now,
+            order_id=self._last_order_id,
+            instrument=spec.id,
+            kind=rounded.kind,
+            side=intent.side,
+            qty_units=rounded.qty_units,
+            budget_units=budget,
+            limit_price_units=rounded.limit_units,
+            stop_price_units=rounded.stop_units,
+            reserve_asset=need.asset,
+            reserve_units=need.units,
+            tag=intent.tag,
+            oco=intent.oco,
+            scale=spec.scale,
+        )
+
+    def _budget(self, intent: OrderIntent, spec: Instrument, rounded: RoundedOrder) -> tuple[int, Need, int] | Refusal:
+        """Return money to spend, the funds it binds, and the quantity that it roughly opens.
+
+        A quote amount is what it says. A fraction is of equity at this decision; when buying, at most what is free.
+        """
+        if intent.quote is not None:
+            asked, budget = intent.quote, units_of(intent.quote, MONEY_EXPONENT, FLOOR)
+        else:
+            assert intent.fraction is not None
+            asked, budget = intent.fraction, units_of(self._equity() * intent.fraction, MONEY_EXPONENT, FLOOR)
+        if asked <= 0:
+            return Refusal(Reason.BAD_SIZE, {"size": plain(asked)})
+        lots = self._affordable_lots(spec, budget, rounded.price_units)
+        sells_spot = spec.is_spot and intent.side is Side.SELL
+        opening = lots if spec.is_spot else opening_qty(self._ledger, spec, intent.side, lots)
+        if intent.fraction is not None and opening and not sells_spot:
+            budget = min(budget, max(0, self._free(spec.quote)))
+        least = max(
+            spec.rules.min_notional_units,
+            spec.notional_units(max(spec.rules.min_qty_units, spec.rules.lot_units), rounded.price_units),
+        )
+        if budget < least:
+            return Refusal(Reason.BELOW_MIN_NOTIONAL, {"notional": _money(budget), "min_notional": _money(least)})
+        if sells_spot:
+            held = floor_to(max(0, self._ledger.position(spec.id).qty_units), spec.rules.lot_units)
+            return budget, Need(spec.base, spec.base_money(min(lots, held))), opening
+        return budget, Need(spec.quote, budget if opening else 0), opening
+
+    @staticmethod
+    def _affordable_lots(spec: Instrument, budget: int, price_units: int) -> int:
+        qty = budget * 10**spec.shift // price_units if spec.shift >= 0 else budget // (price_units * 10**-spec.shift)
+        return floor_to(qty, spec.rules.lot_units)
+
+    def _refuse(self, intent: AnyIntent, refusal: Refusal) -> None:
+        cancels = isinstance(intent, CancelIntent)
+        self._bus.publish(
+            T_ORDERS_REJECTED,
+            OrderRejected(
+                ts=self._board.now,
+                who="risk",
+                reason=refusal.reason,
+                instrument=intent.instrument,
+                order_id=intent.order_id if isinstance(intent, CancelIntent) else None,
+                tag="" if cancels else intent.tag,  # type: ignore[union-attr]
+                numbers=refusal.numbers,
+            ),
+        )
+
+    # --- what is there -------------------------------------------------------------------------------------------
+
+    def _free(self, asset: Asset) -> int:
+        collateral = collateral_units(self._ledger, self._ledger.instruments, asset)
+        return self._ledger.asset(asset).cash_units - collateral - self._reservations.total(asset)
+
+    def _held(self, spec: Instrument) -> Decimal:
+        return decimal(self._ledger.position(spec.id).qty_units, spec.scale.qty)
+
+    def _equity(self) -> Decimal:
+        return decimal(self._ledger.equity_units(self._currency, self._board.price_units), MONEY_EXPONENT)
+
+    # --- what happened -------------------------------------------------------------------------------------------
+
+    def on_rejected(self, rejected: OrderRejected) -> None:
+        """Free what an order held that the exchange refused."""
+        if rejected.who != "risk" and rejected.order_id is not None and rejected.reason is not Reason.UNKNOWN_ORDER:
+            self._end(rejected.order_id)
+
+    def on_update(self, update: OrderUpdate) -> None:
+        """Free what an order held that ended without a fill."""
+        if update.status in (Status.CANCELLED, Status.EXPIRED):
+            self._end(update.order_id)
+
+    def on_fill(self, fill: Fill) -> None:
+        """Fold a fill; free what its order held when it is complete."""
+        self._ledger.apply_fill(fill)
+        if fill.leaves_units == 0:
+            self._end(fill.order_id)
+
+    def on_cashflow(self, flow: Cashflow) -> None:
+        """Fold money that moved without a trade."""
+        self._ledger.apply_cashflow(flow)
+
+    def _end(self, order_id: int) -> None:
+        self._open.pop(order_id, None)
+        self._reservations.release(order_id)
+
+
+def _money(units: int) -> str:
+    return plain(decimal(units, MONEY_EXPONENT))
