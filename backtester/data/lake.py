@@ -2,7 +2,8 @@
 
 import difflib
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ from backtester.data.gaps import Gap, clipped, first_open
 from backtester.data.manifest import read_manifest
 from backtester.data.partition import Partition
 from backtester.data.schemas import KLINES, ROW_GROUP_ROWS
+from backtester.data.verifying import Discrepancy, unlisted_files, verify_partitions
 
 _CANDLE_COLUMNS: Final = ["open_time", "open", "high", "low", "close", "volume"]
 
@@ -120,6 +122,14 @@ class Lake:
         for partition in self.partitions(market, KLINES.kind, symbol, timeframe, start, end):
             yield from self._read_partition(partition, start, end, batch_rows)
 
+    def verify(self, partitions: Iterable[Partition] | None = None, *, full: bool = False) -> list[Discrepancy]:
+        """Return which files are not what the manifest promises; see `verify_partitions`. None: all partitions."""
+        return verify_partitions(self.root, self.all_partitions() if partitions is None else partitions, full=full)
+
+    def unlisted(self) -> list[str]:
+        """Return Parquet files in the lake's folders that the manifest does not list; readers ignore them."""
+        return unlisted_files(self.root, self._manifest)
+
     def _read_partition(self, partition: Partition, start: int, end: int, batch_rows: int) -> Iterator[CandleColumns]:
         with self._open_checked(partition) as file:
             parquet = pq.ParquetFile(file, pre_buffer=False)
@@ -171,6 +181,16 @@ class Lake:
             hint=f"use one of those, a multiple of them, or: bt data import FILES --market {market} --symbol {symbol} "
             f"--timeframe {timeframe} --data {self.root}",
         )
+
+
+def series_gaps(partitions: Sequence[Partition]) -> list[Gap]:
+    """Return all gaps from the first to the last candle of one series' partitions, in time order; at least one
+    partition.
+    """
+    length = timeframe_us(partitions[0].timeframe)
+    found: list[Gap] = [gap for partition in partitions for gap in partition.gaps]
+    found += [(a.last_time + length, b.first_time) for a, b in pairwise(partitions)]
+    return clipped(found, partitions[0].first_time, partitions[-1].last_time)
 
 
 def _damaged(root: Path, partition: Partition) -> DataError:

@@ -57,6 +57,16 @@ def encode(line: Line) -> bytes:
     return _ENCODER.encode(line)
 
 
+def decode_line(raw: bytes) -> Line:
+    """Return the journal line of these bytes.
+
+    Raises:
+        msgspec.DecodeError: they are none.
+    """
+    line: Line = _DECODER.decode(raw)
+    return line
+
+
 @dataclass(slots=True)
 class Journal:
     """The fold of all whole lines.
@@ -102,7 +112,7 @@ def fold(text: bytes) -> Journal:
     journal.length = text.rfind(b"\n") + 1
     for number, raw in enumerate(text[: journal.length].split(b"\n")[:-1], start=1):
         try:
-            journal.apply(_DECODER.decode(raw))
+            journal.apply(decode_line(raw))
         except msgspec.DecodeError as error:
             raise DataError(
                 f"{MANIFEST_NAME} line {number} is damaged: {error}",

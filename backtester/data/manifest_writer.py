@@ -2,7 +2,8 @@
 
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -34,6 +35,28 @@ def now_us() -> int:
     return time.time_ns() // 1000
 
 
+@contextmanager
+def lake_lock(root: Path, wait_seconds: float = 30.0) -> Iterator[None]:
+    """Hold the lake's writing lock, creating the lake's folder when it is missing.
+
+    Raises:
+        StorageError: another process holds the lock for longer than that, or the folder cannot be written.
+    """
+    lock = FileLock(str(root / LOCK_NAME))
+    with storing(root):
+        make_folder(root)
+        try:
+            lock.acquire(timeout=wait_seconds)
+        except Timeout:
+            raise StorageError(
+                f"another process is writing to {root}", hint="wait for it to end and run the command again"
+            ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 class ManifestWriter:
     """The lake, locked for writing. Use as a context manager.
 
@@ -48,33 +71,27 @@ class ManifestWriter:
 
     def __init__(self, root: Path, *, wait_seconds: float = 30.0) -> None:
         self.root = root
-        self._lock = FileLock(str(root / LOCK_NAME))
-        self._wait_seconds = wait_seconds
+        self._lock = lake_lock(root, wait_seconds)
         self._journal = Journal()
         self._fd = -1
         self._temporaries = 0
 
     def __enter__(self) -> Self:
-        with storing(self.root):
-            make_folder(self.root)
-            try:
-                self._lock.acquire(timeout=self._wait_seconds)
-            except Timeout:
-                raise StorageError(
-                    f"another process is writing to {self.root}",
-                    hint=f"wait for it to end ({self._lock.lock_file} is released then) and run the command again",
-                ) from None
-            try:
+        self._lock.__enter__()
+        try:
+            with storing(self.root):
                 self._open()
-            except BaseException:
-                self._close()
-                raise
+        except BaseException:
+            self._close()
+            self._lock.__exit__(None, None, None)
+            raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._close()
+        self._lock.__exit__(None, None, None)
 
     @property
     def partitions(self) -> Mapping[str, Partition]:
@@ -159,4 +176,3 @@ class ManifestWriter:
             if folder.is_dir():
                 self._clear_temporaries()
                 folder.rmdir()
-        self._lock.release()

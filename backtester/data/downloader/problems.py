@@ -1,0 +1,68 @@
+"""What is wrong with rows: rules that were broken, how often, and where first."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+EXAMPLES: Final = 3
+
+
+class Indexed(Protocol):
+    """Something with a value for each row."""
+
+    def __getitem__(self, row: int, /) -> Any: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One rule that rows broke. lines: where, from 1, in order. examples: the values at the first few of them."""
+
+    rule: str
+    lines: NDArray[np.int64]
+    examples: tuple[str, ...]
+
+    def __str__(self) -> str:
+        places = ", ".join(
+            f"line {line}{': ' + text if text else ''}"
+            for line, text in zip(self.lines[:EXAMPLES].tolist(), self.examples, strict=False)
+        )
+        more = f", and {len(self.lines) - EXAMPLES} more" if len(self.lines) > EXAMPLES else ""
+        return f"{self.rule}: {places}{more}"
+
+
+@dataclass(slots=True)
+class Problems:
+    """All broken rules of one file. bad: per parsed row; lines that gave no row count in `lost`."""
+
+    bad: NDArray[np.bool_]
+    found: list[Problem] = field(default_factory=list)
+    lost: int = 0
+
+    def mark(self, rule: str, mask: NDArray[Any], lines: NDArray[np.int64], values: Indexed) -> None:
+        """Record a broken rule for the rows of a mask, unless they are bad already; `values` are shown as examples."""
+        fresh = mask & ~self.bad
+        if not fresh.any():
+            return
+        where = np.flatnonzero(fresh)
+        self.found.append(Problem(rule, lines[where], tuple(_shown(values[int(i)]) for i in where[:EXAMPLES])))
+        self.bad |= fresh
+
+    def lose(self, rule: str, lines: Sequence[int], texts: Sequence[str]) -> None:
+        """Record lines that could not even be split into columns."""
+        if lines:
+            shown = tuple(_shown(text) for text in texts[:EXAMPLES])
+            self.found.append(Problem(rule, np.array(lines, dtype=np.int64), shown))
+            self.lost += len(lines)
+
+    @property
+    def count(self) -> int:
+        """How many rows are bad or lost."""
+        return int(np.count_nonzero(self.bad)) + self.lost
+
+
+def _shown(value: Any) -> str:
+    text = str(value.item() if isinstance(value, np.generic) else value)
+    return text if len(text) <= 60 else text[:57] + "..."

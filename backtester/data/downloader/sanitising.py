@@ -1,0 +1,230 @@
+"""Candles that can be trusted: every row checked, refused with its line or repaired on request and counted."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backtester.core.errors import DataError
+from backtester.core.time import TIMEFRAMES, format_time, grid_offset_us, timeframe_us
+from backtester.data.decimals import MAX_PRICE_DECIMALS, restores
+from backtester.data.downloader.merging import merge_rows
+from backtester.data.downloader.parsing import Parsed
+from backtester.data.downloader.problems import EXAMPLES, Problems
+from backtester.data.downloader.rows import CleanRows, Rows
+from backtester.data.downloader.writing import row_text
+from backtester.data.partition import Source
+from backtester.data.schemas import Column
+
+_PRICES: Final = ("open", "high", "low", "close")
+_FEW: Final = 3  # spacings from which a timeframe may be inferred or doubted
+
+
+@dataclass(frozen=True, slots=True)
+class Repairs:
+    """What the user allows to be repaired.
+
+    drop_bad: leave out rows that break a rule. price_decimals: round prices to so many decimals, 0..12; None rounds
+    nothing.
+    """
+
+    drop_bad: bool = False
+    price_decimals: int | None = None
+
+
+def infer_timeframe(name: str, times: NDArray[np.int64]) -> str:
+    """Return the timeframe whose length is the most common distance between neighbouring open times.
+
+    Raises:
+        DataError: there are too few rows, or that distance is no timeframe.
+    """
+    spacing = np.diff(np.unique(times))
+    if len(spacing) < _FEW:
+        raise DataError(f"{name}: too few rows to tell the timeframe", hint="say it: --timeframe 1m")
+    lengths, counts = np.unique(spacing, return_counts=True)
+    length = int(lengths[np.argmax(counts)])
+    found = next((timeframe for timeframe, known in TIMEFRAMES.items() if known == length), None)
+    if found is None:
+        raise DataError(
+            f"{name}: rows are mostly {length / 1e6:g} s apart, which is no timeframe",
+            hint=f"say which it is: --timeframe, one of {' '.join(TIMEFRAMES)}",
+        )
+    return found
+
+
+def sanitise(  # noqa: PLR0917
+    name: str, parsed: Parsed, source: Source, timeframe: str, allowed: Repairs, dates: tuple[int, int] | None = None
+) -> CleanRows:
+    """Return rows that hold the promises of the lake: valid, on the grid, sorted, unique.
+
+    Args:
+        name: the file, for messages.
+        dates: the range [start, end) in which the file's name says its rows lie.
+
+    Raises:
+        DataError: rows break a rule and may not be dropped, two rows of one open time differ, or nothing is left.
+    """
+    rows, problems = parsed.rows, parsed.problems
+    rows, rounded = _rounded(name, rows, problems, allowed)
+    _check_values(rows, problems)
+    _check_times(rows, problems, timeframe_us(timeframe), dates)
+    if problems.count and not allowed.drop_bad:
+        raise refusal(name, problems, len(rows))
+    repairs: dict[str, NDArray[np.int64]] = {}
+    good = ~problems.bad
+    if not good.any():
+        raise refusal(name, problems, len(rows))
+    if problems.count:
+        repairs["bad_rows_dropped"] = _times_near(rows.key, good, problems.lost)
+    if rounded.any():
+        repairs["prices_rounded"] = rows.key[rounded & good]
+    rows = rows.take(good)
+    _refuse_other_spacing(name, rows.key, timeframe)
+    _refuse_index_prices(name, rows)
+    falls = rows.key < np.maximum.accumulate(rows.key)
+    if falls.any():
+        repairs["rows_sorted"] = rows.key[falls]
+    rows = _unique(name, rows, repairs, allowed)
+    return CleanRows(rows, repairs, source)
+
+
+def refusal(name: str, problems: Problems, rows: int) -> DataError:
+    """Return the error that lists what is wrong with a file."""
+    listed = "; ".join(str(problem) for problem in problems.found[:EXAMPLES])
+    more = f"; and {len(problems.found) - EXAMPLES} more kinds" if len(problems.found) > EXAMPLES else ""
+    return DataError(
+        f"{name}: {problems.count} of {rows + problems.lost} rows are bad: {listed}{more}",
+        hint="mend the file, or leave the bad rows out and have that recorded: --drop-bad",
+    )
+
+
+def _rounded(name: str, rows: Rows, problems: Problems, allowed: Repairs) -> tuple[Rows, NDArray[np.bool_]]:
+    """Round prices if asked; refuse prices that need more decimals than the lake keeps."""
+    changed = np.zeros(len(rows), dtype=np.bool_)
+    columns = dict(rows.columns)
+    for column in _PRICES:
+        prices = columns[column]
+        finite = np.isfinite(prices)
+        if allowed.price_decimals is None:
+            too_fine = finite & ~problems.bad
+            too_fine[finite] &= ~restores(prices[finite], MAX_PRICE_DECIMALS)
+            if too_fine.any():
+                first = int(np.argmax(too_fine))
+                raise DataError(
+                    f"{name}: {int(too_fine.sum())} values of {column} need more than {MAX_PRICE_DECIMALS} decimals, "
+                    f"the first on line {rows.line[first]}: {float(prices[first])!r}",
+                    hint="round all prices of the file and have that recorded: --price-decimals 8",
+                )
+        else:
+            scale = float(10**allowed.price_decimals)
+            columns[column] = np.where(finite, np.rint(prices * scale) / scale, prices)
+            changed |= finite & (columns[column] != prices)
+    return Rows(rows.schema, columns, rows.origin, rows.line), changed
+
+
+def _check_values(rows: Rows, problems: Problems) -> None:
+    columns, lines = rows.columns, rows.line
+    with np.errstate(invalid="ignore"):
+        for column in rows.schema.columns[1:]:
+            values = columns[column.name]
+            problems.mark(f"{column.name} is not finite", np.isinf(values), lines, values)
+            if column.name in _PRICES:
+                problems.mark(f"{column.name} is not above zero", ~(values > 0), lines, values)
+            else:
+                problems.mark(f"{column.name} is negative", _negative(column, values), lines, values)
+        opens, closes = columns["open"], columns["close"]
+        for bound, wrong in (
+            ("low is above", columns["low"] > np.minimum(opens, closes)),
+            ("high is below", columns["high"] < np.maximum(opens, closes)),
+        ):
+            problems.mark(f"{bound} open or close", wrong, lines, _RowTexts(rows))
+
+
+def _check_times(rows: Rows, problems: Problems, length: int, dates: tuple[int, int] | None) -> None:
+    times, lines = rows.key, rows.line
+    texts = _Times(times)
+    if dates is not None:
+        outside = (times < dates[0]) | (times >= dates[1])
+        problems.mark(
+            f"open_time is outside the file's dates {format_time(dates[0])} .. {format_time(dates[1])}",
+            outside,
+            lines,
+            texts,
+        )
+    off = (times - grid_offset_us(length)) % length != 0
+    problems.mark("open_time is off the timeframe's grid", off, lines, texts)
+
+
+def _negative(column: Column, values: NDArray[Any]) -> NDArray[np.bool_]:
+    wrong: NDArray[np.bool_] = values < 0 if column.dtype == "float64" else values < -1
+    return wrong
+
+
+def _times_near(times: NDArray[np.int64], good: NDArray[np.bool_], lost: int) -> NDArray[np.int64]:
+    """Return a time for each bad row: its own may be wrong, so that of the last good row before it, or of the first."""
+    positions = np.flatnonzero(good)
+    before = np.maximum(np.searchsorted(positions, np.flatnonzero(~good)) - 1, 0)
+    near = times[positions[before]]
+    return np.concatenate([near, np.full(lost, times[positions[0]], dtype=np.int64)])
+
+
+def _refuse_other_spacing(name: str, times: NDArray[np.int64], timeframe: str) -> None:
+    spacing = np.diff(np.unique(times))
+    if len(spacing) >= _FEW and not (spacing == timeframe_us(timeframe)).any():
+        raise DataError(
+            f"{name}: no two rows are {timeframe} apart, the closest are {int(spacing.min()) / 1e6:g} s apart",
+            hint="say the right one with --timeframe",
+        )
+
+
+def _refuse_index_prices(name: str, rows: Rows) -> None:
+    """Mark and index prices come in files of the same shape and name, with no volume but a count of samples."""
+    if len(rows) >= _FEW and not rows.columns["volume"].any() and (rows.columns["trades"] > 0).all():
+        raise DataError(
+            f"{name}: every volume is zero while every row counts trades: these look like mark or index prices",
+            hint="import klines; mark and index prices are another kind",
+        )
+
+
+def _unique(name: str, rows: Rows, repairs: dict[str, NDArray[np.int64]], allowed: Repairs) -> Rows:
+    merged = merge_rows(rows)
+    if len(merged.conflicts):
+        if not allowed.drop_bad:
+            first, second = (merged.ordered.take([int(index)]) for index in merged.conflicts[0])
+            raise DataError(
+                f"{name}: {len(merged.conflicts)} open time(s) with two different candles, the first at "
+                f"{format_time(int(first.key[0]))}: line {first.line[0]} {row_text(first)} and line {second.line[0]} "
+                f"{row_text(second)}",
+                hint="remove the wrong rows, or leave out all candles of such times and have that recorded: --drop-bad",
+            )
+        unclear = merged.ordered.key[merged.conflicts[:, 0]]
+        dropped = np.isin(merged.ordered.key, unclear)
+        repairs["conflicting_rows_dropped"] = merged.ordered.key[dropped]
+        merged = merge_rows(merged.ordered.take(~dropped))
+        if not len(merged.rows):
+            raise DataError(f"{name}: no candle is left: all open times have two different ones", hint="mend the file")
+    if merged.duplicates:
+        keys = merged.ordered.key
+        repairs["duplicates_dropped"] = keys[1:][keys[1:] == keys[:-1]]
+    return merged.rows
+
+
+class _RowTexts:
+    """Rows as texts, made only when one is shown."""
+
+    def __init__(self, rows: Rows) -> None:
+        self._rows = rows
+
+    def __getitem__(self, row: int) -> str:
+        return " ".join(f"{name}={self._rows.columns[name][row]}" for name in _PRICES)
+
+
+class _Times:
+    """Times as texts, made only when one is shown."""
+
+    def __init__(self, times: NDArray[np.int64]) -> None:
+        self._times = times
+
+    def __getitem__(self, row: int) -> str:
+        return format_time(int(self._times[row]))

@@ -1,0 +1,84 @@
+"""Comparing the files of the lake with what the manifest promises."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from backtester.core.errors import DataError
+from backtester.core.time import timeframe_us
+from backtester.data.durable import file_sha256
+from backtester.data.gaps import gaps_inside
+from backtester.data.parquet import read_row_groups
+from backtester.data.partition import Partition
+from backtester.data.schemas import SCHEMA_VERSION, ContentDigest, schema_of
+
+
+@dataclass(frozen=True, slots=True)
+class Discrepancy:
+    """A partition whose file is not what the manifest promises, and in what."""
+
+    partition: Partition
+    text: str
+
+
+def verify_partitions(root: Path, partitions: Iterable[Partition], *, full: bool = False) -> list[Discrepancy]:
+    """Return what is wrong with partitions, in the order given; empty when all is well.
+
+    Compares each file's SHA-256 with the manifest. full: reads the rows too, and compares their content digest, number,
+    order, first and last time and gaps.
+    """
+    found = []
+    for partition in partitions:
+        text = _file_problem(root / partition.path, partition)
+        if text is None and full:
+            text = _content_problem(root / partition.path, partition)
+        if text is not None:
+            found.append(Discrepancy(partition, text))
+    return found
+
+
+def unlisted_files(root: Path, listed: Iterable[str]) -> list[str]:
+    """Return the Parquet files below the lake, by path, that the manifest does not list; readers ignore them."""
+    known = set(listed)
+    paths = (path.relative_to(root).as_posix() for path in root.rglob("year=*/*.parquet"))
+    return sorted(path for path in paths if path not in known)
+
+
+def _file_problem(path: Path, partition: Partition) -> str | None:
+    try:
+        if file_sha256(path) == partition.sha256:
+            return None
+    except FileNotFoundError:
+        return "the file is missing"
+    except OSError as error:
+        return f"the file cannot be read: {error.strerror}"
+    return (
+        f"the file has {path.stat().st_size} bytes and another SHA-256 than the manifest, which says {partition.size}"
+    )
+
+
+def _content_problem(path: Path, partition: Partition) -> str | None:
+    if partition.schema_version != SCHEMA_VERSION:
+        return f"its schema has version {partition.schema_version}, this program writes {SCHEMA_VERSION}"
+    schema = schema_of(partition.kind)
+    digest = ContentDigest(schema)
+    keys: list[Any] = []
+    try:
+        for columns in read_row_groups(path, schema):
+            digest.update(columns)
+            keys.append(columns[schema.key])
+    except DataError as error:
+        return error.message
+    key = np.concatenate(keys)
+    gaps = tuple(gaps_inside(key, timeframe_us(partition.timeframe)))
+    checks = (
+        (len(key) == partition.rows, f"it holds {len(key)} rows, the manifest says {partition.rows}"),
+        (bool(np.all(key[1:] > key[:-1])), "its rows are not sorted and unique"),
+        ((int(key[0]), int(key[-1])) == (partition.first_time, partition.last_time), "its first or last time differs"),
+        (gaps == partition.gaps, "its gaps are not the manifest's"),
+        (digest.hexdigest() == partition.content, "its rows have another digest than the manifest says"),
+    )
+    return next((text for holds, text in checks if not holds), None)
