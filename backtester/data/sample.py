@@ -22,7 +22,7 @@ from backtester.data.schemas import KLINES
 SAMPLE_SOURCE: Final = f"{SYNTHETIC}sample-v1"
 SAMPLE_START: Final = parse_time("2024-01-01")
 SAMPLE_DAYS: Final = 91
-_SEED: Final = 20240101
+_SEED: Final = 42
 _STEPS: Final = 4  # prices within a minute, of which the candle keeps first, extremes and last
 _MINUTES_A_DAY: Final = 1440
 
@@ -60,7 +60,7 @@ def write_sample_lake(root: Path, *, days: int = SAMPLE_DAYS) -> list[Partition]
     with ManifestWriter(root) as writer:
         for number, coin in enumerate(_COINS):
             series = SeriesWriter(writer, Series("spot", KLINES.kind, coin.symbol, "1m"))
-            columns = _candles(coin, common, np.random.PCG64(_SEED + 1 + number), days)
+            columns = _candles(coin, common, np.random.PCG64(_SEED * 1000 + 1 + number), days)
             series.add(CleanRows(rows_of(KLINES, columns), {}, Source(SAMPLE_SOURCE)))
             series.stage()
             series.commit()

@@ -10,6 +10,7 @@ from backtester.core.errors import DataError
 from backtester.core.time import format_time, month_of, parse_time
 from backtester.data.downloader.merging import Merged, merge_rows
 from backtester.data.downloader.rows import IN_LAKE, CleanRows, Rows, Series, concatenated, rows_of
+from backtester.data.durable import file_sha256
 from backtester.data.manifest_writer import ManifestWriter, now_us
 from backtester.data.parquet import FileFacts, read_partition_file, write_partition_file
 from backtester.data.partition import Partition, Source, is_synthetic, partition_path
@@ -106,6 +107,8 @@ class SeriesWriter:
         series = self.series
         path = partition_path(series.market, series.kind, series.symbol, series.timeframe, start)
         before = None if path in self._obsolete else self._writer.partitions.get(path)
+        mended = before is not None and path not in self.staged and self._is_damaged(before)
+        before = None if mended else before
         staged = self.staged.get(path)
         base, file = before, None if before is None else self._writer.root / before.path
         if staged is not None and staged.file is not None:
@@ -117,6 +120,8 @@ class SeriesWriter:
         if before is not None and before.content == content_digest(self._schema, merged.columns):
             self.staged[path] = StagedPartition(before, None, 0)
             return
+        if mended:
+            _add_counts(repairs, {"damaged_files_replaced": 1})
         for source, counts in waiting.repairs:
             if source not in sources:
                 sources.append(source)
@@ -127,6 +132,18 @@ class SeriesWriter:
         target = self._writer.temporary()
         partition = write_partition_file(target, merged.columns, facts, now_us())
         self.staged[path] = StagedPartition(partition, target, partition.rows - (before.rows if before else 0))
+
+    def _is_damaged(self, partition: Partition) -> bool:
+        """Say whether a partition's file is not the recorded one; that is refused unless replacing was asked for."""
+        path = self._writer.root / partition.path
+        if path.is_file() and file_sha256(path) == partition.sha256:
+            return False
+        if self._replace:
+            return True
+        raise DataError(
+            f"{self.series}: {path} is missing or is not the file that the manifest records, so nothing can join it",
+            hint="import the whole month with --replace, which gives up what the file held",
+        )
 
     def _merged_with(self, base: Partition | None, file: Path | None, new: Rows, repairs: dict[str, int]) -> Rows:
         merged = merge_rows(new)
