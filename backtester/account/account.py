@@ -20,7 +20,7 @@ from backtester.core.events import (
 )
 from backtester.core.folds import Ledger, Reservations
 from backtester.core.instruments import Asset, Instrument, InstrumentId
-from backtester.core.time import DAY
+from backtester.core.time import DAY, grid_offset_us
 from backtester.core.topics import (
     T_ACCOUNT_SNAPSHOT,
     T_CASHFLOWS,
@@ -50,8 +50,8 @@ class Account:
         self.ledger = Ledger(instruments)
         self._instruments = instruments
         self._currency = currency
-        self._timeframe = timeframe
-        self._curve = curve
+        self._timeframe, self._grid_offset = timeframe, grid_offset_us(timeframe)
+        self._add = curve.append
         self._board = board
         self._bus = bus
         self._reservations = Reservations()
@@ -68,12 +68,12 @@ class Account:
     def on_dues(self, dues: Dues) -> None:
         """Value the account at the new marks; hot path of every run."""
         ts = dues.ts
-        if ts % self._timeframe == 0:
+        if (ts - self._grid_offset) % self._timeframe == 0:
             if self.ledger.positions:
                 self._add_row(ts)
             else:
                 cash = self._cash.cash_units
-                self._curve.add((ts, cash, cash, 0, 0))
+                self._add((ts, cash, cash, 0, 0))
         if self._moved or ts >= self._midnight:
             self._moved = False
             self._midnight = ts - ts % DAY + DAY
@@ -89,13 +89,14 @@ class Account:
             equity += value if spec.is_spot else profit
             unrealised += profit
             exposure += abs(value)
-        self._curve.add((ts, equity, cash, unrealised, exposure))
+        self._add((ts, equity, cash, unrealised, exposure))
 
     def snapshot(self, ts: int) -> AccountSnapshot:
         """Return the whole account at the last marks; assets and positions in sorted order."""
         board, ledger = self._board, self.ledger
         return AccountSnapshot(
             ts=ts,
+            currency=self._currency,
             equity_units=ledger.equity_units(self._currency, board.price_units),
             assets=tuple(
                 AssetRow(

@@ -72,8 +72,9 @@ def dotted_layer(assignments: Sequence[str]) -> Layer:
         try:
             nested = tomllib.loads(f"{key} = 0")
         except tomllib.TOMLDecodeError:
-            raise UsageError(f"--set {text!r}: {key!r} is not a dotted key", hint="for example --set fees.taker_bps=10")\
-                from None
+            raise UsageError(
+                f"--set {text!r}: {key!r} is not a dotted key", hint="for example --set fees.taker_bps=10"
+            ) from None
         layer = merged(layer, _with_leaf(nested, value))
     return layer
 

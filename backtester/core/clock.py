@@ -8,7 +8,7 @@ told the open and nothing else.
 import asyncio
 import heapq
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
@@ -56,15 +56,16 @@ class Clock:
         """
         # The hot path: names are bound once, and a phase that interests nobody costs one look.
         bus, board, start = self._bus, self._board, self._start
-        publish, drain, wanted = bus.publish, bus.drain, bus.has_subscribers
+        publish, drain, deliver, wanted = bus.publish, bus.drain, bus.deliver, bus.has_subscribers
+        opens_wanted, timers = board.opens_wanted, board.timers
         price_units, price_time = board.price_units, board.price_time
-        topics = [feed.topic for feed in self._feeds]
+        topics = [cast(Topic[Any] | None, feed.topic) for feed in self._feeds]
         asynchronous = bus.has_async_handlers
         until_yield = _TICKS_PER_YIELD
         while (window := self._next_window()) is not None:
             ticks, sources, rows, events, closes, marked = window
             for now, first, end in ticks:
-                if board.opens_wanted or board.timers:
+                if opens_wanted or timers:
                     await self._between(now)
                 board.now = now
                 for i in range(first, end):
@@ -77,16 +78,21 @@ class Clock:
                             if marked[i] is not None:
                                 publish(T_MARKET, self._feeds[sources[i]].market(rows[i]))
                         await bus.drain_async() if asynchronous else drain()
-                    if wanted(T_DUES):
+                    if asynchronous:
                         publish(T_DUES, Dues(now))
-                        await bus.drain_async() if asynchronous else drain()
-                for i in range(first, end):
-                    if (topic := topics[sources[i]]) is not None:
-                        publish(topic, events[i])  # type: ignore[arg-type]
-                if board.timers:
+                        await bus.drain_async()
+                    else:
+                        deliver(T_DUES, Dues(now))
+                if end - first == 1 and not timers and not asynchronous:
+                    if (topic := topics[sources[first]]) is not None:
+                        deliver(topic, events[first])
+                else:
+                    for i in range(first, end):
+                        if (topic := topics[sources[i]]) is not None:
+                            publish(topic, events[i])
                     self._fire_timers(now)
-                await bus.drain_async() if asynchronous else drain()
-                if board.opens_wanted:
+                    await bus.drain_async() if asynchronous else drain()
+                if opens_wanted:
                     await self._open(now)
                 if wanted(T_CLOCK):
                     publish(T_CLOCK, TickSettled(now))

@@ -322,6 +322,8 @@ class Fill(Event, frozen=True, kw_only=True):
 
     order_id: int
     instrument: InstrumentId
+    base: Asset
+    quote: Asset
     kind: OrderKind
     side: Side
     qty_units: QtyUnits
@@ -388,8 +390,9 @@ class PositionRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AccountSnapshot(Event, frozen=True, kw_only=True):
-    """The whole account at one instant, valued at mark."""
+    """The whole account at one instant, valued at mark in its currency."""
 
+    currency: Asset
     equity_units: MoneyUnits
     assets: tuple[AssetRow, ...]
     positions: tuple[PositionRow, ...]

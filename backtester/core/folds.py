@@ -160,7 +160,9 @@ class Ledger:
                 breaks.append(f"{asset}: cash is {fixed(account.cash_units, 8)}, its parts sum to {fixed(expected, 8)}")
             is_base = any(i.is_spot and i.base == asset for i in self.instruments.values())
             if is_base and held.get(asset, 0) != account.cash_units - account.transfers_units:
-                breaks.append(f"{asset}: {fixed(account.cash_units, 8)} held, positions say {fixed(held.get(asset, 0), 8)}")
+                breaks.append(
+                    f"{asset}: {fixed(account.cash_units, 8)} held, positions say {fixed(held.get(asset, 0), 8)}"
+                )
         return breaks
 
 

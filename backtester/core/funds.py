@@ -28,7 +28,9 @@ def opening_qty(ledger: Ledger, instrument: Instrument, side: Side, qty_units: i
     return qty_units - reduces
 
 
-def order_need(ledger: Ledger, instrument: Instrument, side: Side, qty_units: int, price_units: int, fee_rate: int) -> Need:
+def order_need(
+    ledger: Ledger, instrument: Instrument, side: Side, qty_units: int, price_units: int, fee_rate: int
+) -> Need:
     """Return what an order of a known quantity binds: spot sells the base asset, everything else quote money.
 
     A futures order binds its opening part's full notional (collateral is 1x) and the fee; reducing binds nothing.

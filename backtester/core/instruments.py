@@ -20,7 +20,25 @@ MARKETS: Final = (SPOT, UM)
 MARKET_ALIASES: Final = {"futures": UM}
 
 # Longest first, so that BTCFDUSD ends in FDUSD and not in USD.
-_QUOTES: Final = ("FDUSD", "USDT", "USDC", "BUSD", "TUSD", "USDP", "USD1", "DAI", "EUR", "GBP", "TRY", "BRL", "JPY", "USD", "BTC", "ETH", "BNB")
+_QUOTES: Final = (
+    "FDUSD",
+    "USDT",
+    "USDC",
+    "BUSD",
+    "TUSD",
+    "USDP",
+    "USD1",
+    "DAI",
+    "EUR",
+    "GBP",
+    "TRY",
+    "BRL",
+    "JPY",
+    "USD",
+    "BTC",
+    "ETH",
+    "BNB",
+)
 _ID: Final = re.compile(r"^(?P<market>[a-z][a-z0-9_.]*):(?P<symbol>[^\s:/\\]+)$")
 
 

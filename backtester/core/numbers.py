@@ -38,7 +38,7 @@ def mul_div(a: int, b: int, den: int, rounding: int) -> int:
 def notional_of(qty: int, price: int, shift: int) -> int:
     """Return quantity × price in money units, half-even."""
     if shift <= 0:
-        return qty * price * 10**-shift
+        return int(qty * price * 10**-shift)
     return mul_div(qty, price, 10**shift, HALF_EVEN)
 
 
@@ -87,7 +87,7 @@ def decimal_of(number: "Decimal | int | float | str") -> Decimal:
 def units_of(value: Decimal, exponent: int, rounding: int) -> int:
     """Return value in units of 10^-exponent, rounded as named."""
     numerator, denominator = value.as_integer_ratio()
-    return mul_div(numerator, 10**exponent, denominator, rounding)
+    return mul_div(numerator, int(10**exponent), denominator, rounding)
 
 
 def exact_units(value: Decimal, exponent: int) -> int:
@@ -97,7 +97,7 @@ def exact_units(value: Decimal, exponent: int) -> int:
         ValueError: the value has more decimals than that.
     """
     numerator, denominator = value.as_integer_ratio()
-    units, remainder = divmod(numerator * 10**exponent, denominator)
+    units, remainder = divmod(numerator * int(10**exponent), denominator)
     if remainder:
         raise ValueError(f"{value} has more than {exponent} decimals")
     return units

@@ -7,6 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import pyarrow.parquet as pq
 
 from backtester.core.errors import DataError
@@ -207,7 +208,9 @@ def _length(partition: Partition) -> int:
 
 
 def _array(batch: Any, name: str) -> Any:
-    return batch.column(name).to_numpy(zero_copy_only=True)
+    column = batch.column(name)  # read from its buffer: pyarrow's own conversion imports pandas where that is installed
+    dtype = np.dtype(str(column.type).replace("double", "float64"))
+    return np.frombuffer(column.buffers()[1], dtype=dtype, count=len(column), offset=column.offset * dtype.itemsize)
 
 
 def _open_if_matching(root: Path, partition: Partition) -> Any:

@@ -224,7 +224,9 @@ class SimulatedExchange:
         received = spec.is_spot and self._rules.fee_from_received and sign > 0
         qty = order.qty_units or self._sized(order, spec, price, 0 if received or sign < 0 else rate)
         notional = spec.notional_units(qty, price)
-        refused = self._fill_refusal(order, spec, qty, notional, cost_of(qty, price, 0 if received else rate, spec.shift))
+        refused = self._fill_refusal(
+            order, spec, qty, notional, cost_of(qty, price, 0 if received else rate, spec.shift)
+        )
         if refused is not None:
             self._end(working, State.EXPIRED, refused)
             return
@@ -233,6 +235,8 @@ class SimulatedExchange:
             ts=ts,
             order_id=order.order_id,
             instrument=order.instrument,
+            base=spec.base,
+            quote=spec.quote,
             kind=order.kind,
             side=order.side,
             qty_units=qty,
@@ -294,7 +298,9 @@ class SimulatedExchange:
         if opening < qty:  # a flip frees what the old side bound, and realises its profit
             held = self._ledger.position(spec.id)
             closing_notional = notional * (qty - opening) // qty
-            free += abs(held.basis_units) + (closing_notional - abs(held.basis_units)) * (1 if held.qty_units > 0 else -1)
+            free += abs(held.basis_units) + (closing_notional - abs(held.basis_units)) * (
+                1 if held.qty_units > 0 else -1
+            )
             cost -= closing_notional
         return cost <= free
 

@@ -22,7 +22,7 @@ def lots_for_budget(budget: int, price: int, lot: int, fee_rate: int, shift: int
     gross = RATE_SCALE + fee_rate
     # An estimate that ignores roundings, then a search around it for the exact largest: low fits, high does not.
     money = mul_div(budget, RATE_SCALE, gross, FLOOR)
-    low = money * 10**shift // price if shift >= 0 else money // (price * 10**-shift)
+    low = money * int(10**shift) // price if shift >= 0 else money // (price * int(10**-shift))
     low -= low % lot
     step = lot
     while low > 0 and cost_of(low, price, fee_rate, shift) > budget:

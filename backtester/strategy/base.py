@@ -57,7 +57,7 @@ class Strategy:
         self.params = params
         self.rng = random.Random()
         self._bound_view: StrategyView | None = None
-        self._notes: list[Note] = []
+        self.pending_notes: list[Note] = []
 
     # --- hooks: all optional, each returns intents, an empty list or None ---------------------------------------
 
@@ -117,11 +117,19 @@ class Strategy:
 
     def position(self, name: str) -> PositionView:
         """Return the position in an instrument; name is market:symbol or a symbol."""
-        return self._view.position(name)
+        view = self._view
+        found = view.positions.get(name)
+        if found is None:
+            raise view.unknown(name)
+        return found
 
     def open_orders(self, name: str) -> tuple[SanitizedOrder, ...]:
         """Return our working orders in an instrument, oldest first."""
-        return tuple(self._view.orders[self._view.resolve(name)].values())
+        view = self._view
+        orders = view.orders.get(name)
+        if orders is None:
+            raise view.unknown(name)
+        return tuple(orders.values())
 
     @property
     def equity(self) -> Decimal:
@@ -139,7 +147,7 @@ class Strategy:
 
     def note(self, text: str, **values: object) -> None:
         """Remember something in the run's log, for people who read it."""
-        self._notes.append(Note(ts=self.now, text=text, values={k: str(v) for k, v in values.items()}))
+        self.pending_notes.append(Note(ts=self.now, text=text, values={k: str(v) for k, v in values.items()}))
 
     # --- what a strategy may want --------------------------------------------------------------------------------
 
@@ -217,8 +225,3 @@ class Strategy:
         """Attach the strategy to a run; called once by the host."""
         self._bound_view = view
         self.rng = random.Random(seed)
-
-    def take_notes(self) -> list[Note]:
-        """Return and forget the notes of the last hook; called by the host."""
-        notes, self._notes = self._notes, []
-        return notes

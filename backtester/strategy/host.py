@@ -34,6 +34,7 @@ from backtester.core.topics import (
     T_QUOTES,
     T_TIMERS,
     T_TRADES,
+    Topic,
 )
 from backtester.strategy.base import Strategy
 from backtester.strategy.view import StrategyView
@@ -52,12 +53,18 @@ class StrategyHost:
         self._view = view
         self._bus = bus
         self._start = start
+        self._notes = strategy.pending_notes
         self._hears_updates = self._overrides("on_order_update")
         strategy.bind(view, seed)
         self._on_candle = strategy.on_candle
         if self._overrides("on_candle"):
             bus.subscribe(T_CANDLES, self.on_candle)
-        for hook, topic in (("on_trade", T_TRADES), ("on_quote", T_QUOTES), ("on_funding", T_FUNDING)):
+        rare: tuple[tuple[str, Topic[Any]], ...] = (
+            ("on_trade", T_TRADES),
+            ("on_quote", T_QUOTES),
+            ("on_funding", T_FUNDING),
+        )
+        for hook, topic in rare:
             if self._overrides(hook):
                 bus.subscribe(topic, self._plain_handler(getattr(strategy, hook)), type(self).__name__)
         bus.subscribe(T_TIMERS, self.on_timer)
@@ -92,7 +99,7 @@ class StrategyHost:
             intents = self._on_candle(candle)
         except Exception as error:
             raise self._failure(self._on_candle, (candle,), error) from error
-        if intents or self._strategy._notes:  # noqa: SLF001
+        if intents or self._notes:
             self._send(self._on_candle, intents)
 
     def on_timer(self, timer: TimerFired) -> None:
@@ -140,12 +147,15 @@ class StrategyHost:
         self._send(hook, intents)
 
     def _send(self, hook: Callable[..., Any], intents: Any) -> None:
-        for note in self._strategy.take_notes():
+        for note in self._notes:
             self._bus.publish(T_NOTES, note)
+        self._notes.clear()
         if intents is None:
             return
         wanted = list(intents) if isinstance(intents, list | tuple) else None
-        wrong = [i for i in wanted if not isinstance(i, OrderIntent | CancelIntent)] if wanted is not None else [intents]
+        wrong = (
+            [i for i in wanted if not isinstance(i, OrderIntent | CancelIntent)] if wanted is not None else [intents]
+        )
         if wrong or wanted is None:
             raise StrategyError(
                 f"strategy {self._name}: {hook.__name__} returned {wrong[0]!r}, not a list of intents",

@@ -55,7 +55,9 @@ def find_strategy(name: str, *, relative_to: Path | None = None) -> FoundStrateg
     if target is None:
         near = difflib.get_close_matches(name, names, n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""
-        raise UsageError(f"strategy {name!r} is not known", hint=f"{hint}there are: {', '.join(names)}; or file.py:Class")
+        raise UsageError(
+            f"strategy {name!r} is not known", hint=f"{hint}there are: {', '.join(names)}; or file.py:Class"
+        )
     module_name, _, class_name = target.partition(":")
     try:
         found = getattr(importlib.import_module(module_name), class_name, None)
@@ -84,8 +86,9 @@ def _from_file(path: Path, class_name: str, relative_to: Path | None) -> FoundSt
         sys.path.remove(str(file.parent))
     found = getattr(module, class_name, None)
     if found is None:
-        classes = [n for n, v in vars(module).items() if isinstance(v, type) and issubclass(v, Strategy) and v is not Strategy]
-        raise UsageError(f"{path} has no class {class_name!r}", hint=f"strategies in it: {', '.join(classes) or 'none'}")
+        classes = [n for n, v in vars(module).items() if isinstance(v, type) and issubclass(v, Strategy)]
+        there = ", ".join(n for n in classes if n != "Strategy") or "none"
+        raise UsageError(f"{path} has no class {class_name!r}", hint=f"strategies in it: {there}")
     return FoundStrategy(_checked(found, f"{path}:{class_name}"), class_name, file)
 
 

@@ -47,7 +47,7 @@ class SmaCross(Strategy):
         """The slow mean needs as many candles as it averages."""
         return int(self.params.slow)
 
-    def on_start(self) -> Intents:
+    def on_start(self) -> None:
         """Make the means of each instrument."""
         for instrument in self.instruments:
             decimals = instrument.scale.price

@@ -74,7 +74,7 @@ class SMAExtendedStrategy(Strategy):
         """The slow mean, and one more candle to see it crossed."""
         return int(self.params.slow) + 1
 
-    def on_start(self) -> Intents:
+    def on_start(self) -> None:
         """Make the state of each instrument."""
         for instrument in self.instruments:
             decimals = instrument.scale.price

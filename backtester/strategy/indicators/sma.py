@@ -20,7 +20,7 @@ class Sma:
         if window < 1:
             raise ValueError(f"window is {window}, it must be at least 1")
         self._window = window
-        self._scale = 10**price_decimals
+        self._scale = int(10**price_decimals)
         self._divisor = window * self._scale
         self._ring = [0] * window
         self._next = 0

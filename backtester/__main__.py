@@ -1,0 +1,5 @@
+"""`python -m backtester` is `bt`."""
+
+from backtester.cli.main import main
+
+main()

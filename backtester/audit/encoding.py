@@ -1,0 +1,99 @@
+"""How an event becomes the `event` object of a log line: one writer per event class, made from its fields.
+
+A field annotated with a unit (`PriceUnits`, ...) is written without its `_units` suffix, in plain fixed-point at
+that unit's scale; unlogged fields are left out; keys stand in the order of the class.
+"""
+
+from collections.abc import Callable
+from decimal import Decimal
+from enum import StrEnum
+from functools import cache
+from types import NoneType, UnionType
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from backtester.core.errors import EngineError
+from backtester.core.events import MONEY, PRICE, QTY, UNLOGGED
+from backtester.core.numbers import MONEY_EXPONENT, fixed
+
+EventWriter = Callable[[Any], str]
+
+_encode = msgspec.json.Encoder().encode
+
+
+def text(value: str) -> str:
+    """Return a string as JSON."""
+    return _encode(value).decode()
+
+
+def optional_decimal(value: Decimal | None) -> str:
+    """Return a decimal in plain fixed-point as JSON, or null."""
+    return "null" if value is None else f'"{value:f}"'
+
+
+def sorted_object(values: dict[str, str]) -> str:
+    """Return a flat object of texts as JSON, in the order in which it was made."""
+    return _encode(values).decode()
+
+
+@cache
+def event_writer(cls: type) -> EventWriter:
+    """Return the function that writes events of a class as JSON.
+
+    The function is generated once per class as a single f-string: writing a line is a hot path of busy runs.
+    """
+    names: dict[str, Any] = {
+        "fixed": fixed,
+        "text": text,
+        "decimal": optional_decimal,
+        "mapping": sorted_object,
+        "rows": _rows,
+    }
+    parts = []
+    hints = get_type_hints(cls, include_extras=True)
+    for name in cls.__struct_fields__:  # type: ignore[attr-defined]
+        unit = _unit(hints[name])
+        if unit == UNLOGGED:
+            continue
+        parts.append(f'"{name.removesuffix("_units")}":' + _expression(cls, name, hints[name], unit))
+    source = "def write(e):\n    return f'{{" + ",".join(parts) + "}}'\n"
+    exec(compile(source, f"<log line of {cls.__name__}>", "exec"), names)
+    writer: EventWriter = names["write"]
+    return writer
+
+
+def _unit(hint: Any) -> str | None:
+    return get_args(hint)[1] if get_origin(hint) is Annotated else None
+
+
+def _expression(cls: type, name: str, hint: Any, unit: str | None) -> str:
+    """Return the piece of an f-string (in single quotes) that writes one field."""
+    if unit in (PRICE, QTY):
+        return f'"{{fixed(e.{name}, e.scale.{unit})}}"'
+    if unit == MONEY:
+        return f'"{{fixed(e.{name}, {MONEY_EXPONENT})}}"'
+    origin = get_origin(hint)
+    kinds = set(get_args(hint)) if origin in (Union, UnionType) else {hint}
+    bare = {getattr(k, "__supertype__", k) for k in kinds}
+    if bare == {int}:
+        return f"{{e.{name}}}"
+    if bare <= {int, str, NoneType}:
+        return (
+            f"{{text(e.{name})}}"
+            if bare == {str}
+            else f'{{"null" if e.{name} is None else e.{name} if e.{name}.__class__ is int else text(e.{name})}}'
+        )
+    if len(bare) == 1 and isinstance(hint, type) and issubclass(hint, StrEnum):
+        return f'"{{e.{name}._value_}}"'
+    if bare <= {Decimal, NoneType}:
+        return f"{{decimal(e.{name})}}"
+    if origin is dict:
+        return f"{{mapping(e.{name})}}"
+    if origin is tuple:
+        return f"{{rows(e.{name})}}"
+    raise EngineError(f"{cls.__name__}.{name}: the log has no way to write {hint}")
+
+
+def _rows(rows: tuple[Any, ...]) -> str:
+    return "[" + ",".join(event_writer(row.__class__)(row) for row in rows) + "]"

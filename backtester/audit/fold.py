@@ -1,0 +1,158 @@
+"""An account folded from nothing but the log: a second, separate program, in Decimal, that shares no code with the first.
+
+It recomputes every snapshot that the log holds and says where one differs.
+"""
+
+from collections.abc import Iterable
+from decimal import ROUND_FLOOR, ROUND_HALF_EVEN, Decimal, localcontext
+from typing import Any
+
+from backtester.audit.reader import LogLine
+
+_UNIT = Decimal("0.00000001")
+_PRECISION = 60
+
+
+class Divergence(Exception):  # noqa: N818 - a finding, not a failure of the program
+    """The log says one thing, its own events another."""
+
+
+class FoldedAccount:
+    """Cash, reservations and positions by asset and instrument, as the log's events make them."""
+
+    def __init__(self) -> None:
+        self.cash: dict[str, Decimal] = {}
+        self.realised: dict[str, Decimal] = {}
+        self.fees: dict[str, Decimal] = {}
+        self.funding: dict[str, Decimal] = {}
+        self.positions: dict[str, tuple[Decimal, Decimal]] = {}  # signed quantity, signed basis
+        self.reserved: dict[int, tuple[str, str, Decimal]] = {}  # order → asset, group, amount
+        self.fills = 0
+        self.snapshots = 0
+
+    def apply(self, line: LogLine) -> None:
+        """Fold one line.
+
+        Raises:
+            Divergence: a snapshot differs from what the events before it make.
+        """
+        event = line.event
+        match line.topic:
+            case "cashflows":
+                self._move(self.funding if event["kind"] == "funding" else {}, event["asset"], Decimal(event["amount"]))
+                self._move(self.cash, event["asset"], Decimal(event["amount"]))
+            case "orders_sanitized" if "reserve" in event:
+                group = event["oco"] or f"#{event['order_id']}"
+                self.reserved[event["order_id"]] = (event["reserve_asset"], group, Decimal(event["reserve"]))
+            case "orders_rejected":
+                self.reserved.pop(event["order_id"], None)
+            case "orders_update" if event["status"] in ("cancelled", "expired"):
+                self.reserved.pop(event["order_id"], None)
+            case "fills":
+                self._fill(event)
+            case "account_snapshot":
+                self._compare(event)
+
+    @staticmethod
+    def _move(where: dict[str, Decimal], asset: str, amount: Decimal) -> None:
+        where[asset] = where.get(asset, Decimal(0)) + amount
+
+    def _fill(self, fill: dict[str, Any]) -> None:
+        self.fills += 1
+        market, _, _ = fill["instrument"].partition(":")
+        base, quote = fill["base"], fill["quote"]
+        qty, price, fee = Decimal(fill["qty"]), Decimal(fill["price"]), Decimal(fill["fee"])
+        notional = (qty * price).quantize(_UNIT, ROUND_HALF_EVEN)
+        signed = qty if fill["side"] == "buy" else -qty
+        realised = self._trade(fill["instrument"], signed, notional)
+        self._move(self.realised, quote, realised)
+        self._move(self.fees, fill["fee_asset"], fee)
+        self._move(self.cash, fill["fee_asset"], -fee)
+        if market == "spot":
+            self._move(self.cash, base, signed)
+            self._move(self.cash, quote, -notional if signed > 0 else notional)
+            if fill["fee_asset"] == base:
+                held, basis = self.positions[fill["instrument"]]
+                self.positions[fill["instrument"]] = (held - fee, basis)
+        else:
+            self._move(self.cash, quote, realised)
+        if Decimal(fill["leaves"]) == 0:
+            self.reserved.pop(fill["order_id"], None)
+
+    def _trade(self, instrument: str, signed: Decimal, notional: Decimal) -> Decimal:
+        """Change the position; return the profit that was realised."""
+        held, basis = self.positions.get(instrument, (Decimal(0), Decimal(0)))
+        if held * signed >= 0:
+            self.positions[instrument] = (held + signed, basis + notional.copy_sign(signed))
+            return Decimal(0)
+        closed = min(abs(held), abs(signed))
+        worth = (notional * closed / abs(signed)).quantize(_UNIT, ROUND_FLOOR)
+        cost = (abs(basis) * closed / abs(held)).quantize(_UNIT, ROUND_FLOOR)
+        rest = abs(signed) - closed
+        if rest:
+            self.positions[instrument] = (rest.copy_sign(signed), (notional - worth).copy_sign(signed))
+        else:
+            left = abs(held) - closed
+            self.positions[instrument] = (left.copy_sign(held), (abs(basis) - cost).copy_sign(held))
+        return worth - cost if held > 0 else cost - worth
+
+    def _compare(self, snapshot: dict[str, Any]) -> None:
+        self.snapshots += 1
+        for row in snapshot["assets"]:
+            asset = row["asset"]
+            expected = {
+                "cash": self.cash,
+                "realised": self.realised,
+                "fees": self.fees,
+                "funding": self.funding,
+            }
+            for key, where in expected.items():
+                _same(f"{asset} {key}", row[key], where.get(asset, Decimal(0)))
+            _same(f"{asset} reserved", row["reserved"], self._reserved(asset))
+        held = {i: p for i, p in self.positions.items() if any(p)}
+        shown = {row["instrument"]: row for row in snapshot["positions"]}
+        if set(held) != set(shown):
+            raise Divergence(f"positions are {sorted(shown)}, the fills make {sorted(held)}")
+        equity = Decimal(0)
+        for instrument, (qty, basis) in held.items():
+            row = shown[instrument]
+            value = (qty * Decimal(row["mark"])).quantize(_UNIT, ROUND_HALF_EVEN)
+            _same(f"{instrument} quantity", row["qty"], qty)
+            _same(f"{instrument} basis", row["basis"], basis)
+            _same(f"{instrument} unrealised", row["unrealised"], value - basis)
+            equity += value if instrument.startswith("spot:") else value - basis
+        _same("equity", snapshot["equity"], equity + self.cash.get(snapshot["currency"], Decimal(0)))
+
+    def _reserved(self, asset: str) -> Decimal:
+        """Orders of one oco group reserve once: the most of them."""
+        groups: dict[str, Decimal] = {}
+        for held, group, amount in self.reserved.values():
+            if held == asset:
+                groups[group] = max(groups.get(group, Decimal(0)), amount)
+        return sum(groups.values(), Decimal(0))
+
+
+def _same(what: str, said: str, folded: Decimal) -> None:
+    if Decimal(said) != folded:
+        raise Divergence(f"{what} is {said} in the log, its events make {folded:f}")
+
+
+def fold(lines: Iterable[LogLine]) -> tuple[FoldedAccount, int, str]:
+    """Fold a whole log.
+
+    Returns:
+        The account, the number of lines, and the digest of the last one.
+
+    Raises:
+        Divergence: names the line and what differs.
+    """
+    account, count, digest = FoldedAccount(), 0, "00" * 16
+    with localcontext() as context:
+        context.prec = _PRECISION
+        for line in lines:
+            try:
+                account.apply(line)
+            except Divergence as error:
+                raise Divergence(f"line {line.seq}: {error}") from None
+            count, digest = line.seq, line.h
+    return account, count, digest

@@ -1,0 +1,85 @@
+"""The log writer: taps publish, chains one line per event, and seals each tick to disk."""
+
+import os
+from pathlib import Path
+from typing import IO, Any
+
+from backtester.audit.chain import GENESIS, chained
+from backtester.audit.encoding import event_writer
+from backtester.core.board import Board
+from backtester.core.bus import Bus
+from backtester.core.errors import StorageError
+from backtester.core.events import Event, TickSettled
+from backtester.core.topics import T_CLOCK, Topic
+
+_WRITE_BYTES = 64 * 1024
+
+
+class AuditLog:
+    """An append-only file of chained lines. A line is made when its event is published, and written when its tick ends.
+
+    The file holds whole ticks only: lines wait in memory until SETTLE, and reach the disk some 64 KiB at a time.
+    """
+
+    def __init__(self, path: Path, board: Board, bus: Bus) -> None:
+        self._board = board
+        self._lines: list[bytes] = []
+        self._bytes = 0
+        self._seq = 0
+        self._digest = GENESIS
+        try:
+            self._file: IO[bytes] = path.open("xb")
+        except OSError as error:
+            raise StorageError(f"the log {path} cannot be written: {error.strerror}") from None
+        self._path = path
+        bus.tap_log(self.write)
+        self._settled = bus.subscribe(T_CLOCK, self.on_settled)
+        self._settled.pause()  # until a tick has lines
+
+    @property
+    def digest(self) -> str:
+        """The chain's last digest, hex: it names the whole log."""
+        return self._digest.hex()
+
+    @property
+    def lines(self) -> int:
+        """How many lines the log has."""
+        return self._seq
+
+    def write(self, topic: Topic[Any], event: Event) -> None:
+        """Add an event's line to the current tick."""
+        self._seq += 1
+        body = (
+            f'{{"seq":{self._seq},"tick":{self._board.now},"topic":"{topic.name}",'
+            f'"event":{event_writer(type(event))(event)}'
+        ).encode()
+        self._digest = chained(self._digest, body)
+        line = body + b',"h":"' + self._digest.hex().encode() + b'"}\n'
+        self._lines.append(line)
+        self._bytes += len(line)
+        self._settled.resume()
+
+    def on_settled(self, _: TickSettled) -> None:
+        """Seal the tick: its lines may now go to disk."""
+        if self._bytes >= _WRITE_BYTES:
+            self.flush()
+        self._settled.pause()
+
+    def flush(self) -> None:
+        """Write what is sealed.
+
+        Raises:
+            StorageError: the disk is full or gone.
+        """
+        lines, self._lines, self._bytes = self._lines, [], 0
+        try:
+            self._file.write(b"".join(lines))
+            self._file.flush()
+        except OSError as error:
+            raise StorageError(f"the log {self._path} cannot be written: {error.strerror}") from None
+
+    def close(self) -> None:
+        """Write everything and make it durable."""
+        self.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()

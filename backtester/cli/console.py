@@ -1,0 +1,55 @@
+"""What the command line prints, and how errors become a message and an exit code."""
+
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from backtester.core.errors import BacktesterError
+
+
+def print_json(content: Any) -> None:
+    """Print one object on standard output."""
+    import msgspec
+
+    sys.stdout.write(msgspec.json.encode(content).decode() + "\n")
+
+
+def console(*, stderr: bool = False) -> Any:
+    """Return a Rich console; plain when the stream is not a terminal."""
+    from rich.console import Console
+
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(stderr=stderr, soft_wrap=not stream.isatty(), highlight=False)
+
+
+def print_error(message: str, hint: str = "") -> None:
+    """Print what went wrong, and what to do, on standard error."""
+    out = console(stderr=True)
+    out.print("error:", message, style="bold red" if out.is_terminal else None, markup=False)
+    if hint:
+        out.print("  hint:", hint, markup=False)
+
+
+def guarded(main: Callable[[], None]) -> int:
+    """Run the command line; return its exit code. Only a bug shows more than a message, and only when asked to."""
+    try:
+        main()
+    except BacktesterError as error:
+        print_error(error.message, error.hint)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print_error("interrupted")
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:  # noqa: BLE001 - the last line of defence: one line for people, all of it on request
+        if os.environ.get("BT_TRACEBACK"):
+            raise
+        print_error(
+            f"a bug in backtester: {type(error).__name__}: {error}",
+            "BT_TRACEBACK=1 shows the traceback; please report it",
+        )
+        return 1
+    return 0

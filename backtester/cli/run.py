@@ -1,0 +1,136 @@
+"""`bt run`: a backtest from the command line."""
+
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from backtester.cli.argv import split_list
+from backtester.cli.console import console, print_error, print_json
+
+
+def run_command(
+    strategy: Annotated[str, typer.Option(help="Name of a strategy, or path/to/file.py:Class.")] = "",
+    symbols: Annotated[
+        list[str] | None, typer.Option(help="Symbols, several after one flag: BTCUSDT ETHUSDT, or spot:BTCUSDT.")
+    ] = None,
+    market: Annotated[str, typer.Option(help="Market of bare symbols: spot or um (futures).")] = "",
+    timeframe: Annotated[str, typer.Option(help="Candles that the strategy sees: 1m, 15m, 1h ...")] = "",
+    start: Annotated[str, typer.Option(help="First candle, UTC: 2024-01-31 or 2024-01-31T12:00:00Z.")] = "",
+    end: Annotated[str, typer.Option(help="End, exclusive.")] = "",
+    config: Annotated[Path | None, typer.Option(help="TOML of the run [default: configs/backtest.toml].")] = None,
+    params: Annotated[Path | None, typer.Option(help="TOML of the strategy [default: configs/STRATEGY.toml].")] = None,
+    param: Annotated[list[str] | None, typer.Option("-p", metavar="KEY=VALUE", help="A strategy parameter.")] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any config key: fees.taker_bps=10.")
+    ] = None,
+    data: Annotated[str, typer.Option(help="Folder of the lake [default: data].")] = "",
+    runs: Annotated[Path, typer.Option(help="Folder for results.")] = Path("runs"),
+    seed: Annotated[int | None, typer.Option(help="Seed of the strategy's randomness.")] = None,
+    allow_gaps: Annotated[bool, typer.Option("--allow-gaps", help="Run over missing candles, and say so.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
+) -> None:
+    """Run a backtest and seal it under runs/.
+
+    Example: bt run --strategy sma_extended --symbols BTCUSDT ETHUSDT
+    """
+    from backtester.config.loading import assignment, dotted_layer, load_backtest_config
+    from backtester.engine.prepare import prepare
+    from backtester.engine.run import run_backtest
+    from backtester.engine.run_folder import dead_partials
+
+    options: dict[str, Any] = {
+        "run": {
+            "symbols": split_list(symbols or []),
+            "market": market,
+            "timeframe": timeframe,
+            "start": start,
+            "end": end,
+            "seed": seed,
+        },
+        "data": {"dir": data, "allow_gaps": allow_gaps or None},
+    }
+    given = {s: {k: v for k, v in keys.items() if v not in (None, "", [])} for s, keys in options.items()}
+    loaded = load_backtest_config(config, dotted_layer(set_ or []), given)
+    if strategy and strategy != loaded.strategy.name:  # another strategy's parameters are not this one's
+        from backtester.config.configs import StrategySection
+
+        loaded = loaded.model_copy(update={"strategy": StrategySection(name=strategy)})
+    prepared = prepare(
+        loaded,
+        params_file=params,
+        params_options=dict(assignment(text, "-p") for text in param or []),
+        relative_to=config.parent if config is not None else None,
+    )
+    dead = dead_partials(runs)
+    with _progress(prepared.start, prepared.end, quiet=as_json) as progress:
+        began = time.perf_counter()
+        result = run_backtest(prepared, runs, progress=progress)
+        seconds = time.perf_counter() - began
+    if as_json:
+        print_json(
+            {
+                "run_id": result.run_id,
+                "path": str(result.path),
+                "status": result.status,
+                "digest": result.digest,
+                "metrics": result.metrics,
+                "warnings": result.warnings,
+                **({"error": str(result.error)} if result.error else {}),
+            }
+        )
+    else:
+        from backtester.cli.summary import print_summary
+
+        print_summary(prepared, result, seconds)
+    for folder in dead:
+        print_error(
+            f"an earlier run was killed before it was sealed: {folder}", f"bt replay {folder} shows what it did"
+        )
+    if result.error is not None:
+        raise result.error
+    if result.status == "interrupted":
+        print_error(f"interrupted; what was done is sealed in {result.path}")
+        raise typer.Exit(130)
+
+
+class _progress:  # noqa: N801 - used as a function
+    """A live line on a terminal: simulated date, candles per second, equity, time left; nothing elsewhere."""
+
+    def __init__(self, start: int, end: int, *, quiet: bool) -> None:
+        self._start, self._end = start, end
+        out = console(stderr=True)
+        self._bar: Any = None
+        if not quiet and out.is_terminal:
+            from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+            self._bar = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                TextColumn("{task.percentage:>3.0f}%  fills {task.fields[fills]}"),
+                TimeRemainingColumn(),
+                console=out,
+                transient=True,
+            )
+
+    def __enter__(self) -> Any:
+        if self._bar is None:
+            return None
+        self._bar.start()
+        self._task = self._bar.add_task("starting", total=self._end - self._start, fills=0)
+        return self._update
+
+    def _update(self, now: int, wired: Any) -> None:
+        from backtester.core.time import utc
+
+        self._bar.update(
+            self._task,
+            completed=max(0, now - self._start),
+            description=f"{utc(now):%Y-%m-%d %H:%M}",
+            fills=wired.recorder.fills,
+        )
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()

@@ -1,0 +1,79 @@
+"""Where a run's result comes from: code, versions, machine. Everything that could explain a difference."""
+
+import platform
+import subprocess
+import sys
+from functools import cache
+from hashlib import blake2b
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+PACKAGE_ROOT = Path(__file__).resolve().parent.parent
+_DECIDING = ("backtester", "msgspec", "numpy", "pyarrow", "pydantic")
+
+
+def digest_of(data: bytes) -> str:
+    """Return blake2b-128 as hex."""
+    return blake2b(data, digest_size=16).hexdigest()
+
+
+@cache
+def engine_digest() -> str:
+    """Return one digest over all sources of the engine, by relative path and content."""
+    total = blake2b(digest_size=16)
+    for path in sorted(PACKAGE_ROOT.rglob("*.py")):
+        total.update(f"{path.relative_to(PACKAGE_ROOT).as_posix()}\0".encode() + path.read_bytes() + b"\0")
+    return total.hexdigest()
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of the packages that take part in deciding."""
+    found = {"python": platform.python_version()}
+    for name in _DECIDING:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "unknown"
+    return found
+
+
+def platform_text() -> str:
+    """Return system, machine and Python implementation."""
+    return f"{platform.system()} {platform.machine()} {platform.python_implementation()}"
+
+
+def git_sha(folder: Path) -> str:
+    """Return the revision of the checkout that a folder is in, with `+` when it has changes; empty outside of one."""
+    try:
+        sha = _git(folder, "rev-parse", "HEAD")
+        return sha + ("+" if _git(folder, "status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.SubprocessError):
+        return ""
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        ["git", "-C", str(folder), *arguments],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=5,
+    )
+    return done.stdout.strip()
+
+
+def modules_below(folder: Path) -> dict[str, Path]:
+    """Return the imported modules whose files lie below a folder, by relative path: a strategy and what it imports.
+
+    The engine itself and installed packages are left out: they have digests and versions of their own.
+    """
+    installed = [PACKAGE_ROOT, Path(sys.prefix).resolve(), Path(sys.base_prefix).resolve()]
+    found = {}
+    for module in list(sys.modules.values()):
+        file = getattr(module, "__file__", None)
+        if file and file.endswith(".py") and Path(file).resolve().is_relative_to(folder):
+            path = Path(file).resolve()
+            if any(path.is_relative_to(root) for root in installed):
+                continue
+            found[path.relative_to(folder).as_posix()] = path
+    return dict(sorted(found.items()))

@@ -1,0 +1,158 @@
+"""Replay: a log folded into an account and checked against its own snapshots; and a run made again and compared."""
+
+import tempfile
+from collections.abc import Iterator
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from backtester.audit.fold import Divergence, FoldedAccount, fold
+from backtester.audit.reader import LogLine, read_log
+from backtester.config.loading import load_backtest_config
+from backtester.core.errors import CheckFailed, DataError, UsageError
+from backtester.engine.prepare import PreparedRun, prepare
+from backtester.engine.provenance import engine_digest, versions
+from backtester.engine.run import COMPLETE, run_backtest
+
+LOG = "audit.jsonl"
+
+
+class Replay(NamedTuple):
+    """What a fold of the log gave. sealed: the folder has its run.json; partial runs do not."""
+
+    status: str
+    sealed: bool
+    lines: int
+    digest: str
+    account: FoldedAccount
+
+
+def replay(folder: Path) -> Replay:
+    """Fold a run's log and compare every snapshot, the digest and the final balances with what the run recorded.
+
+    Raises:
+        UsageError: there is no log or no readable run.json.
+        CheckFailed: the log was changed or cut, or a snapshot is not what its events make.
+    """
+    recorded = read_run_json(folder)
+    try:
+        account, lines, digest = fold(read_log(folder / LOG, torn_end_allowed=recorded is None))
+    except Divergence as error:
+        raise CheckFailed(f"replay diverged: {folder / LOG}, {error}") from None
+    if recorded is None:
+        return Replay("not sealed", False, lines, digest, account)
+    if digest != recorded["log"]["digest"]:
+        raise CheckFailed(
+            f"{folder / LOG}: the log has {lines} lines and digest {digest}, "
+            f"run.json says {recorded['log']['lines']} lines and {recorded['log']['digest']}",
+            hint="lines were cut off or replaced; restore the log or run again",
+        )
+    _compare_final(folder, account, recorded["final"])
+    return Replay(recorded["status"], True, lines, digest, account)
+
+
+def _compare_final(folder: Path, account: FoldedAccount, final: dict[str, Any]) -> None:
+    from decimal import Decimal
+
+    for asset, text in final["cash"].items():
+        folded = account.cash.get(asset, Decimal(0))
+        if Decimal(text) != folded:
+            raise CheckFailed(f"replay diverged: {folder}/run.json says {asset} {text} at the end, the log {folded:f}")
+    held = {i: p for i, p in account.positions.items() if any(p)}
+    said = {i: (Decimal(p["qty"]), Decimal(p["basis"])) for i, p in final["positions"].items()}
+    if held != said:
+        raise CheckFailed(f"replay diverged: {folder}/run.json says positions {said}, the log {held}")
+
+
+def read_run_json(folder: Path) -> dict[str, Any] | None:
+    """Return a run's run.json; None when the run was never sealed.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
+    path = folder / "run.json"
+    if not path.exists():
+        return None
+    try:
+        content = msgspec.json.decode(path.read_bytes())
+        content["log"]["digest"], content["status"], content["final"]["cash"], content["final"]["positions"]
+    except (OSError, msgspec.DecodeError, KeyError, TypeError) as error:
+        raise UsageError(f"{path} is not a run.json: {error}") from None
+    return dict(content)
+
+
+def verify(folder: Path, *, data: Path | None = None) -> PreparedRun:
+    """Run the strategy of a run again, from the inputs it recorded, and compare the logs.
+
+    An interrupted or failed run is compared as far as its log goes.
+
+    Args:
+        folder: the run.
+        data: where the lake is now, when it has moved.
+
+    Raises:
+        UsageError: the run was never sealed.
+        CheckFailed: the logs differ; names the first event that differs, and the inputs that changed.
+    """
+    recorded = read_run_json(folder)
+    if recorded is None:
+        raise UsageError(f"{folder} was never sealed: it names no inputs to run again", hint=f"bt replay {folder}")
+    replay(folder)
+    layer: dict[str, Any] = {} if data is None else {"data": {"dir": str(data)}}
+    config = load_backtest_config(folder / "config.toml", layer)
+    try:
+        run = prepare(config, relative_to=folder)
+    except DataError as error:
+        raise CheckFailed(
+            f"cannot run again: {error.message}", hint=error.hint or "--data DIR says where the lake is now"
+        ) from None
+    with tempfile.TemporaryDirectory(prefix="bt-verify-") as scratch:
+        again = run_backtest(run, Path(scratch))
+        if recorded["status"] == COMPLETE and again.digest == recorded["log"]["digest"]:
+            return run
+        difference = _first_difference(folder / LOG, again.path / LOG, prefix=recorded["status"] != COMPLETE)
+        if difference is not None:
+            changed = _changed_inputs(recorded, again.details)
+            raise CheckFailed(
+                f"verification failed: {difference}",
+                hint="changed since the run: " + ("; ".join(changed) if changed else "nothing that is recorded"),
+            )
+    return run
+
+
+def _first_difference(was: Path, now: Path, *, prefix: bool) -> str | None:
+    lines: Iterator[tuple[LogLine | None, LogLine | None]] = zip_longest(read_log(was), read_log(now))
+    for old, new in lines:
+        if old is None:
+            return None if prefix else f"the log goes on after line {new.seq - 1 if new else 0}: {_shown(new)}"
+        if new is None or old.h != new.h:
+            return f"the first event that differs is line {old.seq}: was {_shown(old)}, is {_shown(new)}"
+    return None
+
+
+def _shown(line: LogLine | None) -> str:
+    if line is None:
+        return "nothing"
+    return f"{line.topic} at tick {line.tick} {msgspec.json.encode(line.event).decode()}"
+
+
+def _changed_inputs(was: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """Return in words which recorded inputs are not what they were."""
+    changed = []
+    if was.get("engine_digest") != engine_digest():
+        changed.append("the engine's sources")
+    for name, value in versions().items():
+        if was.get("versions", {}).get(name) != value:
+            changed.append(f"{name} {was.get('versions', {}).get(name)} → {value}")
+    before = {p["path"]: p["content"] for p in was.get("data", [])}
+    after = {p["path"]: p["content"] for p in now["data"]}
+    changed.extend(f"data {path}" for path in sorted(before | after) if before.get(path) != after.get(path))
+    old_modules, new_modules = was["strategy"].get("modules", {}), now["strategy"].get("modules", {})
+    changed.extend(
+        f"strategy source {name}"
+        for name in sorted(old_modules | new_modules)
+        if old_modules.get(name) != new_modules.get(name)
+    )
+    return changed

@@ -1,0 +1,111 @@
+"""A run's folder: written as `.<run_id>.partial`, renamed when sealed, so that no killed run is taken for complete."""
+
+import os
+import re
+import secrets
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from filelock import FileLock, Timeout
+
+from backtester.core.errors import StorageError, UsageError
+
+_LOCK = "run.lock"
+_SHOWN_SYMBOLS = 3
+
+
+def new_run_id(strategy: str, symbols: Sequence[str]) -> str:
+    """Return <UTC time>-<strategy>-<symbols>-<6 hex>. Nothing in the log depends on it."""
+    shown = "-".join(symbols[:_SHOWN_SYMBOLS]) + (
+        f"+{len(symbols) - _SHOWN_SYMBOLS}" if len(symbols) > _SHOWN_SYMBOLS else ""
+    )
+    name = re.sub(r"[^\w.+-]+", "_", f"{strategy}-{shown}")
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{name}-{secrets.token_hex(3)}"
+
+
+class RunFolder:
+    """The folder of a run in the making."""
+
+    def __init__(self, runs: Path, run_id: str) -> None:
+        self.final = runs / run_id
+        self.partial = runs / f".{run_id}.partial"
+        try:
+            self.partial.mkdir(parents=True)
+            self._lock = FileLock(self.partial / _LOCK)
+            self._lock.acquire(timeout=0)
+        except OSError as error:
+            raise StorageError(
+                f"the runs folder {runs} cannot be written: {error.strerror}",
+                hint="choose another with --runs DIR, or change its permissions",
+            ) from None
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write a file, durably.
+
+        Raises:
+            StorageError: the disk is full or gone.
+        """
+        path = self.partial / name
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise StorageError(f"{path} cannot be written: {error.strerror}") from None
+
+    def write_json(self, name: str, content: Any) -> None:
+        """Write an object as indented JSON."""
+        self.write(name, msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n")
+
+    def seal(self) -> Path:
+        """Rename the folder to its final name; from now on it counts."""
+        try:
+            self._lock.release()
+            (self.partial / _LOCK).unlink(missing_ok=True)
+            self.partial.rename(self.final)
+            descriptor = os.open(self.final.parent, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            raise StorageError(f"{self.final} cannot be sealed: {error.strerror}") from None
+        return self.final
+
+    def abandon(self) -> None:
+        """Leave the partial folder as it is: it could not be sealed."""
+        self._lock.release()
+
+
+def dead_partials(runs: Path) -> list[Path]:
+    """Return the partial folders that no living process writes: runs that were killed."""
+    dead = []
+    for folder in sorted(runs.glob(".*.partial")) if runs.is_dir() else []:
+        try:
+            with FileLock(folder / _LOCK, timeout=0):
+                dead.append(folder)
+        except (Timeout, OSError):
+            continue
+    return dead
+
+
+def find_run(text: str) -> Path:
+    """Return the folder of a run given its path; says what a partial or missing one is.
+
+    Raises:
+        UsageError: there is no such run.
+    """
+    folder = Path(text)
+    if (folder / "audit.jsonl").is_file():
+        return folder
+    partial = folder.parent / f".{folder.name}.partial"
+    if partial.is_dir():
+        raise UsageError(f"the run {folder} was never sealed", hint=f"what it left can be read: bt replay {partial}")
+    if folder.is_dir():
+        raise UsageError(f"{folder} is not a run's folder: it has no audit.jsonl")
+    raise UsageError(f"there is no run {folder}", hint="bt run prints the folder of each run")

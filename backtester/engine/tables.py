@@ -1,0 +1,279 @@
+"""The tables of a run's folder: equity, fills, orders and trades, written as the run goes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from backtester.core.board import Board
+from backtester.core.bus import Bus
+from backtester.core.events import AnyOrder, Fill, OrderRejected, OrderUpdate, Reason, SanitizedOrder, Status
+from backtester.core.instruments import Instrument, InstrumentId
+from backtester.core.topics import T_FILLS, T_ORDERS_REJECTED, T_ORDERS_SANITIZED, T_ORDERS_UPDATE
+from backtester.engine.columns import (
+    MONEY_TYPE,
+    PRICE_TYPE,
+    TIME_TYPE,
+    StreamedTable,
+    decimal_column,
+    int64_as_decimal,
+    money_column,
+    plain_column,
+    time_column,
+)
+from backtester.report.metrics import EquityStats, TradeStats
+from backtester.report.trades import RoundTrip, RoundTrips
+
+_CHUNK_ROWS = 8_192
+
+EQUITY = pa.schema(
+    [
+        ("ts", TIME_TYPE),
+        ("equity", MONEY_TYPE),
+        ("cash", MONEY_TYPE),
+        ("unrealised", MONEY_TYPE),
+        ("exposure", MONEY_TYPE),
+        ("drawdown", pa.float64()),
+    ]
+)
+
+
+class EquityTable:
+    """equity.parquet, and what the metrics need of it."""
+
+    def __init__(self, path: Path) -> None:
+        self.stats = EquityStats()
+        self._table = StreamedTable(path, EQUITY)
+
+    def write(self, rows: list[tuple[int, int, int, int, int]]) -> None:
+        """Take a chunk of equity rows."""
+        ts, equity, cash, unrealised, exposure = zip(*rows, strict=True)
+        stats = self.stats
+        if stats.rows == 0:
+            stats.first_units = stats.peak_units = stats.lowest_units = equity[0]
+        values = np.array(equity, dtype=np.float64)
+        peaks = np.maximum(np.maximum.accumulate(values), float(stats.peak_units))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            drawdown = np.where(peaks > 0, values / peaks - 1.0, 0.0)
+        stats.peak_units = max(stats.peak_units, max(equity))
+        stats.lowest_units = min(stats.lowest_units, min(equity))
+        stats.max_drawdown = min(stats.max_drawdown, float(drawdown.min()))
+        stats.last_units = equity[-1]
+        stats.rows += len(rows)
+        money = [money_column(column) for column in (equity, cash, unrealised, exposure)]
+        self._table.append([time_column(ts), *money, plain_column(drawdown, pa.float64())])
+
+    def close(self) -> str:
+        """Finish the file; return the table's digest."""
+        return self._table.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    name: str
+    kind: pa.DataType
+
+
+class RowTable:
+    """A table filled row by row; decimals come as (units, exponent)."""
+
+    def __init__(self, path: Path, columns: list[tuple[str, pa.DataType]]) -> None:
+        self._columns = [_Column(name, kind) for name, kind in columns]
+        self._table = StreamedTable(path, pa.schema(columns))
+        self._rows: list[tuple[Any, ...]] = []
+
+    def add(self, *values: Any) -> None:
+        """Add a row, its values in column order."""
+        self._rows.append(values)
+        if len(self._rows) >= _CHUNK_ROWS:
+            self._flush()
+
+    def _flush(self) -> None:
+        rows, self._rows = self._rows, []
+        if rows:
+            self._table.append(
+                [_array(c.kind, values) for c, values in zip(self._columns, zip(*rows, strict=True), strict=True)]
+            )
+
+    def close(self) -> str:
+        """Finish the file; return the table's digest."""
+        self._flush()
+        return self._table.close()
+
+
+def _array(kind: pa.DataType, values: tuple[Any, ...]) -> pa.Array:
+    if pa.types.is_decimal(kind):
+        units = [value * 10 ** (kind.scale - exponent) for value, exponent in values]
+        try:
+            return int64_as_decimal(np.array(units, dtype=np.int64), kind)
+        except OverflowError:
+            return decimal_column(units, kind.scale, kind)
+    if pa.types.is_timestamp(kind):
+        return time_column(values)
+    return pa.array(values, type=kind)
+
+
+class Recorder:
+    """Watches fills and orders and writes fills.parquet, orders.parquet and trades.parquet. Publishes nothing."""
+
+    def __init__(self, folder: Path, instruments: Mapping[InstrumentId, Instrument], board: Board, bus: Bus) -> None:
+        self.trade_stats = TradeStats()
+        self.fills = 0
+        self._board = board
+        self._instruments = instruments
+        self._working: dict[int, tuple[int, SanitizedOrder]] = {}
+        self._trips = RoundTrips(instruments, self._on_trade)
+        self._fills = RowTable(
+            folder / "fills.parquet",
+            [
+                ("fill_id", pa.int64()),
+                ("ts", TIME_TYPE),
+                ("tick", TIME_TYPE),
+                ("order_id", pa.int64()),
+                ("instrument", pa.string()),
+                ("kind", pa.string()),
+                ("side", pa.string()),
+                ("qty", MONEY_TYPE),
+                ("price", PRICE_TYPE),
+                ("reference_price", PRICE_TYPE),
+                ("notional", MONEY_TYPE),
+                ("fee", MONEY_TYPE),
+                ("fee_asset", pa.string()),
+                ("liquidity", pa.string()),
+                ("tag", pa.string()),
+            ],
+        )
+        self._orders = RowTable(
+            folder / "orders.parquet",
+            [
+                ("order_id", pa.int64()),
+                ("created", TIME_TYPE),
+                ("ended", TIME_TYPE),
+                ("instrument", pa.string()),
+                ("kind", pa.string()),
+                ("side", pa.string()),
+                ("qty", MONEY_TYPE),
+                ("budget", MONEY_TYPE),
+                ("limit_price", PRICE_TYPE),
+                ("stop_price", PRICE_TYPE),
+                ("status", pa.string()),
+                ("reason", pa.string()),
+                ("tag", pa.string()),
+            ],
+        )
+        self._trades = RowTable(
+            folder / "trades.parquet",
+            [
+                ("instrument", pa.string()),
+                ("side", pa.string()),
+                ("entry_time", TIME_TYPE),
+                ("exit_time", TIME_TYPE),
+                ("qty", MONEY_TYPE),
+                ("entry_notional", MONEY_TYPE),
+                ("exit_notional", MONEY_TYPE),
+                ("gross_pnl", MONEY_TYPE),
+                ("fees", MONEY_TYPE),
+                ("net_pnl", MONEY_TYPE),
+                ("fills", pa.int64()),
+                ("entry_tag", pa.string()),
+                ("exit_tag", pa.string()),
+            ],
+        )
+        bus.subscribe(T_ORDERS_SANITIZED, self.on_order)
+        bus.subscribe(T_ORDERS_REJECTED, self.on_rejected)
+        bus.subscribe(T_ORDERS_UPDATE, self.on_update)
+        bus.subscribe(T_FILLS, self.on_fill)
+
+    @property
+    def n_open_trades(self) -> int:
+        """How many trades have not closed."""
+        return self._trips.n_open
+
+    def on_order(self, order: AnyOrder) -> None:
+        """Remember an order until it ends."""
+        if isinstance(order, SanitizedOrder):
+            self._working[order.order_id] = (order.ts, order)
+
+    def on_rejected(self, rejected: OrderRejected) -> None:
+        """End an order that the exchange refused."""
+        if rejected.order_id is not None and rejected.reason is not Reason.UNKNOWN_ORDER:
+            self._end(rejected.order_id, rejected.ts, "rejected", rejected.reason)
+
+    def on_update(self, update: OrderUpdate) -> None:
+        """End an order that was cancelled or expired."""
+        if update.status in (Status.CANCELLED, Status.EXPIRED):
+            self._end(update.order_id, update.ts, update.status, update.reason)
+
+    def on_fill(self, fill: Fill) -> None:
+        """Write a fill, and the order that it ends."""
+        spec = self._instruments[fill.instrument]
+        self.fills += 1
+        self._fills.add(
+            fill.event_id,
+            fill.ts,
+            self._board.now,
+            fill.order_id,
+            fill.instrument,
+            fill.kind.value,
+            fill.side.value,
+            (fill.qty_units, spec.scale.qty),
+            (fill.price_units, spec.scale.price),
+            (fill.reference_price_units, spec.scale.price),
+            (spec.notional_units(fill.qty_units, fill.price_units), 8),
+            (fill.fee_units, 8),
+            fill.fee_asset,
+            fill.liquidity.value,
+            fill.tag,
+        )
+        self._trips.on_fill(fill)
+        if fill.leaves_units == 0:
+            self._end(fill.order_id, fill.ts, "filled", Reason.NONE)
+
+    def _end(self, order_id: int, ended: int, status: str, reason: Reason) -> None:
+        entry = self._working.pop(order_id, None)
+        if entry is None:
+            return
+        created, order = entry
+        self._orders.add(
+            order_id,
+            created,
+            ended,
+            order.instrument,
+            order.kind.value,
+            order.side.value,
+            (order.qty_units, order.scale.qty),
+            (order.budget_units, 8),
+            (order.limit_price_units, order.scale.price),
+            (order.stop_price_units, order.scale.price),
+            str(status),
+            reason.value,
+            order.tag,
+        )
+
+    def _on_trade(self, trade: RoundTrip) -> None:
+        self.trade_stats.add(trade)
+        scale = self._instruments[trade.instrument].scale
+        self._trades.add(
+            trade.instrument,
+            "long" if trade.side == "buy" else "short",
+            trade.entry_time,
+            trade.exit_time,
+            (trade.qty_units, scale.qty),
+            (trade.entry_notional_units, 8),
+            (trade.exit_notional_units, 8),
+            (trade.gross_units, 8),
+            (trade.fees_units, 8),
+            (trade.net_units, 8),
+            trade.fills,
+            trade.entry_tag,
+            trade.exit_tag,
+        )
+
+    def close(self, end: int) -> dict[str, str]:
+        """Write the orders that still work, finish the files; return each table's digest."""
+        for order_id in sorted(self._working):
+            self._end(order_id, end, "working", Reason.NONE)
+        return {"fills": self._fills.close(), "orders": self._orders.close(), "trades": self._trades.close()}

@@ -1,0 +1,116 @@
+"""The composition root: builds the components of a backtest and wires them to the bus, in the order of delivery."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from backtester.account.account import Account
+from backtester.account.equity import EquityCurve
+from backtester.audit.log import AuditLog
+from backtester.config.configs import BacktestConfig
+from backtester.core.board import Board
+from backtester.core.bus import Bus
+from backtester.core.clock import Clock
+from backtester.core.events import Cashflow
+from backtester.core.folds import Ledger
+from backtester.core.instruments import Asset
+from backtester.core.numbers import MONEY_EXPONENT, exact_units
+from backtester.core.time import timeframe_us
+from backtester.core.topics import T_CASHFLOWS
+from backtester.data.feeds import CandleFeed
+from backtester.engine.prepare import PreparedRun
+from backtester.engine.tables import EquityTable, Recorder
+from backtester.execution.simulated import ExchangeRules, SimulatedExchange
+from backtester.risk.order_validation import SymbolSpecs
+from backtester.risk.risk import Risk
+from backtester.sim.sim_models import FeeModel, FeeTier, SlippageModel
+from backtester.strategy.host import StrategyHost
+from backtester.strategy.view import StrategyView
+
+_BPS_DECIMALS = 4  # a rate of 1e-8 is 1e-4 basis points
+
+
+class Wired(NamedTuple):
+    """A run's components, ready to start."""
+
+    bus: Bus
+    board: Board
+    clock: Clock
+    feeds: list[CandleFeed]
+    host: StrategyHost
+    exchange: SimulatedExchange
+    account: Account
+    curve: EquityCurve
+    log: AuditLog
+    equity: EquityTable
+    recorder: Recorder
+
+
+def fee_model(config: BacktestConfig) -> FeeModel:
+    """Return the fee model of a resolved config."""
+    fees = config.fees
+    assert fees.maker_bps is not None and fees.taker_bps is not None
+    rates = [(0, fees.maker_bps, fees.taker_bps)]
+    rates += [(exact_units(t.volume, MONEY_EXPONENT), t.maker_bps, t.taker_bps) for t in fees.tiers]
+    return FeeModel(
+        tuple(
+            FeeTier(volume, exact_units(maker, _BPS_DECIMALS), exact_units(taker, _BPS_DECIMALS))
+            for volume, maker, taker in rates
+        )
+    )
+
+
+def exchange_rules(run: PreparedRun) -> ExchangeRules:
+    """Return the exchange's declared assumptions of a resolved config."""
+    config = run.config
+    return ExchangeRules(
+        fees=fee_model(config),
+        slippage=SlippageModel(exact_units(config.slippage.bps, _BPS_DECIMALS)),
+        fee_from_received=config.fees.spot_asset == "received",
+        touch_fills=config.execution.touch_fills,
+        stop_through_fills=config.execution.stop_through == "market",
+        max_wait_us={
+            item.instrument: config.execution.max_wait * timeframe_us(item.stored_timeframe) for item in run.series
+        },
+    )
+
+
+def wire(run: PreparedRun, folder: Path) -> Wired:
+    """Build everything. On a topic, subscribers receive in the order in which they are built here.
+
+    The exchange hears of orders first, then the account, risk and the strategy hear of what became of them, so that
+    all folds are current before the strategy's answer is judged; observers come last and publish nothing.
+    """
+    config, instruments = run.config, run.instruments
+    currency = Asset(config.account.currency)
+    bus, board = Bus(), Board()
+    board.now = run.start
+    log = AuditLog(folder / "audit.jsonl", board, bus)
+    rules = exchange_rules(run)
+    exchange = SimulatedExchange(rules, instruments, board, bus)
+    equity = EquityTable(folder / "equity.parquet")
+    curve = EquityCurve(equity.write)
+    account = Account(instruments, currency, run.timeframe_us, curve, board, bus)
+    Risk(
+        SymbolSpecs(instruments),
+        Ledger(instruments),
+        board,
+        bus,
+        currency=currency,
+        worst_fee_rate=max(rate for tier in rules.fees.tiers for rate in (tier.maker_rate, tier.taker_rate, 0)),
+        allow_short=config.risk.allow_short,
+    )
+    view = StrategyView(board, instruments, currency)
+    host = StrategyHost(run.make_strategy(), run.found.name, view, bus, start=run.start, seed=config.run.seed)
+    recorder = Recorder(folder, instruments, board, bus)
+    feeds = run.feeds()
+    clock = Clock(bus, board, feeds, run.start)
+    return Wired(bus, board, clock, feeds, host, exchange, account, curve, log, equity, recorder)
+
+
+def deposit(wired: Wired, run: PreparedRun) -> None:
+    """Publish the money that the account starts with: the first line of every log."""
+    amount = exact_units(run.config.account.initial_cash, MONEY_EXPONENT)
+    wired.bus.publish(
+        T_CASHFLOWS,
+        Cashflow(ts=run.start, kind="deposit", asset=Asset(run.config.account.currency), amount_units=amount),
+    )
