@@ -134,13 +134,35 @@ def test_what_cannot_be_read_is_marked_with_its_line() -> None:
         "1577837040000,1,1,1,1,,2.5\n"
     )
     assert [(p.rule, p.lines.tolist(), p.examples) for p in parsed.problems.found] == [
-        ("wrong number of columns", [4], ("1577836920000,1,1",)),
         ("not a time", [5], ("soon",)),
         ("open is not a number", [3], ("oops",)),
         ("volume is not a number", [6], ("",)),
+        ("wrong number of columns", [4], ("1577836920000,1,1",)),
     ]
     assert parsed.problems.count == 4
     assert values(parsed, "trades")[:2] == [-1, 3]
+
+
+def test_a_file_is_read_alike_in_blocks_of_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [f"{1577836800000 + i * 60_000},{i + 1},{i + 2},1,{i + 1},{i}" for i in range(400)]
+    rows[17] = "a,b"
+    rows[90] = ""
+    rows[91] = "  "
+    rows[200] = rows[200].replace(",201,", ",oops,", 1)
+    rows[301] = "c,d"
+    rows[399] = rows[399].replace(",400,", ",oops,", 1)
+    text = "open_time,open,high,low,close,volume\n" + "\n".join(rows) + "\n"
+    whole = parse(text)
+    assert whole.rows.line.tolist() == [i + 2 for i in range(400) if i not in (17, 90, 91, 301)]
+    for size in (300, 1000, 5000):
+        monkeypatch.setattr("backtester.data.downloader.parsing._BLOCK_BYTES", size)
+        part = parse(text)
+        assert part.rows.line.tolist() == whole.rows.line.tolist()
+        assert values(part, "close") == values(whole, "close")
+        assert part.problems.bad.tolist() == whole.problems.bad.tolist()
+        assert [(p.rule, p.lines.tolist(), p.examples) for p in part.problems.found] == [
+            (p.rule, p.lines.tolist(), p.examples) for p in whole.problems.found
+        ]
 
 
 def test_a_file_of_several_symbols_is_refused() -> None:

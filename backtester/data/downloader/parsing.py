@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from backtester.core.errors import DataError
 from backtester.data.downloader.naming import ARCHIVE_COLUMNS, SYMBOL_NAMES, match_columns, plain_name
-from backtester.data.downloader.problems import Problems
-from backtester.data.downloader.rows import Rows, rows_of
+from backtester.data.downloader.problems import Problems, joined_problems
+from backtester.data.downloader.rows import Rows, concatenated, rows_of
 from backtester.data.downloader.times import NOT_A_TIME, times_of_array, times_of_text
 from backtester.data.schemas import Column, Schema
 
@@ -24,6 +24,9 @@ _NUMBER: Final = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 _UNKNOWN: Final = frozenset({"", "null", "none", "nan", "na", "n/a", "\\n"})
 _FEWEST_COLUMNS: Final = 5
 _PREAMBLE_LINES: Final = 20
+_BLOCK_BYTES: Final = 8 << 20  # text becomes numbers block by block, so that memory holds the text once
+_BATCH_ROWS: Final = 1 << 17
+_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,14 @@ class Parsed:
 
     rows: Rows
     problems: Problems
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """A part of a table: Arrow arrays by our column's name, and the line of each row."""
+
+    columns: dict[str, Any]
+    lines: NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,73 +67,92 @@ def parse_table(
     Raises:
         DataError: the table has no rows, its columns are unclear, or it holds several symbols.
     """
+    lost: list[tuple[int, str]] = []
     if name.lower().endswith(".parquet"):
-        table, lines, lost = _read_parquet(name, data, schema, mapping)
+        batches = _read_parquet(name, data, schema, mapping)
     else:
-        table, lines, lost = _read_csv(name, data, schema, {} if official else mapping)
-    problems = Problems(np.zeros(len(lines), dtype=np.bool_))
-    problems.lose("wrong number of columns", [line for line, _ in lost], [text for _, text in lost])
+        batches = _read_csv(name, data, schema, {} if official else mapping, lost)
+    parts = [_typed(batch, schema) for batch in batches if len(batch.lines)]
+    if not parts:
+        raise DataError(f"{name} holds no rows", hint="leave it out")
+    wrong = joined_problems([part.problems for part in parts])
+    wrong.lose("wrong number of columns", [line for line, _ in lost], [text for _, text in lost])
+    return Parsed(concatenated([part.rows for part in parts]), wrong)
+
+
+def _typed(batch: _Batch, schema: Schema) -> Parsed:
+    problems = Problems(np.zeros(len(batch.lines), dtype=np.bool_))
     columns: dict[str, NDArray[Any]] = {}
     for column in schema.columns:
-        source = table.get(column.name)
+        source = batch.columns.get(column.name)
         if source is None:
-            columns[column.name] = column.unknown(len(lines))
+            columns[column.name] = column.unknown(len(batch.lines))
         elif column.name == schema.key:
             columns[column.name] = times = times_of_array(source)
-            problems.mark("not a time", times == NOT_A_TIME, lines, source)
+            problems.mark("not a time", times == NOT_A_TIME, batch.lines, source)
         else:
             columns[column.name], wrong = _numbers(source, column)
-            problems.mark(f"{column.name} is not a number", wrong, lines, source)
-    return Parsed(rows_of(schema, columns, 0, lines), problems)
+            problems.mark(f"{column.name} is not a number", wrong, batch.lines, source)
+    return Parsed(rows_of(schema, columns, 0, batch.lines), problems)
 
 
 def _read_csv(
-    name: str, data: bytes, schema: Schema, mapping: Mapping[str, str]
-) -> tuple[dict[str, Any], NDArray[np.int64], list[tuple[int, str]]]:
-    data = data.removeprefix(b"\xef\xbb\xbf")
+    name: str, data: bytes, schema: Schema, mapping: Mapping[str, str], lost: list[tuple[int, str]]
+) -> Iterator[_Batch]:
+    """Yield a CSV block by block; lines that cannot be split into the columns are added to `lost` as they are met."""
+    if data.startswith(_BYTE_ORDER_MARK):
+        data = data[len(_BYTE_ORDER_MARK) :]
     layout = _layout(name, data)
     chosen = match_columns(name, layout.names, mapping, schema)
     symbol = next((at for at, text in enumerate(layout.names) if plain_name(text) in SYMBOL_NAMES), None)
-    wanted = sorted({*chosen.values(), *([] if symbol is None else [symbol])})
-    lost: list[tuple[int, str]] = []
+    wanted = [str(at) for at in sorted({*chosen.values(), *([] if symbol is None else [symbol])})]
+    unsplit: list[int] = []  # numbers of all lines that gave no row, whitespace included
 
     def skip(row: Any) -> str:
-        lost.append((row.number, row.text.strip()))
+        unsplit.append(row.number)
+        if row.text.strip():
+            lost.append((row.number, row.text.strip()))
         return "skip"
 
+    symbols: set[str] = set()
+    next_line = layout.skipped + 1
     try:
-        table = pcsv.read_csv(
+        for batch in pcsv.open_csv(
             io.BytesIO(data),
             read_options=pcsv.ReadOptions(
-                use_threads=False, skip_rows=layout.skipped, column_names=[str(at) for at in range(len(layout.names))]
+                use_threads=False,
+                block_size=_BLOCK_BYTES,
+                skip_rows=layout.skipped,
+                column_names=[str(at) for at in range(len(layout.names))],
             ),
             parse_options=pcsv.ParseOptions(
                 delimiter=layout.delimiter, ignore_empty_lines=False, invalid_row_handler=skip
             ),
             convert_options=pcsv.ConvertOptions(
-                include_columns=[str(at) for at in wanted],
-                column_types={str(at): pa.string() for at in wanted},
-                strings_can_be_null=False,
+                include_columns=wanted, column_types=dict.fromkeys(wanted, pa.string()), strings_can_be_null=False
             ),
-        )
+        ):
+            lines = _line_numbers(next_line, batch.num_rows, unsplit)
+            next_line = int(lines[-1]) + 1 if len(lines) else next_line
+            blank = _blank_rows(batch)
+            if blank.any():
+                batch, lines = batch.filter(pa.array(~blank)), lines[~blank]  # noqa: PLW2901
+            if symbol is not None:
+                _refuse_several_symbols(name, symbols, batch.column(str(symbol)))
+            yield _Batch({ours: batch.column(str(at)) for ours, at in chosen.items()}, lines)
     except pa.ArrowInvalid as error:
-        raise DataError(
-            f"{name} is not a readable CSV: {error}", hint="it must be UTF-8 text, one row a line"
-        ) from error
-    lines = _line_numbers(layout.skipped, table.num_rows, [number for number, _ in lost])
-    key = table.column(str(chosen[schema.key])).combine_chunks()
-    blank = np.asarray(pc.equal(key, "").to_numpy(zero_copy_only=False), dtype=np.bool_)
-    for at in wanted if blank.any() else []:
-        blank &= np.asarray(pc.equal(table.column(str(at)), "").to_numpy(), dtype=np.bool_)
-    if blank.any():
-        table = table.filter(pa.array(~blank))
-        lines = lines[~blank]
-    if table.num_rows == 0:
-        raise DataError(f"{name} holds no rows", hint="leave it out")
-    if symbol is not None:
-        _refuse_several_symbols(name, table.column(str(symbol)))
-    columns = {ours: table.column(str(at)).combine_chunks() for ours, at in chosen.items()}
-    return columns, lines, [(number, text) for number, text in lost if text]
+        if next_line == layout.skipped + 1 and not data.split(b"\n", layout.skipped)[-1].strip():
+            return
+        raise DataError(f"{name} is not a readable CSV: {error}", hint="it must be UTF-8, one row a line") from error
+
+
+def _blank_rows(batch: Any) -> NDArray[np.bool_]:
+    blank = np.ones(batch.num_rows, dtype=np.bool_)
+    for column in batch.columns:
+        blank &= np.asarray(pc.equal(column, "").to_numpy(zero_copy_only=False), dtype=np.bool_)
+        if not blank.any():
+            break
+    return blank
 
 
 def _layout(name: str, data: bytes) -> _Layout:
@@ -160,38 +190,37 @@ def _is_value(field: str) -> bool:
     return True
 
 
-def _line_numbers(skipped: int, rows: int, lost: list[int]) -> NDArray[np.int64]:
-    lines = np.arange(skipped + 1, skipped + 1 + rows + len(lost), dtype=np.int64)
-    return lines[~np.isin(lines, np.array(lost, dtype=np.int64))] if lost else lines
+def _line_numbers(first: int, rows: int, unsplit: list[int]) -> NDArray[np.int64]:
+    """Return the numbers of the next `rows` lines from `first` on that gave a row."""
+    missing = np.array([number for number in unsplit if number >= first], dtype=np.int64)
+    lines = np.arange(first, first + rows + len(missing), dtype=np.int64)
+    return lines[~np.isin(lines, missing)][:rows] if len(missing) else lines
 
 
-def _read_parquet(
-    name: str, data: bytes, schema: Schema, mapping: Mapping[str, str]
-) -> tuple[dict[str, Any], NDArray[np.int64], list[tuple[int, str]]]:
+def _read_parquet(name: str, data: bytes, schema: Schema, mapping: Mapping[str, str]) -> Iterator[_Batch]:
+    symbols: set[str] = set()
+    first = 1
     try:
         file = pq.ParquetFile(pa.BufferReader(data))
         header = file.schema_arrow.names
         chosen = match_columns(name, header, mapping, schema)
         symbol = next((text for text in header if plain_name(text) in SYMBOL_NAMES), None)
         wanted = [header[at] for at in chosen.values()] + ([] if symbol is None else [symbol])
-        table = file.read(columns=wanted, use_threads=False)
+        for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=wanted, use_threads=False):
+            if symbol is not None:
+                _refuse_several_symbols(name, symbols, batch.column(symbol))
+            lines = np.arange(first, first + batch.num_rows, dtype=np.int64)
+            first += batch.num_rows
+            yield _Batch({ours: batch.column(header[at]) for ours, at in chosen.items()}, lines)
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"{name} is not a readable Parquet file: {error}", hint="fetch it again") from error
-    if table.num_rows == 0:
-        raise DataError(f"{name} holds no rows", hint="leave it out")
-    if symbol is not None:
-        _refuse_several_symbols(name, table.column(symbol))
-    columns = {ours: table.column(header[at]).combine_chunks() for ours, at in chosen.items()}
-    return columns, np.arange(1, table.num_rows + 1, dtype=np.int64), []
 
 
-def _refuse_several_symbols(name: str, column: Any) -> None:
-    symbols = [str(one) for one in pc.unique(column).to_pylist()]
-    if len(symbols) > 1:
-        raise DataError(
-            f"{name} holds {len(symbols)} symbols: {', '.join(symbols[:5])}{' ...' if len(symbols) > 5 else ''}",
-            hint="split it into one file per symbol",
-        )
+def _refuse_several_symbols(name: str, seen: set[str], column: Any) -> None:
+    seen.update(str(one) for one in pc.unique(column).to_pylist())
+    if len(seen) > 1:
+        listed = ", ".join(sorted(seen)[:5]) + (" ..." if len(seen) > 5 else "")
+        raise DataError(f"{name} holds {len(seen)} symbols: {listed}", hint="split it into one file per symbol")
 
 
 def _numbers(array: Any, column: Column) -> tuple[NDArray[Any], NDArray[np.bool_]]:

@@ -63,6 +63,20 @@ class Problems:
         return int(np.count_nonzero(self.bad)) + self.lost
 
 
+def joined_problems(parts: Sequence[Problems]) -> Problems:
+    """Return the problems of one file from those of its parts, in order; the parts lost no lines."""
+    joined = Problems(np.concatenate([part.bad for part in parts]))
+    by_rule: dict[str, list[Problem]] = {}
+    for part in parts:
+        for problem in part.found:
+            by_rule.setdefault(problem.rule, []).append(problem)
+    for rule, found in by_rule.items():
+        examples = [text for problem in found for text in problem.examples]
+        lines = np.concatenate([problem.lines for problem in found])
+        joined.found.append(Problem(rule, lines, tuple(examples[:EXAMPLES])))
+    return joined
+
+
 def _shown(value: Any) -> str:
     text = str(value.item() if isinstance(value, np.generic) else value)
     return text if len(text) <= 60 else text[:57] + "..."

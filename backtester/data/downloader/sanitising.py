@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from backtester.core.errors import DataError
 from backtester.core.time import TIMEFRAMES, format_time, grid_offset_us, timeframe_us
 from backtester.data.decimals import MAX_PRICE_DECIMALS, restores
-from backtester.data.downloader.merging import merge_rows
+from backtester.data.downloader.merging import is_sorted, merge_rows
 from backtester.data.downloader.parsing import Parsed
 from backtester.data.downloader.problems import EXAMPLES, Problems
 from backtester.data.downloader.rows import CleanRows, Rows
@@ -39,7 +39,7 @@ def infer_timeframe(name: str, times: NDArray[np.int64]) -> str:
     Raises:
         DataError: there are too few rows, or that distance is no timeframe.
     """
-    spacing = np.diff(np.unique(times))
+    spacing = _spacing(times)
     if len(spacing) < _FEW:
         raise DataError(f"{name}: too few rows to tell the timeframe", hint="say it: --timeframe 1m")
     lengths, counts = np.unique(spacing, return_counts=True)
@@ -169,8 +169,14 @@ def _times_near(times: NDArray[np.int64], good: NDArray[np.bool_], lost: int) ->
     return np.concatenate([near, np.full(lost, times[positions[0]], dtype=np.int64)])
 
 
+def _spacing(times: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the distances between neighbouring different times."""
+    distances = np.diff(times if is_sorted(times) else np.sort(times))
+    return distances[distances > 0]
+
+
 def _refuse_other_spacing(name: str, times: NDArray[np.int64], timeframe: str) -> None:
-    spacing = np.diff(np.unique(times))
+    spacing = _spacing(times)
     if len(spacing) >= _FEW and not (spacing == timeframe_us(timeframe)).any():
         raise DataError(
             f"{name}: no two rows are {timeframe} apart, the closest are {int(spacing.min()) / 1e6:g} s apart",
