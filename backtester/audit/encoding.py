@@ -15,6 +15,7 @@ import msgspec
 
 from backtester.core.errors import EngineError
 from backtester.core.events import MONEY, PRICE, QTY, UNLOGGED
+from backtester.core.instruments import Asset, InstrumentId
 from backtester.core.numbers import MONEY_EXPONENT, fixed
 
 EventWriter = Callable[[Any], str]
@@ -49,6 +50,7 @@ def event_writer(cls: type) -> EventWriter:
         "decimal": optional_decimal,
         "mapping": sorted_object,
         "rows": _rows,
+        "EMPTY": '""',
     }
     parts = []
     hints = get_type_hints(cls, include_extras=True)
@@ -80,7 +82,7 @@ def _expression(cls: type, name: str, hint: Any, unit: str | None) -> str:
         return f"{{e.{name}}}"
     if bare <= {int, str, NoneType}:
         return (
-            f"{{text(e.{name})}}"
+            _text_expression(name, hint)
             if bare == {str}
             else f'{{"null" if e.{name} is None else e.{name} if e.{name}.__class__ is int else text(e.{name})}}'
         )
@@ -93,6 +95,13 @@ def _expression(cls: type, name: str, hint: Any, unit: str | None) -> str:
     if origin is tuple:
         return f"{{rows(e.{name})}}"
     raise EngineError(f"{cls.__name__}.{name}: the log has no way to write {hint}")
+
+
+def _text_expression(name: str, hint: Any) -> str:
+    """Identities hold no character that JSON escapes, and most tags are empty: neither needs the encoder."""
+    if hint in (InstrumentId, Asset):
+        return f'"{{e.{name}}}"'
+    return f"{{text(e.{name}) if e.{name} else EMPTY}}"
 
 
 def _rows(rows: tuple[Any, ...]) -> str:

@@ -51,7 +51,7 @@ class AuditLog:
         self._seq += 1
         body = (
             f'{{"seq":{self._seq},"tick":{self._board.now},"topic":"{topic.name}",'
-            f'"event":{event_writer(type(event))(event)}'
+            f'"event":{event_writer(event.__class__)(event)}'
         ).encode()
         self._digest = chained(self._digest, body)
         line = body + b',"h":"' + self._digest.hex().encode() + b'"}\n'

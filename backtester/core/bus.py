@@ -59,13 +59,14 @@ class Bus:
     """One queue for all topics, with a budget per drain, and the counter that numbers logged events.
 
     A published event is stamped with the event that was being delivered when it was published: its cause.
+    handlers: who would receive what is published on a topic now; read only for all others.
     """
 
     def __init__(self, *, budget: int = 100_000) -> None:
         self._budget = budget
         self._queue: deque[tuple[tuple[Callable[[Any], Any], ...], Any]] = deque()
         self._subscriptions: dict[Topic[Any], list[Subscription]] = {topic: [] for topic in ALL_TOPICS}
-        self._handlers: dict[Topic[Any], tuple[Callable[[Any], Any], ...]] = dict.fromkeys(ALL_TOPICS, ())
+        self.handlers: dict[Topic[Any], tuple[Callable[[Any], Any], ...]] = dict.fromkeys(ALL_TOPICS, ())
         self._tap: LogTap | None = None
         self._current: Any = None
         self._last_event_id = 0
@@ -86,11 +87,7 @@ class Bus:
 
     def rewire(self, topic: Topic[Any]) -> None:
         """Resolve the handler table of one topic; called when a subscription changes."""
-        self._handlers[topic] = tuple(s.handler for s in self._subscriptions[topic] if s.active)
-
-    def has_subscribers(self, topic: Topic[Any]) -> bool:
-        """Say whether anybody would receive what is published on a topic now."""
-        return bool(self._handlers[topic])
+        self.handlers[topic] = tuple(s.handler for s in self._subscriptions[topic] if s.active)
 
     def wiring(self) -> dict[Topic[Any], list[str]]:
         """Return the subscribers' names of each topic, in the order of delivery."""
@@ -100,7 +97,7 @@ class Bus:
         """Queue an event; on a logged topic, number it, name its cause and write it to the log first."""
         if topic.logged:
             event = cast(E, self._stamp(topic, cast(Event, event)))
-        handlers = self._handlers[topic]
+        handlers = self.handlers[topic]
         if handlers:
             self._queue.append((handlers, event))
 
@@ -110,7 +107,7 @@ class Bus:
         For the clock's phases, which follow each other with nothing in between.
         """
         self._current = event
-        for handler in self._handlers[topic]:
+        for handler in self.handlers[topic]:
             handler(event)
         if self._queue:
             self.drain()

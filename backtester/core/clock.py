@@ -56,7 +56,7 @@ class Clock:
         """
         # The hot path: names are bound once, and a phase that interests nobody costs one look.
         bus, board, start = self._bus, self._board, self._start
-        publish, drain, deliver, wanted = bus.publish, bus.drain, bus.deliver, bus.has_subscribers
+        publish, drain, deliver, handlers = bus.publish, bus.drain, bus.deliver, bus.handlers
         opens_wanted, timers = board.opens_wanted, board.timers
         price_units, price_time = board.price_units, board.price_time
         topics = [cast(Topic[Any] | None, feed.topic) for feed in self._feeds]
@@ -68,12 +68,15 @@ class Clock:
                 if opens_wanted or timers:
                     await self._between(now)
                 board.now = now
-                for i in range(first, end):
+                if (instrument := marked[first]) is not None:
+                    price_units[instrument] = closes[first]
+                    price_time[instrument] = now
+                for i in range(first + 1, end):
                     if (instrument := marked[i]) is not None:
                         price_units[instrument] = closes[i]
                         price_time[instrument] = now
                 if now > start:
-                    if wanted(T_MARKET):
+                    if handlers[T_MARKET]:
                         for i in range(first, end):
                             if marked[i] is not None:
                                 publish(T_MARKET, self._feeds[sources[i]].market(rows[i]))
@@ -94,7 +97,7 @@ class Clock:
                     await bus.drain_async() if asynchronous else drain()
                 if opens_wanted:
                     await self._open(now)
-                if wanted(T_CLOCK):
+                if handlers[T_CLOCK]:
                     publish(T_CLOCK, TickSettled(now))
                     await bus.drain_async() if asynchronous else drain()
                 until_yield -= 1
@@ -129,7 +132,7 @@ class Clock:
                 await self._drain()
             if board.opens_wanted:
                 await self._open(now)
-            if self._bus.has_subscribers(T_CLOCK):
+            if self._bus.handlers[T_CLOCK]:
                 self._bus.publish(T_CLOCK, TickSettled(now))
                 await self._drain()
 

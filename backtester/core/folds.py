@@ -170,25 +170,26 @@ class Reservations:
     """Funds bound by open orders: per order until its terminal event; orders of one oco group bind them once."""
 
     def __init__(self) -> None:
-        self._held: dict[int, tuple[str, Asset, int]] = {}  # order id → (group, asset, units)
-        self._groups: dict[tuple[str, Asset], dict[int, int]] = {}
+        self._held: dict[int, tuple[Asset, int, str]] = {}  # order id → asset, units, oco name
+        self._groups: dict[tuple[str, Asset], dict[int, int]] = {}  # oco name, asset → units by order id
         self._totals: dict[Asset, int] = {}
 
     def hold(self, order_id: int, asset: Asset, units: int, group: str) -> None:
         """Bind units of an asset to an order; group is its oco name, or empty."""
-        key = (group or f"#{order_id}", asset)
-        self._held[order_id] = (key[0], asset, units)
-        members = self._groups.setdefault(key, {})
-        before = max(members.values(), default=0)
-        members[order_id] = units
-        self._totals[asset] = self._totals.get(asset, 0) + max(before, units) - before
+        self._held[order_id] = (asset, units, group)
+        self._totals[asset] = self._totals.get(asset, 0) + self.extra(asset, units, group)
+        if group:
+            self._groups.setdefault((group, asset), {})[order_id] = units
 
     def release(self, order_id: int) -> bool:
         """Free what an order holds; say whether it held anything."""
         entry = self._held.pop(order_id, None)
         if entry is None:
             return False
-        group, asset, units = entry
+        asset, units, group = entry
+        if not group:
+            self._totals[asset] -= units
+            return units > 0
         members = self._groups[(group, asset)]
         before = max(members.values())
         del members[order_id]
@@ -204,12 +205,12 @@ class Reservations:
     def extra(self, asset: Asset, units: int, group: str) -> int:
         """Return how much more an order of `units` in a group would bind."""
         members = self._groups.get((group, asset)) if group else None
-        return max(0, units - max(members.values(), default=0)) if members else units
+        return max(0, units - max(members.values())) if members else units
 
     def total_without(self, order_id: int) -> int:
         """Return how much of an order's asset is bound by orders outside its oco group, which ends with its fill."""
         entry = self._held.get(order_id)
         if entry is None:
             return 0
-        group, asset, _ = entry
-        return self._totals[asset] - max(self._groups[(group, asset)].values())
+        asset, units, group = entry
+        return self._totals[asset] - (max(self._groups[(group, asset)].values()) if group else units)

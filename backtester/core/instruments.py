@@ -9,7 +9,7 @@ from typing import Final, NamedTuple, NewType
 import msgspec
 
 from backtester.core.errors import UsageError
-from backtester.core.numbers import MONEY_EXPONENT, notional_of
+from backtester.core.numbers import HALF_EVEN, MONEY_EXPONENT, mul_div
 
 InstrumentId = NewType("InstrumentId", str)
 Asset = NewType("Asset", str)
@@ -39,7 +39,7 @@ _QUOTES: Final = (
     "ETH",
     "BNB",
 )
-_ID: Final = re.compile(r"^(?P<market>[a-z][a-z0-9_.]*):(?P<symbol>[^\s:/\\]+)$")
+_ID: Final = re.compile(r'^(?P<market>[a-z][a-z0-9_.]*):(?P<symbol>[^\s:/\\"]+)$')
 
 
 class Scale(NamedTuple):
@@ -70,6 +70,8 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
     quote: Asset
     scale: Scale
     rules: InstrumentRules
+    notional_mul: int = 1  # derived: a notional is quantity × mul × price / den
+    notional_den: int = 1
 
     @property
     def is_spot(self) -> bool:
@@ -81,9 +83,13 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
         """A quantity times a price is divided by 10^shift to give money."""
         return self.scale.price + self.scale.qty - MONEY_EXPONENT
 
+    def __post_init__(self) -> None:
+        msgspec.structs.force_setattr(self, "notional_mul", int(10 ** max(0, -self.shift)))
+        msgspec.structs.force_setattr(self, "notional_den", int(10 ** max(0, self.shift)))
+
     def notional_units(self, qty_units: int, price_units: int) -> int:
         """Return quantity × price in money units (1e-8 quote), half-even; signed as qty is."""
-        return notional_of(qty_units, price_units, self.shift)
+        return mul_div(qty_units * self.notional_mul, price_units, self.notional_den, HALF_EVEN)
 
     def base_money(self, qty_units: int) -> int:
         """Return a quantity as units of the base asset's balance (1e-8)."""

@@ -139,13 +139,21 @@ class CandleFeed:
 
     def next_open(self, at: int) -> tuple[int, int] | None:
         """Return (open time, open in price units) of the first candle that opens at or after `at` and trades."""
-        for columns in (self._window, self._buffer):
-            if columns is None:
-                continue
-            row = int(np.searchsorted(columns.open_time, at))
-            while row < len(columns):
-                if columns.volume[row] > 0:
-                    units = price_units(columns.open[row : row + 1], self._spec, columns.open_time[row : row + 1])
-                    return int(columns.open_time[row]), int(units[0])
-                row += 1
+        if self._window is not None:
+            row = _first_traded(self._window, int(np.searchsorted(self._window.open_time, at)))
+            if row < len(self._window):
+                return int(self._window.open_time[row]), self._units("open")[row]
+        if self._buffer is not None:
+            row = _first_traded(self._buffer, int(np.searchsorted(self._buffer.open_time, at)))
+            if row < len(self._buffer):
+                one = slice(row, row + 1)
+                units = price_units(self._buffer.open[one], self._spec, self._buffer.open_time[one])
+                return int(self._buffer.open_time[row]), int(units[0])
         return None
+
+
+def _first_traded(columns: CandleColumns, row: int) -> int:
+    """Return the first row at or after `row` with volume; the number of rows when there is none."""
+    while row < len(columns) and not columns.volume[row] > 0:
+        row += 1
+    return row

@@ -21,7 +21,7 @@ from backtester.data.schemas import KLINES
 
 SAMPLE_SOURCE: Final = f"{SYNTHETIC}sample-v1"
 SAMPLE_START: Final = parse_time("2024-01-01")
-SAMPLE_DAYS: Final = 91
+SAMPLE_DAYS: Final = 90
 _SEED: Final = 42
 _STEPS: Final = 4  # prices within a minute, of which the candle keeps first, extremes and last
 _MINUTES_A_DAY: Final = 1440

@@ -27,7 +27,8 @@ class StreamedTable:
         self._schema = schema
         self._digests = [blake2b(f"{f.name}:{f.type}".encode(), digest_size=16) for f in schema]
         try:
-            self._writer = pq.ParquetWriter(path, schema, compression="zstd")
+            texts = [field.name for field in schema if pa.types.is_string(field.type)]
+            self._writer = pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=texts)
         except OSError as error:
             raise StorageError(f"{path} cannot be written: {error}") from None
 
@@ -66,15 +67,6 @@ def _canonical(column: pa.Array) -> list[bytes]:
     width = column.type.bit_width // 8
     data = column.buffers()[1]
     return [data.slice(column.offset * width, len(column) * width).to_pybytes()]
-
-
-def money_column(units: Sequence[int]) -> pa.Array:
-    """Return integers of 1e-8 as an exact decimal column."""
-    try:
-        low = np.array(units, dtype=np.int64)
-    except OverflowError:
-        return decimal_column(units, MONEY_EXPONENT, MONEY_TYPE)
-    return int64_as_decimal(low, MONEY_TYPE)
 
 
 def int64_as_decimal(values: NDArray[np.int64], kind: pa.DataType) -> pa.Array:

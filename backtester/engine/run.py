@@ -35,6 +35,8 @@ from backtester.report.metrics import Metric, headline
 
 Progress = Callable[[int, Wired], None]
 
+_OBJECTS_PER_COLLECTION = 200_000
+
 COMPLETE, INTERRUPTED, FAILED = "complete", "interrupted", "failed"
 
 
@@ -167,11 +169,14 @@ async def _drive(run: PreparedRun, wired: Wired, progress: Progress | None) -> s
     deposit(wired, run)
     wired.host.start()
     await _drain(wired)
+    thresholds = gc.get_threshold()
     gc.collect()
     gc.freeze()  # what is alive now lives to the end: the collector need not look at it again
+    gc.set_threshold(_OBJECTS_PER_COLLECTION, *thresholds[1:])
     try:
         finished = await wired.clock.run(pulse)
     finally:
+        gc.set_threshold(*thresholds)
         gc.unfreeze()
     if progress is not None:
         progress(wired.board.now, wired)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pyarrow as pa
 
 from backtester.core.board import Board
 from backtester.core.bus import Bus
+from backtester.core.errors import EngineError
 from backtester.core.events import AnyOrder, Fill, OrderRejected, OrderUpdate, Reason, SanitizedOrder, Status
 from backtester.core.instruments import Instrument, InstrumentId
 from backtester.core.topics import T_FILLS, T_ORDERS_REJECTED, T_ORDERS_SANITIZED, T_ORDERS_UPDATE
@@ -20,7 +22,6 @@ from backtester.engine.columns import (
     StreamedTable,
     decimal_column,
     int64_as_decimal,
-    money_column,
     plain_column,
     time_column,
 )
@@ -50,21 +51,31 @@ class EquityTable:
 
     def write(self, rows: list[tuple[int, int, int, int, int]]) -> None:
         """Take a chunk of equity rows."""
-        ts, equity, cash, unrealised, exposure = zip(*rows, strict=True)
+        try:
+            flat = np.fromiter(chain.from_iterable(rows), dtype=np.int64, count=len(rows) * len(rows[0]))
+        except OverflowError:
+            raise EngineError("an amount of money is beyond 92 billion: the equity table cannot hold it") from None
+        ts, *money = np.ascontiguousarray(flat.reshape(-1, len(rows[0])).T)
+        equity = money[0]
         stats = self.stats
         if stats.rows == 0:
-            stats.first_units = stats.peak_units = stats.lowest_units = equity[0]
-        values = np.array(equity, dtype=np.float64)
+            stats.first_units = stats.peak_units = stats.lowest_units = int(equity[0])
+        values = equity.astype(np.float64)
         peaks = np.maximum(np.maximum.accumulate(values), float(stats.peak_units))
         with np.errstate(divide="ignore", invalid="ignore"):
             drawdown = np.where(peaks > 0, values / peaks - 1.0, 0.0)
-        stats.peak_units = max(stats.peak_units, max(equity))
-        stats.lowest_units = min(stats.lowest_units, min(equity))
+        stats.peak_units = max(stats.peak_units, int(equity.max()))
+        stats.lowest_units = min(stats.lowest_units, int(equity.min()))
         stats.max_drawdown = min(stats.max_drawdown, float(drawdown.min()))
-        stats.last_units = equity[-1]
+        stats.last_units = int(equity[-1])
         stats.rows += len(rows)
-        money = [money_column(column) for column in (equity, cash, unrealised, exposure)]
-        self._table.append([time_column(ts), *money, plain_column(drawdown, pa.float64())])
+        self._table.append(
+            [
+                plain_column(ts, TIME_TYPE),
+                *(int64_as_decimal(column, MONEY_TYPE) for column in money),
+                plain_column(drawdown, pa.float64()),
+            ]
+        )
 
     def close(self) -> str:
         """Finish the file; return the table's digest."""

@@ -7,7 +7,7 @@ A strategy does no I/O, sees only what is closed, and gets randomness only from 
 import random
 from collections.abc import Iterable
 from decimal import Decimal
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, cast
 
 from pydantic import BaseModel, ConfigDict
 
@@ -35,7 +35,13 @@ from backtester.strategy.view import PositionView, StrategyView
 
 Number = Decimal | int | float | str
 Intents = Iterable[AnyIntent] | None
-S = TypeVar("S", bound="Strategy")
+
+
+class _Unbound:
+    """Stands where the view will be, until the strategy is in a run."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise EngineError("the strategy is not in a run yet: use on_start, not __init__, for what needs one")
 
 
 class StrategyParams(BaseModel):
@@ -56,7 +62,7 @@ class Strategy:
     def __init__(self, params: Any) -> None:
         self.params = params
         self.rng = random.Random()
-        self._bound_view: StrategyView | None = None
+        self._view: StrategyView = cast(StrategyView, _Unbound())
         self.pending_notes: list[Note] = []
 
     # --- hooks: all optional, each returns intents, an empty list or None ---------------------------------------
@@ -94,12 +100,6 @@ class Strategy:
         return 0
 
     # --- what a strategy may ask ---------------------------------------------------------------------------------
-
-    @property
-    def _view(self) -> StrategyView:
-        if self._bound_view is None:
-            raise EngineError("the strategy is not in a run yet: use on_start, not __init__, for what needs one")
-        return self._bound_view
 
     @property
     def now(self) -> int:
@@ -223,5 +223,5 @@ class Strategy:
 
     def bind(self, view: StrategyView, seed: int) -> None:
         """Attach the strategy to a run; called once by the host."""
-        self._bound_view = view
+        self._view = view
         self.rng = random.Random(seed)

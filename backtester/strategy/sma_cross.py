@@ -58,13 +58,13 @@ class SmaCross(Strategy):
         name = candle.instrument
         fast_mean, slow_mean = self._means[name]
         fast, slow = fast_mean.push(candle.close), slow_mean.push(candle.close)
-        if fast is None or slow is None or fast == slow or self.open_orders(name):
+        if slow is None or fast is None or fast == slow:
             return None
         position = self.position(name)
-        if fast > slow and position.is_flat:
-            if self._quantity is not None:
-                return [self.buy(name, self._quantity)]
-            return [self.buy(name, fraction=self._fraction)]
-        if fast < slow and not position.is_flat:
+        if (fast > slow) is not position.is_flat or self.open_orders(name):
+            return None
+        if fast < slow:
             return [self.sell(name, position.qty)]
-        return None
+        if self._quantity is not None:
+            return [self.buy(name, self._quantity)]
+        return [self.buy(name, fraction=self._fraction)]

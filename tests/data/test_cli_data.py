@@ -77,7 +77,7 @@ def test_verify_names_what_is_wrong_and_fails(tmp_path: Path, file: Path) -> Non
 
 def test_sample_and_rebuild(tmp_path: Path) -> None:
     lake = tmp_path / "lake"
-    assert "spot:BTCUSDT 1m: 131,040 synthetic candles" in run("sample", "--data", lake).stdout
+    assert "spot:BTCUSDT 1m: 129,600 synthetic candles" in run("sample", "--data", lake).stdout
     (lake / "manifest.jsonl").unlink()
     assert (as_json("rebuild", "--data", lake))["recreated"] == 6
     assert "synthetic" in run("ls", "--data", lake).stdout
