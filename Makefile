@@ -7,6 +7,7 @@ VENV_TEST ?= .venv-test
 DATA ?= data
 RUNS ?= runs
 PYTEST_ARGS ?= -n auto
+TEST_EXTRAS = [test,quality]
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint clean
@@ -31,7 +32,7 @@ $(VENV)/.ready: pyproject.toml
 	$(call install,$(VENV),.)
 
 $(VENV_TEST)/.ready: pyproject.toml
-	$(call install,$(VENV_TEST),.[test,quality])
+	$(call install,$(VENV_TEST),.$(TEST_EXTRAS))
 
 demo: $(VENV)/.ready ## A first result
 	@$(VENV)/bin/bt data sample --data $(DATA)
