@@ -1,0 +1,1 @@
+"""An honest, event-driven backtesting engine for crypto markets: a run is its log."""

@@ -1,0 +1,1 @@
+"""Balances, positions, snapshots and the equity curve."""

@@ -1,0 +1,1 @@
+"""The log: its lines, its chain, and an independent fold of it."""

@@ -20,6 +20,7 @@ from backtester.core.numbers import MONEY_EXPONENT, fixed
 
 EventWriter = Callable[[Any], str]
 
+_CONTAINERS: dict[Any, str] = {dict: "mapping", tuple: "rows"}
 _encode = msgspec.json.Encoder().encode
 
 
@@ -71,30 +72,28 @@ def _unit(hint: Any) -> str | None:
 
 def _expression(cls: type, name: str, hint: Any, unit: str | None) -> str:
     """Return the piece of an f-string (in single quotes) that writes one field."""
-    if unit in (PRICE, QTY):
-        return f'"{{fixed(e.{name}, e.scale.{unit})}}"'
-    if unit == MONEY:
-        return f'"{{fixed(e.{name}, {MONEY_EXPONENT})}}"'
     origin = get_origin(hint)
     kinds = set(get_args(hint)) if origin in (Union, UnionType) else {hint}
-    bare = {getattr(k, "__supertype__", k) for k in kinds}
-    if bare == {int}:
-        return f"{{e.{name}}}"
-    if bare <= {int, str, NoneType}:
-        return (
-            _text_expression(name, hint)
-            if bare == {str}
-            else f'{{"null" if e.{name} is None else e.{name} if e.{name}.__class__ is int else text(e.{name})}}'
-        )
-    if len(bare) == 1 and isinstance(hint, type) and issubclass(hint, StrEnum):
-        return f'"{{e.{name}._value_}}"'
-    if bare <= {Decimal, NoneType}:
-        return f"{{decimal(e.{name})}}"
-    if origin is dict:
-        return f"{{mapping(e.{name})}}"
-    if origin is tuple:
-        return f"{{rows(e.{name})}}"
-    raise EngineError(f"{cls.__name__}.{name}: the log has no way to write {hint}")
+    bare = {getattr(kind, "__supertype__", kind) for kind in kinds}
+    if unit in (PRICE, QTY):
+        piece = f'"{{fixed(e.{name}, e.scale.{unit})}}"'
+    elif unit == MONEY:
+        piece = f'"{{fixed(e.{name}, {MONEY_EXPONENT})}}"'
+    elif bare == {int}:
+        piece = f"{{e.{name}}}"
+    elif bare == {str}:
+        piece = _text_expression(name, hint)
+    elif bare <= {int, str, NoneType}:
+        piece = f'{{"null" if e.{name} is None else e.{name} if e.{name}.__class__ is int else text(e.{name})}}'
+    elif isinstance(hint, type) and issubclass(hint, StrEnum):
+        piece = f'"{{e.{name}._value_}}"'
+    elif bare <= {Decimal, NoneType}:
+        piece = f"{{decimal(e.{name})}}"
+    elif origin in _CONTAINERS:
+        piece = f"{{{_CONTAINERS[origin]}(e.{name})}}"
+    else:
+        raise EngineError(f"{cls.__name__}.{name}: the log has no way to write {hint}")
+    return piece
 
 
 def _text_expression(name: str, hint: Any) -> str:

@@ -1,4 +1,4 @@
-"""An account folded from nothing but the log: a second, separate program, in Decimal, that shares no code with the first.
+"""An account folded from nothing but the log: a second program, in Decimal, that shares no code with the first.
 
 It recomputes every snapshot that the log holds and says where one differs.
 """
@@ -13,7 +13,7 @@ _UNIT = Decimal("0.00000001")
 _PRECISION = 60
 
 
-class Divergence(Exception):  # noqa: N818 - a finding, not a failure of the program
+class Divergence(Exception):
     """The log says one thing, its own events another."""
 
 

@@ -44,7 +44,7 @@ def guarded(main: Callable[[], None]) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except Exception as error:  # noqa: BLE001 - the last line of defence: one line for people, all of it on request
+    except Exception as error:
         if os.environ.get("BT_TRACEBACK"):
             raise
         print_error(

@@ -27,7 +27,7 @@ _DEFAULT = Path("data")
 
 
 @data_app.command("import")
-def import_command(  # noqa: PLR0917
+def import_command(
     paths: Annotated[list[Path], typer.Argument(metavar="FILE|DIR...", help="zip, csv, csv.gz, parquet, or folders.")],
     market: MarketOption = None,
     kind: KindOption = None,
@@ -197,7 +197,7 @@ def sample_command(data: DataOption = _DEFAULT, as_json: JsonOption = False) -> 
 
 
 @data_app.command("rm")
-def remove_command(  # noqa: PLR0917
+def remove_command(
     symbol: Annotated[str, typer.Argument(help="BTCUSDT, or spot:BTCUSDT")],
     market: MarketOption = None,
     timeframe: TimeframeOption = None,

@@ -127,7 +127,10 @@ class RiskSection(Section):
 
 
 class DataSection(Section):
-    """Where the lake is. allow_gaps: run over unknown gaps. incomplete: what to do with derived candles that lack parts."""
+    """Where the lake is. allow_gaps: run over unknown gaps.
+
+    incomplete: whether derived candles that lack parts are dropped, or shown to the strategy with a flag.
+    """
 
     dir: str = "data"
     allow_gaps: bool = False

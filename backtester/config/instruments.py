@@ -84,7 +84,8 @@ def instrument_of(instrument: InstrumentId, section: InstrumentSection) -> Instr
     Raises:
         UsageError: a rule does not fit its scale.
     """
-    assert section.price_decimals is not None and section.qty_decimals is not None
+    assert section.price_decimals is not None
+    assert section.qty_decimals is not None
     market, symbol = split_id(instrument)
     p, q = section.price_decimals, section.qty_decimals
 

@@ -48,7 +48,7 @@ class Clock:
         self._start = start
         self._finished = [False] * len(self._feeds)
 
-    async def run(self, pulse: Pulse) -> bool:
+    async def run(self, pulse: Pulse) -> bool:  # noqa: PLR0912 - one loop, so that the order of a tick can be read
         """Run every tick; every few thousand, yield to asyncio and ask `pulse(now)` whether to go on.
 
         Returns:

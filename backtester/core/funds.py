@@ -1,4 +1,4 @@
-"""What an order needs and what an account has free: the same question for risk, before, and the exchange, at the fill."""
+"""What an order needs and what an account has free: asked by risk, before, and by the exchange, at the fill."""
 
 from collections.abc import Mapping
 from typing import NamedTuple

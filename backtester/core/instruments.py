@@ -70,13 +70,11 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
     quote: Asset
     scale: Scale
     rules: InstrumentRules
-    notional_mul: int = 1  # derived: a notional is quantity × mul × price / den
+    # Derived, because they are asked for at every valuation: whether buying moves the base asset itself (and selling
+    # needs it); and that a notional is quantity × mul × price / den.
+    is_spot: bool = False
+    notional_mul: int = 1
     notional_den: int = 1
-
-    @property
-    def is_spot(self) -> bool:
-        """Whether buying moves the base asset itself (and selling needs it)."""
-        return self.market == SPOT
 
     @property
     def shift(self) -> int:
@@ -84,6 +82,7 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
         return self.scale.price + self.scale.qty - MONEY_EXPONENT
 
     def __post_init__(self) -> None:
+        msgspec.structs.force_setattr(self, "is_spot", self.market == SPOT)
         msgspec.structs.force_setattr(self, "notional_mul", int(10 ** max(0, -self.shift)))
         msgspec.structs.force_setattr(self, "notional_den", int(10 ** max(0, self.shift)))
 

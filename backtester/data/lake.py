@@ -75,7 +75,7 @@ class Lake:
             raise self._unknown_timeframe(market, KLINES.kind, symbol, timeframe)
         return fitting[-1]
 
-    def partitions(  # noqa: PLR0917
+    def partitions(
         self, market: str, kind: str, symbol: str, timeframe: str, start: int | None = None, end: int | None = None
     ) -> list[Partition]:
         """Return the partitions with rows in [start, end), in time order; empty when the range holds none.
@@ -90,9 +90,7 @@ class Lake:
         chosen = [p for p in series if (start is None or p.last_time >= start) and (end is None or p.first_time < end)]
         return sorted(chosen, key=lambda p: p.first_time)
 
-    def gaps(  # noqa: PLR0917
-        self, market: str, kind: str, symbol: str, timeframe: str, start: int, end: int
-    ) -> list[Gap]:
+    def gaps(self, market: str, kind: str, symbol: str, timeframe: str, start: int, end: int) -> list[Gap]:
         """Return the ranges [from, to) of open times in [start, end) that the lake does not have, in time order.
 
         Taken from the manifest alone: inside partitions, between them, and at the edges of the range.
@@ -110,7 +108,7 @@ class Lake:
         found.append((cursor, end))
         return clipped(found, first_open(start, length), end)
 
-    def read_candles(  # noqa: PLR0917
+    def read_candles(
         self, market: str, symbol: str, timeframe: str, start: int, end: int, batch_rows: int = ROW_GROUP_ROWS
     ) -> Iterator[CandleColumns]:
         """Yield the stored candles with start <= open_time < end in time order, at most batch_rows at a time.

@@ -1,0 +1,1 @@
+"""The composition root: prepares, wires and runs, and owns the run's folder."""

@@ -1,4 +1,4 @@
-"""A Parquet table that is written as the run goes, with a digest over its canonical column bytes, never over the file."""
+"""A Parquet table written as the run goes, with a digest over its canonical column bytes, never over the file."""
 
 from collections.abc import Sequence
 from hashlib import blake2b

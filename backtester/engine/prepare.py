@@ -124,7 +124,7 @@ def prepare(
         for i in ids
     ]
     return PreparedRun(
-        _resolved(config, found, params, ids, sections, start, end),
+        _resolved(config, params, ids, sections, start, end),
         found,
         params,
         instruments,
@@ -276,7 +276,6 @@ def _warmup_start(lake: Lake, instrument: InstrumentId, source: str, timeframe: 
 
 def _resolved(
     config: BacktestConfig,
-    found: FoundStrategy,
     params: StrategyParams,
     ids: list[InstrumentId],
     sections: Mapping[InstrumentId, InstrumentSection],

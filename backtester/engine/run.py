@@ -7,6 +7,7 @@ import signal
 import time
 import traceback
 from collections.abc import Callable
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -53,6 +54,15 @@ class RunResult(NamedTuple):
     error: BaseException | None
 
 
+@dataclass(slots=True)
+class _Stopwatch:
+    """Wall seconds: the run from its first read of the lake to the sealed log, and its tables beside it."""
+
+    began: float
+    run_seconds: float = 0.0
+    table_seconds: float = 0.0
+
+
 class StopRequest:
     """Set by Ctrl-C and SIGTERM; looked at between ticks."""
 
@@ -97,11 +107,11 @@ def _run_in(run: PreparedRun, folder: RunFolder, diary: Any, progress: Progress 
     )
     _write_config(run, folder)
     diary.info("start", run_id=context.run_id, strategy=run.found.name, instruments=list(run.instruments))
-    began = time.perf_counter()
+    stopwatch = _Stopwatch(time.perf_counter())
     wired = wire(run, folder.partial)
     status, error = FAILED, None
     try:
-        status = asyncio.run(_drive(run, wired, progress))
+        status = asyncio.run(_drive(run, wired, progress, stopwatch))
         wired.host.stop()
         breaks = wired.account.ledger.identity_breaks()
         if breaks:
@@ -110,17 +120,18 @@ def _run_in(run: PreparedRun, folder: RunFolder, diary: Any, progress: Progress 
         status, error = FAILED, caught
         diary.error("failed", error=str(caught), traceback=traceback.format_exc())
     wired.log.close()
+    sealed = time.perf_counter()
+    stopwatch.run_seconds = sealed - stopwatch.began - stopwatch.table_seconds
     wired.curve.flush()
-    ran = time.perf_counter()
     tables = {"equity": wired.equity.close(), **wired.recorder.close(wired.board.now)}
     metrics = _metrics(run, wired)
-    tabled = time.perf_counter()
+    stopwatch.table_seconds += time.perf_counter() - sealed
     warnings = run.warnings + _warnings_after(run, wired)
     details = {
         "status": status,
         "context": context.model_dump(),
         "error": None if error is None else str(error),
-        "strategy": _strategy_origin(run, folder),
+        "strategy": _strategy_origin(run),
         "engine_digest": engine_digest(),
         "versions": versions(),
         "platform": platform_text(),
@@ -144,24 +155,26 @@ def _run_in(run: PreparedRun, folder: RunFolder, diary: Any, progress: Progress 
         },
         "assumptions": assumptions(run),
         "warnings": warnings,
-        "timings": {"run_s": round(ran - began, 6), "tables_s": round(tabled - ran, 6)},
+        "timings": {"run_s": round(stopwatch.run_seconds, 6), "tables_s": round(stopwatch.table_seconds, 6)},
     }
     folder.write_json("metrics.json", metrics)
     folder.write_json("run.json", details)
     for warning in warnings:
         diary.warning(warning)
-    diary.info("end", status=status, digest=wired.log.digest, seconds=round(tabled - began, 3))
+    diary.info("end", status=status, digest=wired.log.digest, seconds=round(time.perf_counter() - stopwatch.began, 3))
     path = folder.seal()
     return RunResult(context.run_id, path, status, wired.log.digest, metrics, warnings, details, error)
 
 
-async def _drive(run: PreparedRun, wired: Wired, progress: Progress | None) -> str:
+async def _drive(run: PreparedRun, wired: Wired, progress: Progress | None, stopwatch: "_Stopwatch") -> str:
     """Run all ticks; return complete or interrupted."""
     stop = StopRequest()
     stop.install(asyncio.get_running_loop())
 
     def pulse(now: int) -> bool:
+        before = time.perf_counter()
         wired.curve.flush(at_least=CHUNK_ROWS)
+        stopwatch.table_seconds += time.perf_counter() - before
         if progress is not None:
             progress(now, wired)
         return stop.by is None
@@ -275,7 +288,7 @@ def plain_toml(value: Any) -> Any:
     return f"{value:f}" if isinstance(value, Decimal) else value
 
 
-def _strategy_origin(run: PreparedRun, folder: RunFolder) -> dict[str, Any]:
+def _strategy_origin(run: PreparedRun) -> dict[str, Any]:
     origin: dict[str, Any] = {
         "name": run.found.name,
         "class": f"{run.found.cls.__module__}:{run.found.cls.__qualname__}",

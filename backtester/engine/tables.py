@@ -28,7 +28,7 @@ from backtester.engine.columns import (
 from backtester.report.metrics import EquityStats, TradeStats
 from backtester.report.trades import RoundTrip, RoundTrips
 
-_CHUNK_ROWS = 8_192
+_CHUNK_ROWS = 1_024
 
 EQUITY = pa.schema(
     [

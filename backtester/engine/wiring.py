@@ -48,7 +48,8 @@ class Wired(NamedTuple):
 def fee_model(config: BacktestConfig) -> FeeModel:
     """Return the fee model of a resolved config."""
     fees = config.fees
-    assert fees.maker_bps is not None and fees.taker_bps is not None
+    assert fees.maker_bps is not None
+    assert fees.taker_bps is not None
     rates = [(0, fees.maker_bps, fees.taker_bps)]
     rates += [(exact_units(t.volume, MONEY_EXPONENT), t.maker_bps, t.taker_bps) for t in fees.tiers]
     return FeeModel(

@@ -1,0 +1,1 @@
+"""The simulated exchange component. The only component that differs between backtest and live."""

@@ -258,7 +258,7 @@ class SimulatedExchange:
                 self._end(sibling, State.CANCELLED, Reason.OCO)
 
     def _sized(self, order: SanitizedOrder, spec: Instrument, price: int, fee_rate: int) -> int:
-        """Return the largest lot that the order's money pays for at this price; of a spot sale, at most what is held."""
+        """Return the largest lot that the order's money pays for at this price; a spot sale has at most what is held."""
         lot = spec.rules.lot_units
         qty = lots_for_budget(order.budget_units, price, lot, fee_rate, spec.shift)
         if spec.rules.max_qty_units:

@@ -1,0 +1,1 @@
+"""Trades and metrics, as folds of the log."""

@@ -11,9 +11,9 @@ from backtester.core.numbers import FLOOR, mul_div
 
 
 class RoundTrip(NamedTuple):
-    """One trade. qty: all that was entered; entry and exit notional: money in and out; fees in quote; net is after fees.
+    """One trade. qty: all that was entered; entry and exit notional: money in and out; fees in quote.
 
-    A fee taken in the base asset shows in gross profit: less can be sold than was bought.
+    Net profit is after fees. A fee taken in the base asset shows in gross profit: less can be sold than was bought.
     """
 
     instrument: InstrumentId

@@ -1,0 +1,1 @@
+"""From order intents to sanitized orders: rules, sizing, reservations."""

@@ -1,0 +1,1 @@
+"""The exchange's rules as pure functions of integers: matching, sizing, fees, slippage."""

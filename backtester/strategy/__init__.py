@@ -1,0 +1,1 @@
+"""What strategies are made of: base class, host, registry, and the strategies that ship."""

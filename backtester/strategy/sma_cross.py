@@ -13,8 +13,8 @@ from backtester.strategy.indicators.sma import Sma
 class SmaCrossParams(StrategyParams):
     """fast and slow: candles of the two means. quantity: base units per entry; or equity_pct: percent of equity."""
 
-    fast: Annotated[int, Field(ge=1)] = 20
-    slow: Annotated[int, Field(ge=2)] = 50
+    fast: Annotated[int, Field(ge=1)] = 50
+    slow: Annotated[int, Field(ge=2)] = 200
     quantity: Annotated[Decimal, Field(gt=0)] | None = None
     equity_pct: Annotated[Decimal, Field(gt=0, le=100)] | None = None
 
@@ -40,7 +40,7 @@ class SmaCross(Strategy):
         self._quantity = params.quantity
         equity_pct = Decimal(100) if params.equity_pct is None else params.equity_pct
         self._fraction = equity_pct / 100
-        self._means: dict[str, tuple[Sma, Sma]] = {}
+        self._means: dict[str, tuple[Sma, Sma, int]] = {}
 
     @property
     def warmup_candles(self) -> int:
@@ -51,13 +51,15 @@ class SmaCross(Strategy):
         """Make the means of each instrument."""
         for instrument in self.instruments:
             decimals = instrument.scale.price
-            self._means[instrument.id] = Sma(self.params.fast, decimals), Sma(self.params.slow, decimals)
+            fast, slow = Sma(self.params.fast, decimals), Sma(self.params.slow, decimals)
+            self._means[instrument.id] = fast, slow, 10**decimals
 
     def on_candle(self, candle: Candle) -> Intents:
         """Compare the means at the close."""
         name = candle.instrument
-        fast_mean, slow_mean = self._means[name]
-        fast, slow = fast_mean.push(candle.close), slow_mean.push(candle.close)
+        fast_mean, slow_mean, scale = self._means[name]
+        units = round(candle.close * scale)
+        fast, slow = fast_mean.push_units(units), slow_mean.push_units(units)
         if slow is None or fast is None or fast == slow:
             return None
         position = self.position(name)

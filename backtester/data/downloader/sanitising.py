@@ -53,7 +53,7 @@ def infer_timeframe(name: str, times: NDArray[np.int64]) -> str:
     return found
 
 
-def sanitise(  # noqa: PLR0917
+def sanitise(
     name: str, parsed: Parsed, source: Source, timeframe: str, allowed: Repairs, dates: tuple[int, int] | None = None
 ) -> CleanRows:
     """Return rows that hold the promises of the lake: valid, on the grid, sorted, unique.

@@ -29,7 +29,10 @@ class Sma:
 
     def push(self, price: float) -> float | None:
         """Take the next price; return the mean, or None before `window` prices have come."""
-        units = round(price * self._scale)
+        return self.push_units(round(price * self._scale))
+
+    def push_units(self, units: int) -> float | None:
+        """Take the next price as an integer of 10^-price_decimals: several means can share one conversion."""
         at = self._next
         ring = self._ring
         self._sum += units - ring[at]

@@ -1,0 +1,150 @@
+"""What `bt bench` measures. Every figure comes from a process of its own, so that memory and warmth are its own."""
+
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from decimal import Decimal
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from backtester.account.equity import CHUNK_ROWS
+from backtester.config.loading import load_backtest_config
+from backtester.core.errors import EngineError
+from backtester.core.numbers import MONEY_EXPONENT, exact_units, fixed
+from backtester.data.sample import write_sample_lake
+from backtester.engine.bare_loop import run_bare_loop
+from backtester.engine.prepare import PreparedRun, prepare
+from backtester.engine.run import run_backtest
+from backtester.engine.wiring import exchange_rules
+
+Figures = dict[str, Any]
+
+_CANDLES_A_DAY = 1440
+_SYMBOLS = ("BTCUSDT", "ETHUSDT")
+FAST, SLOW = 50, 200
+QUANTITY = "0.01"
+_CASH = 1_000_000  # so much that costs never end the trading
+
+
+def bench_engine(candles: int, repeat: int) -> Figures:
+    """Measure sma_cross on synthetic 1m candles read from a lake: one symbol, two symbols, and four times the history.
+
+    Args:
+        candles: per symbol; rounded up to whole days.
+        repeat: how often each case runs; medians are reported.
+    """
+    days = -(-candles // _CANDLES_A_DAY)
+    with tempfile.TemporaryDirectory(prefix="bt-bench-") as scratch:
+        short, long = Path(scratch, "short"), Path(scratch, "long")
+        _child("lake", str(short), str(days))
+        _child("lake", str(long), str(4 * days))
+        cases = {
+            "one symbol": (short, _SYMBOLS[:1]),
+            "two symbols": (short, _SYMBOLS),
+            "one symbol, 4x candles": (long, _SYMBOLS[:1]),
+        }
+        # In turn, so that a machine whose speed drifts is unfair to nobody.
+        runs = [
+            {name: _child("engine", str(lake), *symbols) for name, (lake, symbols) in cases.items()}
+            for _ in range(repeat)
+        ]
+    figures = {name: _medians([run[name] for run in runs]) for name in cases}
+    one, four = figures["one symbol"], figures["one symbol, 4x candles"]
+    return {
+        "strategy": f"sma_cross fast={FAST} slow={SLOW}, quantity {QUANTITY}, log, risk and equity on",
+        "cases": figures,
+        "two_symbols_cost_per_candle": _ratio(runs, "one symbol", "two symbols", "candles_per_s"),
+        "memory_4x": round(four["peak_mib"] / one["peak_mib"], 3),
+        "repeat": repeat,
+    }
+
+
+def _ratio(runs: list[dict[str, Figures]], a: str, b: str, key: str) -> float:
+    """Return the median over runs of a's figure divided by b's of the same round."""
+    return round(float(median(run[a][key] / run[b][key] for run in runs)), 3)
+
+
+def _medians(runs: list[Figures]) -> Figures:
+    result = dict(runs[0])
+    for key, value in runs[0].items():
+        if isinstance(value, float):
+            result[key] = round(median(run[key] for run in runs), 4)
+    return result
+
+
+def _child(*arguments: str) -> Figures:
+    done = subprocess.run(
+        [sys.executable, "-m", "backtester.engine.bench", *arguments], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise EngineError(f"bench {' '.join(arguments)} failed: {done.stderr.strip().splitlines()[-1:]}")
+    figures: Figures = json.loads(done.stdout)
+    return figures
+
+
+def measure_engine(lake: Path, symbols: list[str]) -> Figures:
+    """Run the engine and the bare loop over the same candles in this process."""
+    run = _prepared(lake, symbols)
+    with tempfile.TemporaryDirectory(prefix="bt-bench-") as scratch:
+        result = run_backtest(run, Path(scratch))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    timings = result.details["timings"]
+    again = _prepared(lake, symbols)
+    began = time.perf_counter()
+    bare = [_bare(again, index) for index in range(len(symbols))]
+    bare_seconds = time.perf_counter() - began
+    if (
+        len(symbols) == 1
+        and fixed(bare[0].final_equity_units, MONEY_EXPONENT) != result.metrics["final_equity"]["value"]
+    ):
+        raise EngineError(f"the bare loop ends with {bare[0].final_equity_units}, the engine with something else")
+    candles = sum(b.candles for b in bare)
+    rate, bare_rate = candles / timings["run_s"], candles / bare_seconds
+    return {
+        "candles": candles,
+        "fills": result.details["counts"]["fills"],
+        "log_lines": result.details["log"]["lines"],
+        "candles_per_s": rate,
+        "tables_s": float(timings["tables_s"]),
+        "peak_mib": peak,
+        "bare_loop_per_s": bare_rate,
+        "share_of_bare_loop": rate / bare_rate,
+    }
+
+
+def _prepared(lake: Path, symbols: list[str]) -> PreparedRun:
+    layer = {
+        "run": {"symbols": symbols},
+        "data": {"dir": str(lake)},
+        "account": {"initial_cash": _CASH},
+        "strategy": {"name": "sma_cross", "params": {"fast": FAST, "slow": SLOW, "quantity": QUANTITY}},
+    }
+    return prepare(load_backtest_config(None, layer))
+
+
+def _bare(run: PreparedRun, index: int) -> Any:
+    item, spec = run.series[index], run.instruments[run.series[index].instrument]
+    rules = exchange_rules(run)
+    batches = run.lake.read_candles(item.market, item.symbol, item.stored_timeframe, run.start, run.end, CHUNK_ROWS)
+    cash = exact_units(run.config.account.initial_cash, MONEY_EXPONENT)
+    quantity = exact_units(Decimal(QUANTITY), spec.scale.qty)
+    return run_bare_loop(batches, spec, cash, quantity, rules.fees, rules.slippage, fast=FAST, slow=SLOW)
+
+
+def _main(arguments: list[str]) -> Figures:
+    match arguments:
+        case ["lake", root, days]:
+            partitions = write_sample_lake(Path(root), days=int(days))
+            return {"partitions": len(partitions)}
+        case ["engine", lake, *symbols]:
+            return measure_engine(Path(lake), symbols)
+        case _:
+            raise EngineError(f"bench does not know {arguments}")
+
+
+if __name__ == "__main__":
+    print(json.dumps(_main(sys.argv[1:])))
