@@ -1,0 +1,17 @@
+"""Every example in the documentation is run as a reader would run it."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.docs.pages import blocks, run_as_reader
+
+PAGES = ["README.md", "docs/strategies.md", "docs/config.md", "docs/cli.md", "docs/run-folder.md"]
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_the_examples_of_a_page_run_from_top_to_bottom(name: str, desk: Path) -> None:
+    if name == "docs/run-folder.md":  # its reader has a run
+        run_as_reader(blocks("docs/cli.md")[0], desk)
+    for block in blocks(name):
+        run_as_reader(block, desk)
