@@ -61,13 +61,13 @@ class Ran:
         start, length = self.prepared.start, timeframe_us(self.prepared.series[0].stored_timeframe)
         return [
             FillSeen(
-                candle=(event["ts"] - start) // length,
+                candle=(int(event["cause_id"].rpartition("/")[2]) - start) // length,
                 side=event["side"],
                 price=Decimal(event["price"]),
                 qty=Decimal(event["qty"]),
                 fee=Decimal(event["fee"]),
                 tag=event["tag"],
-                at_close=(event["ts"] - start) // length != (line["tick"] - start) // length,
+                at_open=event["ts"] == int(event["cause_id"].rpartition("/")[2]),
                 liquidity=event["liquidity"],
             )
             for line in self.lines
@@ -99,7 +99,7 @@ class Ran:
 
 @dataclass(frozen=True)
 class FillSeen:
-    """One fill: the number of the candle whose time it bears, and what was traded."""
+    """One fill: the number of the candle in which it happened, and what was traded."""
 
     candle: int
     side: str
@@ -107,7 +107,7 @@ class FillSeen:
     qty: Decimal
     fee: Decimal = field(default=Decimal(0), compare=False)
     tag: str = field(default="", compare=False)
-    at_close: bool = field(default=False, compare=False)
+    at_open: bool = field(default=False, compare=False)
     liquidity: str = field(default="", compare=False)
 
 
