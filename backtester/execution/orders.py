@@ -32,6 +32,7 @@ class WorkingOrder:
     """An order that the exchange knows. waits_for_open: it executes at the market, at the next open that trades."""
 
     order: SanitizedOrder
+    accepted: int  # it meets only candles that open then or later
     deadline: int  # a market order that has not filled by then expires; 0 for orders that rest
     waits_for_open: bool
     takes_at_open: bool = False  # a limit that was through the market when it arrived pays the taker fee

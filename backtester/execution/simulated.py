@@ -101,6 +101,7 @@ class SimulatedExchange:
         at_market = order.kind is OrderKind.MARKET or through
         working = WorkingOrder(
             order,
+            accepted=self._board.now,
             deadline=self._board.now + self._rules.max_wait_us[order.instrument] if at_market else 0,
             waits_for_open=at_market,
             takes_at_open=order.kind is OrderKind.LIMIT and (order.limit_price_units - last) * sign > 0,
@@ -147,6 +148,8 @@ class SimulatedExchange:
         """Fill the market orders that wait for this open."""
         self._opens[opened.instrument] = opened
         for working in [w for w in self._book[opened.instrument].values() if w.waits_for_open]:
+            if working.state not in (State.WORKING, State.TRIGGERED):
+                continue  # its oco group ended a moment ago
             if opened.ts >= working.deadline:
                 self._end(working, State.EXPIRED, Reason.MAX_WAIT)
             else:
@@ -162,7 +165,7 @@ class SimulatedExchange:
                 self._end(working, State.EXPIRED, Reason.MAX_WAIT)
         if candle.volume <= 0:
             return
-        resting = [w for w in book.values() if not w.waits_for_open]
+        resting = [w for w in book.values() if not w.waits_for_open and w.accepted <= candle.open_time]
         hits = [(w, price) for w in resting if (price := self._meets(w, candle)) != NO_FILL]
         at_open = [(w, price) for w, price in hits if self._open_decides(w, candle)]
         later = [(w, price) for w, price in hits if not self._open_decides(w, candle)]
@@ -222,7 +225,7 @@ class SimulatedExchange:
             return
         rate = self._rules.fees.rate(liquidity is Liquidity.MAKER, self._volume.at(ts))
         received = spec.is_spot and self._rules.fee_from_received and sign > 0
-        qty = order.qty_units or self._sized(order, spec, price, 0 if received or sign < 0 else rate)
+        qty = order.qty_units or self._sized(order, spec, price, 0 if spec.is_spot and (received or sign < 0) else rate)
         notional = spec.notional_units(qty, price)
         refused = self._fill_refusal(
             order, spec, qty, notional, cost_of(qty, price, 0 if received else rate, spec.shift)
@@ -254,11 +257,12 @@ class SimulatedExchange:
         self._forget(working, State.FILLED)
         self._bus.publish(T_FILLS, fill)
         if order.oco:
-            for sibling in [w for w in self._book[order.instrument].values() if w.order.oco == order.oco]:
+            working_orders = [w for book in self._book.values() for w in book.values()]
+            for sibling in [w for w in working_orders if w.order.oco == order.oco]:
                 self._end(sibling, State.CANCELLED, Reason.OCO)
 
     def _sized(self, order: SanitizedOrder, spec: Instrument, price: int, fee_rate: int) -> int:
-        """Return the largest lot that the order's money pays for at this price; a spot sale has at most what is held."""
+        """Return the largest lot that the order's money pays for at this price; a spot sale at most what is held."""
         lot = spec.rules.lot_units
         qty = lots_for_budget(order.budget_units, price, lot, fee_rate, spec.shift)
         if spec.rules.max_qty_units:

@@ -116,7 +116,7 @@ class Risk:
                 return Refusal(Reason.SHORT_NOT_ALLOWED, {"risk.allow_short": "false"})
         free = self._free(need.asset)
         required = self._reservations.extra(need.asset, need.units, intent.oco)
-        if required > free:
+        if required > max(0, free):  # what needs nothing is never refused for want of it
             return Refusal(
                 Reason.INSUFFICIENT_BALANCE,
                 {"required": _money(required), "free": _money(free), "asset": need.asset},
@@ -160,6 +160,11 @@ class Risk:
             spec.rules.min_notional_units,
             spec.notional_units(max(spec.rules.min_qty_units, spec.rules.lot_units), rounded.price_units),
         )
+        most = spec.rules.max_notional_units
+        if most and budget > most:
+            if intent.quote is not None:
+                return Refusal(Reason.ABOVE_MAX_NOTIONAL, {"notional": _money(budget), "max_notional": _money(most)})
+            budget = most
         if budget < least:
             return Refusal(Reason.BELOW_MIN_NOTIONAL, {"notional": _money(budget), "min_notional": _money(least)})
         if sells_spot:
