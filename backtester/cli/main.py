@@ -54,19 +54,20 @@ def main() -> None:
 
 def _call(arguments: list[str]) -> None:
     """Run Typer without letting it end the process, so that exit codes are ours."""
-    import click
-
     try:
         code = app(arguments, prog_name="bt", standalone_mode=False)
-    except click.ClickException as error:
+    except typer.Abort:
+        sys.exit(130)
+    except Exception as error:
+        # Typer brings a copy of Click whose error classes have no public name; they are told by this method.
+        if not hasattr(error, "format_message"):
+            raise
         print_error(error.format_message(), _usage_hint(error))
         sys.exit(2)
-    except click.exceptions.Abort:
-        sys.exit(130)
     if isinstance(code, int) and code:
         sys.exit(code)
 
 
-def _usage_hint(error: object) -> str:
+def _usage_hint(error: Exception) -> str:
     context = getattr(error, "ctx", None)
     return f"{context.command_path} --help" if context is not None else "bt --help"

@@ -38,7 +38,8 @@ def print_summary(run: PreparedRun, result: RunResult, seconds: float) -> None:
     table.add_row("final equity", money(m["final_equity"]), "realised", money(m["realised_pnl"]))
     table.add_row("initial equity", money(m["initial_equity"]), "fees", money(m["fees"]))
     out.print(table)
-    out.print("assumes: " + "; ".join(v for v in result.details["assumptions"].values() if v != "none"), style="dim")
+    for key, assumption in result.details["assumptions"].items():
+        out.print(f"assumes {key.replace('_', ' ')}: {assumption}", style="dim", markup=False)
     for warning in result.warnings:
         out.print(f"warning: {warning}", style="yellow", markup=False)
     out.print(f"log {result.digest}, {result.details['log']['lines']} lines, {seconds:.1f} s", style="dim")

@@ -114,7 +114,7 @@ def validated(model: type[M], content: Mapping[str, Any], *, where: str) -> M:
 
 def _problem(model: type[BaseModel], details: Mapping[str, Any]) -> tuple[str, str]:
     place = [str(part) for part in details["loc"]]
-    key = ".".join(place) or model.__name__
+    key = ".".join(place)
     if details["type"] == "extra_forbidden":
         allowed = _keys_at(model, place[:-1])
         near = difflib.get_close_matches(place[-1], allowed, n=1)
@@ -125,7 +125,8 @@ def _problem(model: type[BaseModel], details: Mapping[str, Any]) -> tuple[str, s
     message = str(details["msg"]).removeprefix("Value error, ")
     value = details["input"]
     shown = f" = {value!r}" if not isinstance(value, dict | list | BaseModel) else ""
-    return f"{key}{shown}: {message[:1].lower()}{message[1:]}", ""
+    said = f"{message[:1].lower()}{message[1:]}"
+    return (f"{key}{shown}: {said}" if key else said), ""
 
 
 def _keys_at(model: type[BaseModel], place: Sequence[str]) -> list[str]:

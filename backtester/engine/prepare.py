@@ -176,18 +176,19 @@ def _range(
     end = parse_time(config.run.end) if config.run.end else min(lasts.values())
     start += -(start - offset) % length
     end -= (end - offset) % length
-    if end <= start:
-        if config.run.start and config.run.end:
-            raise UsageError(
-                f"the range is empty: start {config.run.start}, end {config.run.end} (exclusive), "
-                f"candles of {config.run.timeframe}"
-            )
-        shown = "; ".join(f"{i} {format_time(firsts[i])} .. {format_time(lasts[i])}" for i in stored)
-        raise DataError(f"the symbols have no {config.run.timeframe} candle in common in this range: {shown}")
-    if all(end <= firsts[i] or start >= lasts[i] for i in stored):
-        shown = "; ".join(f"{i} {format_time(firsts[i])} .. {format_time(lasts[i])}" for i in stored)
+    shown = "; ".join(f"{i} {format_time(firsts[i])} .. {format_time(lasts[i])}" for i in stored)
+    if end <= start and config.run.start and config.run.end:
+        raise UsageError(
+            f"the range is empty: start {config.run.start}, end {config.run.end} (exclusive), "
+            f"candles of {config.run.timeframe}"
+        )
+    if end <= start and not config.run.start and not config.run.end:
+        raise DataError(f"the symbols have no {config.run.timeframe} candle in common: {shown}")
+    if end <= start or all(end <= firsts[i] or start >= lasts[i] for i in stored):
+        asked = f"from {format_time(start)}" if config.run.start else ""
+        asked += f" to {format_time(end)}" if config.run.end else ""
         raise DataError(
-            f"the lake has nothing between {format_time(start)} and {format_time(end)}; it has: {shown}",
+            f"the lake has no {config.run.timeframe} candle {asked.strip()}; it has: {shown}",
             hint="choose --start and --end inside, or import that range with: bt data import FILES",
         )
     return start, end
@@ -243,23 +244,23 @@ def _check_gaps(
     config: BacktestConfig,
     warnings: list[str],
 ) -> None:
+    texts = []
     for instrument, source in sources.items():
         market, symbol = split_id(instrument)
         gaps = lake.gaps(market, "klines", symbol, source, start, end)
-        if not gaps:
-            continue
-        length = timeframe_us(source)
-        missing = sum((gap_end - gap_start) // length for gap_start, gap_end in gaps)
-        shown = ", ".join(f"{format_time(a)} .. {format_time(b)}" for a, b in gaps[:_GAPS_SHOWN])
-        more = f", and {len(gaps) - _GAPS_SHOWN} more" if len(gaps) > _GAPS_SHOWN else ""
-        text = f"{instrument} {source}: {missing} candles are missing in {len(gaps)} gaps: {shown}{more}"
-        if not config.data.allow_gaps:
-            raise GapError(
-                text,
-                hint="import them (bt data import FILES), choose another --start and --end, "
-                "or run over them with --allow-gaps",
-            )
-        warnings.append(text + " (allowed by data.allow_gaps)")
+        if gaps:
+            missing = sum(gap_end - gap_start for gap_start, gap_end in gaps) // timeframe_us(source)
+            shown = ", ".join(f"{format_time(a)} .. {format_time(b)}" for a, b in gaps[:_GAPS_SHOWN])
+            more = f", and {len(gaps) - _GAPS_SHOWN} more" if len(gaps) > _GAPS_SHOWN else ""
+            candles = "1 candle is" if missing == 1 else f"{missing:,} candles are"
+            texts.append(f"{instrument} {source}: {candles} missing: {shown}{more}")
+    if texts and not config.data.allow_gaps:
+        raise GapError(
+            "; ".join(texts),
+            hint="import them (bt data import FILES), choose another --start and --end, "
+            "or run over them with --allow-gaps",
+        )
+    warnings.extend(f"{text} (allowed by data.allow_gaps)" for text in texts)
 
 
 def _warmup_start(lake: Lake, instrument: InstrumentId, source: str, timeframe: str, start: int, candles: int) -> int:

@@ -207,7 +207,7 @@ def assumptions(run: PreparedRun) -> dict[str, str]:
     """Return what the simulated exchange assumes, in words."""
     config = run.config
     stored = sorted({item.stored_timeframe for item in run.series})
-    return {
+    words = {
         "fills": f"candles of {', '.join(stored)}, market orders at the next open, stops before limits inside a candle",
         "limit": "filled when touched" if config.execution.touch_fills else "filled only when traded through",
         "stop_through": f"a stop that is already through the market is "
@@ -217,10 +217,10 @@ def assumptions(run: PreparedRun) -> dict[str, str]:
         + (", taken from what is bought" if config.fees.spot_asset == "received" else ""),
         "slippage": f"{config.slippage.bps} bps against the trader on every taker fill",
         "latency": "none: an order decided at a close reaches the exchange at that instant",
-        "leverage": "none: futures are fully collateralised, without funding or liquidation"
-        if config.run.market == "um"
-        else "none",
     }
+    if config.run.market == "um":
+        words["leverage"] = "none: futures are fully collateralised, without funding or liquidation"
+    return words
 
 
 def _warnings_after(run: PreparedRun, wired: Wired) -> list[str]:
