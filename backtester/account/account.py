@@ -56,6 +56,7 @@ class Account:
         self._bus = bus
         self._reservations = Reservations()
         self._cash = self.ledger.asset(currency)
+        self._positions = self.ledger.positions
         self._moved = False
         self._midnight = 0
         bus.subscribe(T_ORDERS_SANITIZED, self.on_order)
@@ -69,7 +70,7 @@ class Account:
         """Value the account at the new marks; hot path of every run."""
         ts = dues.ts
         if (ts - self._grid_offset) % self._timeframe == 0:
-            if self.ledger.positions:
+            if self._positions:
                 self._add_row(ts)
             else:
                 cash = self._cash.cash_units
@@ -82,9 +83,10 @@ class Account:
     def _add_row(self, ts: int) -> None:
         equity = cash = self._cash.cash_units
         unrealised = exposure = 0
-        for instrument_id, position in self.ledger.positions.items():
+        prices = self._board.price_units
+        for instrument_id, position in self._positions.items():
             spec = self._instruments[instrument_id]
-            value = spec.notional_units(position.qty_units, self._board.price_units[instrument_id])
+            value = spec.notional_units(position.qty_units, prices[instrument_id])
             profit = value - position.basis_units
             equity += value if spec.is_spot else profit
             unrealised += profit

@@ -31,6 +31,14 @@ def print_error(message: str, hint: str = "") -> None:
         out.print("  hint:", hint, markup=False)
 
 
+def print_note(message: str, hint: str = "") -> None:
+    """Print something worth knowing that is no error, on standard error."""
+    out = console(stderr=True)
+    out.print("note:", message, markup=False)
+    if hint:
+        out.print("  hint:", hint, markup=False)
+
+
 def guarded(main: Callable[[], None]) -> int:
     """Run the command line; return its exit code. Only a bug shows more than a message, and only when asked to."""
     try:

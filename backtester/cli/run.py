@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from backtester.cli.argv import split_list
-from backtester.cli.console import console, print_error, print_json
+from backtester.cli.console import console, print_error, print_json, print_note
 
 
 def run_command(
@@ -85,8 +85,9 @@ def run_command(
 
         print_summary(prepared, result, seconds)
     for folder in dead:
-        print_error(
-            f"an earlier run was killed before it was sealed: {folder}", f"bt replay {folder} shows what it did"
+        print_note(
+            f"an earlier run was killed before it was sealed: {folder}",
+            f"bt replay {folder} shows what it did; remove the folder when you need it no more",
         )
     if result.error is not None:
         raise result.error

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 from backtester.core.events import Candle
 from backtester.strategy.base import Intents, Strategy, StrategyParams
 from backtester.strategy.indicators.sma import Sma
+from backtester.strategy.view import PositionView
 
 
 class SmaCrossParams(StrategyParams):
@@ -40,7 +41,7 @@ class SmaCross(Strategy):
         self._quantity = params.quantity
         equity_pct = Decimal(100) if params.equity_pct is None else params.equity_pct
         self._fraction = equity_pct / 100
-        self._means: dict[str, tuple[Sma, Sma, int]] = {}
+        self._states: dict[str, tuple[Sma, Sma, int, PositionView]] = {}
 
     @property
     def warmup_candles(self) -> int:
@@ -48,21 +49,20 @@ class SmaCross(Strategy):
         return int(self.params.slow)
 
     def on_start(self) -> None:
-        """Make the means of each instrument."""
+        """Make the means of each instrument, and keep its position at hand: it is a live view."""
         for instrument in self.instruments:
             decimals = instrument.scale.price
             fast, slow = Sma(self.params.fast, decimals), Sma(self.params.slow, decimals)
-            self._means[instrument.id] = fast, slow, 10**decimals
+            self._states[instrument.id] = fast, slow, 10**decimals, self.position(instrument.id)
 
     def on_candle(self, candle: Candle) -> Intents:
         """Compare the means at the close."""
         name = candle.instrument
-        fast_mean, slow_mean, scale = self._means[name]
+        fast_mean, slow_mean, scale, position = self._states[name]
         units = round(candle.close * scale)
         fast, slow = fast_mean.push_units(units), slow_mean.push_units(units)
         if slow is None or fast is None or fast == slow:
             return None
-        position = self.position(name)
         if (fast > slow) is not position.is_flat or self.open_orders(name):
             return None
         if fast < slow:

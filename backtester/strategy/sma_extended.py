@@ -24,12 +24,12 @@ class SMAExtendedParams(StrategyParams):
     daily_loss_limit_pct: a fall of equity since UTC midnight that stops entries until the next one.
     """
 
-    fast: Annotated[int, Field(ge=1)] = 30
-    slow: Annotated[int, Field(ge=2)] = 120
+    fast: Annotated[int, Field(ge=1)] = 240
+    slow: Annotated[int, Field(ge=2)] = 1440
     equity_pct: Annotated[Decimal, Field(gt=0, le=100)] = Decimal(40)
-    stop_loss_pct: Percent = Decimal(1)
-    take_profit_pct: Percent = Decimal(2)
-    cooldown_candles: Annotated[int, Field(ge=0)] = 30
+    stop_loss_pct: Percent = Decimal(3)
+    take_profit_pct: Percent = Decimal(6)
+    cooldown_candles: Annotated[int, Field(ge=0)] = 120
     daily_loss_limit_pct: Percent = Decimal(3)
 
     @model_validator(mode="after")
