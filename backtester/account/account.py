@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from backtester.account.equity import EquityCurve
+from backtester.account.equity import EquityCurve, EquitySink
 from backtester.core.board import Board
 from backtester.core.bus import Bus
 from backtester.core.events import (
@@ -12,6 +12,7 @@ from backtester.core.events import (
     Cashflow,
     Dues,
     Fill,
+    Marks,
     OrderRejected,
     OrderUpdate,
     PositionRow,
@@ -20,12 +21,13 @@ from backtester.core.events import (
 )
 from backtester.core.folds import Ledger, Reservations
 from backtester.core.instruments import Asset, Instrument, InstrumentId
-from backtester.core.time import DAY, grid_offset_us
+from backtester.core.time import DAY
 from backtester.core.topics import (
     T_ACCOUNT_SNAPSHOT,
     T_CASHFLOWS,
     T_DUES,
     T_FILLS,
+    T_MARKS,
     T_ORDERS_REJECTED,
     T_ORDERS_SANITIZED,
     T_ORDERS_UPDATE,
@@ -43,20 +45,17 @@ class Account:
         instruments: Mapping[InstrumentId, Instrument],
         currency: Asset,
         timeframe: int,
-        curve: EquityCurve,
+        sink: EquitySink,
         board: Board,
         bus: Bus,
     ) -> None:
         self.ledger = Ledger(instruments)
+        self.curve = EquityCurve(self.ledger, instruments, currency, timeframe, board.now, sink)
         self._instruments = instruments
         self._currency = currency
-        self._timeframe, self._grid_offset = timeframe, grid_offset_us(timeframe)
-        self._add = curve.append
         self._board = board
         self._bus = bus
         self._reservations = Reservations()
-        self._cash = self.ledger.asset(currency)
-        self._positions = self.ledger.positions
         self._moved = False
         self._midnight = 0
         bus.subscribe(T_ORDERS_SANITIZED, self.on_order)
@@ -65,33 +64,25 @@ class Account:
         bus.subscribe(T_FILLS, self.on_fill)
         bus.subscribe(T_CASHFLOWS, self.on_cashflow)
         bus.subscribe(T_DUES, self.on_dues)
+        bus.subscribe(T_MARKS, self.on_marks)
 
     def on_dues(self, dues: Dues) -> None:
-        """Value the account at the new marks; hot path of every run."""
+        """Publish a snapshot when one is due; ask to be called at the next midnight."""
         ts = dues.ts
-        if (ts - self._grid_offset) % self._timeframe == 0:
-            if self._positions:
-                self._add_row(ts)
-            else:
-                cash = self._cash.cash_units
-                self._add((ts, cash, cash, 0, 0))
         if self._moved or ts >= self._midnight:
             self._moved = False
             self._midnight = ts - ts % DAY + DAY
             self._bus.publish(T_ACCOUNT_SNAPSHOT, self.snapshot(ts))
+        self._board.want_dues(self._midnight)
 
-    def _add_row(self, ts: int) -> None:
-        equity = cash = self._cash.cash_units
-        unrealised = exposure = 0
-        prices = self._board.price_units
-        for instrument_id, position in self._positions.items():
-            spec = self._instruments[instrument_id]
-            value = spec.notional_units(position.qty_units, prices[instrument_id])
-            profit = value - position.basis_units
-            equity += value if spec.is_spot else profit
-            unrealised += profit
-            exposure += abs(value)
-        self._add((ts, equity, cash, unrealised, exposure))
+    def on_marks(self, marks: Marks) -> None:
+        """Value the boundaries of the ticks that are over."""
+        self.curve.value(marks)
+
+    def _move(self) -> None:
+        """More than a mark moved: a snapshot is due at the next DUES."""
+        self._moved = True
+        self._board.want_dues(0)
 
     def snapshot(self, ts: int) -> AccountSnapshot:
         """Return the whole account at the last marks; assets and positions in sorted order."""
@@ -130,27 +121,30 @@ class Account:
         self.ledger.apply_fill(fill)
         if fill.leaves_units == 0:
             self._reservations.release(fill.order_id)
-        self._moved = True
-        self._add_row(self._board.now)
+        self._changed()
 
     def on_cashflow(self, flow: Cashflow) -> None:
         """Fold money that moved without a trade and value the account after it."""
         self.ledger.apply_cashflow(flow)
-        self._moved = True
-        self._add_row(self._board.now)
+        self._changed()
+
+    def _changed(self) -> None:
+        self.curve.change(self._board.now, self._board.dues_time, self._board.price_units)
+        self._move()
 
     def on_order(self, order: AnyOrder) -> None:
         """Note what an order reserves."""
         if isinstance(order, SanitizedOrder):
             self._reservations.hold(order.order_id, order.reserve_asset, order.reserve_units, order.oco)
-            self._moved |= order.reserve_units > 0
+            if order.reserve_units > 0:
+                self._move()
 
     def on_rejected(self, rejected: OrderRejected) -> None:
         """Free what an order reserved that the exchange refused."""
         if rejected.order_id is not None and self._reservations.release(rejected.order_id):
-            self._moved = True
+            self._move()
 
     def on_update(self, update: OrderUpdate) -> None:
         """Free what an ended order reserved."""
         if update.status in (Status.CANCELLED, Status.EXPIRED) and self._reservations.release(update.order_id):
-            self._moved = True
+            self._move()

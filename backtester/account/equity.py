@@ -1,24 +1,126 @@
-"""The equity curve: rows handed on in chunks, so that memory does not grow with history."""
+"""The equity curve: a row per boundary of the run's timeframe and per fill, valued in columns.
 
-from collections.abc import Callable
+Between two changes of the account only marks move. So changes are remembered as they come, and the rows in between
+are computed a window of ticks at a time: the same integers as row by row, without a row's worth of Python each.
+"""
 
-# ts, then 1e-8 of the account's currency: equity, cash, unrealised profit, exposure (gross notional).
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backtester.core.events import Marks
+from backtester.core.folds import FLAT, Ledger, Position
+from backtester.core.instruments import Asset, Instrument, InstrumentId
+from backtester.core.numbers import mul_div_half_even
+from backtester.core.time import grid_offset_us
+
+# Arrays of one length: ts, then 1e-8 of the account's currency: equity, cash, unrealised, exposure (gross notional).
+EquityColumns = tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]
+EquitySink = Callable[[EquityColumns], None]
 EquityRow = tuple[int, int, int, int, int]
-EquitySink = Callable[[list[EquityRow]], None]
 
-CHUNK_ROWS = 16_384
+_INT64_SAFE = 2**62
+
+
+class _Change(NamedTuple):
+    """The account after a fill or a cashflow. settled: the last boundary before it."""
+
+    settled: int
+    row: EquityRow
+    cash_units: int
+    positions: dict[InstrumentId, Position]
 
 
 class EquityCurve:
-    """Collects rows, times never decreasing. `append` is a list's own: it is the hot path of every run."""
+    """Turns changes of a ledger and windows of marks into equity rows, in time order."""
 
-    def __init__(self, sink: EquitySink) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        instruments: Mapping[InstrumentId, Instrument],
+        currency: Asset,
+        timeframe: int,
+        start: int,
+        sink: EquitySink,
+    ) -> None:
+        self._ledger = ledger
+        self._instruments = instruments
+        self._currency = currency
+        self._timeframe = timeframe
+        self._start = start
         self._sink = sink
-        self._rows: list[EquityRow] = []
-        self.append = self._rows.append
+        self._changes: list[_Change] = []
+        self._cash = 0
+        self._positions: dict[InstrumentId, Position] = {}
 
-    def flush(self, *, at_least: int = 1) -> None:
-        """Hand on the rows when there are at least so many; called between ticks, every few thousand of them."""
-        if len(self._rows) >= at_least:
-            self._sink(self._rows.copy())
-            self._rows.clear()
+    def change(self, now: int, settled: int, prices: Mapping[InstrumentId, int]) -> None:
+        """Remember the ledger as it is after a fill or a cashflow, and the row that this makes."""
+        cash = self._ledger.asset(self._currency).cash_units
+        equity, unrealised, exposure = cash, 0, 0
+        positions = dict(self._ledger.positions)
+        for instrument_id, position in positions.items():
+            spec = self._instruments[instrument_id]
+            value = spec.notional_units(position.qty_units, prices[instrument_id])
+            profit = value - position.basis_units
+            equity += value if spec.is_spot else profit
+            unrealised += profit
+            exposure += abs(value)
+        row = (now, equity, cash, unrealised, exposure)
+        self._changes.append(_Change(settled, row, cash, positions))
+
+    def value(self, marks: Marks) -> None:
+        """Value every boundary of a window, with the rows of its changes between them, and hand the rows on."""
+        ticks = marks.ticks
+        kept = (ticks > self._start) & ((ticks - grid_offset_us(self._timeframe)) % self._timeframe == 0)
+        ticks = ticks[kept]
+        changes, self._changes = self._changes, []
+        at = np.searchsorted(ticks, [c.settled for c in changes], side="right")
+        lengths = np.diff(np.concatenate(([0], at, [len(ticks)])))
+        cash = _spread([self._cash, *(c.cash_units for c in changes)], lengths)
+        held = [self._positions, *(c.positions for c in changes)]
+        equity, unrealised, exposure = cash.copy(), np.zeros_like(cash), np.zeros_like(cash)
+        for instrument_id in sorted({i for positions in held for i in positions}):
+            spec = self._instruments[instrument_id]
+            here = [positions.get(instrument_id, FLAT) for positions in held]
+            closes = marks.closes[instrument_id][kept]
+            value = _notionals(spec, _spread([p.qty_units for p in here], lengths), closes)
+            profit = value - _spread([p.basis_units for p in here], lengths)
+            equity = equity + (value if spec.is_spot else profit)
+            unrealised = unrealised + profit
+            exposure = exposure + abs(value)
+        columns = [ticks, equity, cash, unrealised, exposure]
+        if changes:
+            rows = zip(*(change.row for change in changes), strict=True)
+            columns = [np.insert(column, at, _exact(row)) for column, row in zip(columns, rows, strict=True)]
+            self._cash, self._positions = changes[-1].cash_units, changes[-1].positions
+        ts, equity, cash, unrealised, exposure = columns
+        if len(ts):
+            self._sink((ts, equity, cash, unrealised, exposure))
+
+    def close(self) -> None:
+        """Hand on changes that no window followed."""
+        changes, self._changes = self._changes, []
+        if changes:
+            ts, equity, cash, unrealised, exposure = (_exact(v) for v in zip(*(c.row for c in changes), strict=True))
+            self._sink((ts, equity, cash, unrealised, exposure))
+
+
+def _exact(values: Any) -> NDArray[Any]:
+    """Return integers as int64, or as Python's own where those do not suffice."""
+    values = list(values)
+    wide = any(abs(value) >= _INT64_SAFE for value in values)
+    return np.array(values, dtype=object if wide else np.int64)
+
+
+def _spread(values: list[int], lengths: NDArray[np.int64]) -> NDArray[Any]:
+    return np.repeat(_exact(values), lengths)
+
+
+def _notionals(spec: Instrument, qty: NDArray[Any], closes: NDArray[np.int64]) -> NDArray[Any]:
+    """Return quantity × close in money units, half-even, exactly."""
+    largest = int(abs(qty).max(initial=0)) * spec.notional_mul * int(abs(closes).max(initial=0))
+    if largest >= _INT64_SAFE:
+        qty = qty.astype(object)
+    return mul_div_half_even(qty * spec.notional_mul, closes, spec.notional_den)

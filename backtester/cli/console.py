@@ -19,8 +19,14 @@ def console(*, stderr: bool = False) -> Any:
     """Return a Rich console; plain when the stream is not a terminal."""
     from rich.console import Console
 
+    class PipeConsole(Console):
+        """Lets a broken pipe (`bt ... | head`) end the command quietly; Rich would exit with 1."""
+
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError
+
     stream = sys.stderr if stderr else sys.stdout
-    return Console(stderr=stderr, soft_wrap=not stream.isatty(), highlight=False)
+    return PipeConsole(stderr=stderr, soft_wrap=not stream.isatty(), highlight=False)
 
 
 def print_error(message: str, hint: str = "") -> None:

@@ -5,8 +5,11 @@ the strategy's host writes the moments it wants to be called at. Nothing here is
 """
 
 import heapq
+from typing import Final
 
 from backtester.core.instruments import InstrumentId
+
+NEVER: Final = 2**63 - 1
 
 
 class Board:
@@ -14,6 +17,8 @@ class Board:
 
     def __init__(self) -> None:
         self.now = 0
+        self.dues_time = 0  # the last tick whose DUES have passed: boundaries up to it are settled
+        self.next_dues = 0  # the first tick that somebody wants DUES at
         self.price_units: dict[InstrumentId, int] = {}
         self.price_time: dict[InstrumentId, int] = {}
         self.opens_wanted: dict[InstrumentId, int] = {}  # how many market orders wait
@@ -30,6 +35,10 @@ class Board:
             self.opens_wanted[instrument] = left
         else:
             del self.opens_wanted[instrument]
+
+    def want_dues(self, at: int) -> None:
+        """Ask for DUES at the first tick at or after a time."""
+        self.next_dues = min(self.next_dues, at)
 
     def set_timer(self, at: int) -> None:
         """Ask for a tick at a time; at or before now means the next tick."""

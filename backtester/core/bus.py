@@ -145,6 +145,10 @@ class Bus:
                 raise DrainBudgetError(self._budget, self._chain(event))
         self._current = None
 
+    def abandon(self) -> None:
+        """Forget what is queued: a handler failed, and nothing more may be delivered."""
+        self._queue.clear()
+
     async def drain_async(self) -> None:
         """Deliver as `drain` does, awaiting in line each handler that is a coroutine function."""
         queue = self._queue

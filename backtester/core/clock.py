@@ -11,18 +11,26 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
-from backtester.core.board import Board
+from backtester.core.board import NEVER, Board
 from backtester.core.bus import Bus
-from backtester.core.events import Dues, MarketEvent, MarketOpen, TickSettled, TimerFired
+from backtester.core.events import Dues, MarketEvent, MarketOpen, Marks, TickSettled, TimerFired
 from backtester.core.feed import Feed
 from backtester.core.instruments import InstrumentId
-from backtester.core.topics import T_CLOCK, T_DUES, T_MARKET, T_OPENS, T_TIMERS, Topic
+from backtester.core.topics import T_CLOCK, T_DUES, T_MARKET, T_MARKS, T_OPENS, T_TIMERS, Topic
 
 Pulse = Callable[[int], bool]
 
 _TICKS_PER_YIELD = 2048
 _LOOKAHEAD_ROWS = 2  # a window ends one row before its shortest feed's buffer, so that the next open is in sight
+
+
+class _MarkWindow(NamedTuple):
+    """The marks of a window: its ticks; per instrument when it was marked, at what (10^-p), and its mark before."""
+
+    ticks: NDArray[np.int64]
+    marked: dict[InstrumentId, tuple[NDArray[np.int64], NDArray[np.int64], int]]
 
 
 class _Window(NamedTuple):
@@ -46,6 +54,7 @@ class Clock:
         self._feeds = sorted(feeds, key=lambda feed: feed.rank)
         self._executing: dict[InstrumentId, Feed] = {f.instrument: f for f in self._feeds if f.executes}
         self._start = start
+        self._window: _MarkWindow | None = None
         self._finished = [False] * len(self._feeds)
 
     async def run(self, pulse: Pulse) -> bool:  # noqa: PLR0912 - one loop, so that the order of a tick can be read
@@ -81,11 +90,11 @@ class Clock:
                             if marked[i] is not None:
                                 publish(T_MARKET, self._feeds[sources[i]].market(rows[i]))
                         await bus.drain_async() if asynchronous else drain()
-                    if asynchronous:
+                    board.dues_time = now
+                    if now >= board.next_dues:
+                        board.next_dues = NEVER
                         publish(T_DUES, Dues(now))
-                        await bus.drain_async()
-                    else:
-                        deliver(T_DUES, Dues(now))
+                        await bus.drain_async() if asynchronous else drain()
                 if end - first == 1 and not timers and not asynchronous:
                     if (topic := topics[sources[first]]) is not None:
                         deliver(topic, events[first])
@@ -106,7 +115,22 @@ class Clock:
                     await asyncio.sleep(0)
                     if not pulse(now):
                         return False
+            self.hand_on_marks()
+            await self._drain()
         return True
+
+    def hand_on_marks(self) -> None:
+        """Publish the marks of the current window as far as its ticks have settled; once per window."""
+        window, self._window = self._window, None
+        if window is None:
+            return
+        ticks = window.ticks[: np.searchsorted(window.ticks, self._board.dues_time, side="right")]
+        closes = {}
+        for instrument, (times, units, before) in window.marked.items():
+            at = np.searchsorted(times, ticks, side="right")
+            closes[instrument] = np.concatenate(([before], units))[at]
+        if len(ticks):
+            self._bus.publish(T_MARKS, Marks(self._board.now, ticks, closes))
 
     async def _drain(self) -> None:
         if self._bus.has_async_handlers:
@@ -176,6 +200,7 @@ class Clock:
         events: list[MarketEvent | None] = []
         closes = np.zeros(len(times), dtype=np.int64)
         marked: list[InstrumentId | None] = []
+        marks: dict[InstrumentId, tuple[NDArray[np.int64], NDArray[np.int64], int]] = {}
         at = 0
         for feed, count in zip(self._feeds, counts, strict=True):
             seen, close_units = feed.take(count)
@@ -183,6 +208,8 @@ class Clock:
             marked.extend([feed.instrument if feed.executes else None] * count)
             if close_units is not None:
                 closes[at : at + count] = close_units
+                before = self._board.price_units.get(feed.instrument, 0)
+                marks[feed.instrument] = (times[at : at + count], close_units, before)
             at += count
         busy = sum(1 for count in counts if count)
         if busy > 1:  # feeds stand in rank order, so a stable sort by time is the total order
@@ -193,6 +220,7 @@ class Clock:
             marked = [marked[i] for i in places]
         starts = np.flatnonzero(np.diff(times, prepend=times[0] - 1))
         ends = np.append(starts[1:], len(times))
+        self._window = _MarkWindow(times[starts], marks)
         ticks = list(zip(times[starts].tolist(), starts.tolist(), ends.tolist(), strict=True))
         return _Window(ticks, sources.tolist(), rows.tolist(), events, closes.tolist(), marked)
 

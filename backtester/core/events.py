@@ -10,6 +10,8 @@ from enum import StrEnum
 from typing import Annotated, Final
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from backtester.core.instruments import Asset, InstrumentId, Scale
 from backtester.core.numbers import MONEY_EXPONENT, decimal
@@ -190,6 +192,18 @@ class Dues(msgspec.Struct, frozen=True, gc=False):
     """The instant for funding, expiry, margin checks and snapshots: every instrument is marked."""
 
     ts: int
+
+
+class Marks(msgspec.Struct, frozen=True):
+    """A stretch of ticks is over: the close of every instrument at each of them, in columns.
+
+    ticks: their times, shape (n,). closes: per instrument the last close in price units at each tick, shape (n,); 0
+    before its first.
+    """
+
+    ts: int
+    ticks: NDArray[np.int64]
+    closes: dict[InstrumentId, NDArray[np.int64]]
 
 
 class TickSettled(msgspec.Struct, frozen=True, gc=False):

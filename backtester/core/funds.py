@@ -6,7 +6,7 @@ from typing import NamedTuple
 from backtester.core.events import Side
 from backtester.core.folds import Ledger
 from backtester.core.instruments import Asset, Instrument, InstrumentId
-from backtester.core.numbers import CEIL, RATE_SCALE, mul_div
+from backtester.core.numbers import CEIL, FLOOR, RATE_SCALE, mul_div
 
 
 class Need(NamedTuple):
@@ -43,6 +43,23 @@ def order_need(
     if opening == 0:
         return Need(instrument.quote, 0)
     return Need(instrument.quote, with_fee(instrument.notional_units(opening, price_units), fee_rate))
+
+
+def released_units(ledger: Ledger, instrument: Instrument, qty_units: int, opening_units: int, notional: int) -> int:
+    """Return what a futures order frees by closing before it opens the other side: the collateral, and the profit.
+
+    Args:
+        ledger: before the order.
+        instrument: a future.
+        qty_units, opening_units: the order's quantity, and the part of it that opens.
+        notional: of the whole order, 1e-8 quote.
+    """
+    held = ledger.position(instrument.id)
+    if opening_units == qty_units or held.qty_units == 0:
+        return 0
+    worth = mul_div(notional, qty_units - opening_units, qty_units, FLOOR)
+    profit = worth - abs(held.basis_units)
+    return abs(held.basis_units) + (profit if held.qty_units > 0 else -profit)
 
 
 def collateral_units(ledger: Ledger, instruments: Mapping[InstrumentId, Instrument], asset: Asset) -> int:

@@ -5,7 +5,10 @@ Prices are integers in 10^-p, quantities in 10^-q (p and q per instrument), mone
 """
 
 from decimal import ROUND_HALF_EVEN, Context, Decimal
-from typing import Final
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
 
 MONEY_EXPONENT: Final = 8
 MONEY_SCALE: Final = 10**MONEY_EXPONENT
@@ -33,6 +36,15 @@ def mul_div(a: int, b: int, den: int, rounding: int) -> int:
     if twice > den or (twice == den and quotient % 2 == 1):
         return quotient + 1
     return quotient
+
+
+def mul_div_half_even(a: NDArray[Any], b: NDArray[Any], den: int) -> NDArray[Any]:
+    """Return `mul_div(a, b, den, HALF_EVEN)` for each pair of two integer arrays of one shape."""
+    product = a * b
+    quotient = product // den
+    twice = 2 * (product - quotient * den)
+    up = (twice > den) | ((twice == den) & (quotient % 2 == 1))
+    return np.asarray(quotient + up)
 
 
 def notional_of(qty: int, price: int, shift: int) -> int:

@@ -16,6 +16,7 @@ from backtester.core.events import (
     MarketCandle,
     MarketOpen,
     MarketOrderIntent,
+    Marks,
     Note,
     OrderRejected,
     OrderUpdate,
@@ -63,6 +64,9 @@ T_FUNDING: Final = Topic[FundingRate]("funding", FundingRate, logged=False, purp
 T_TIMERS: Final = Topic[TimerFired]("timers", TimerFired, logged=False, purpose="DECIDE: a moment a strategy asked for")
 T_OPENS: Final = Topic[MarketOpen](
     "opens", MarketOpen, logged=False, purpose="OPEN: the open of a candle for which a market order waits"
+)
+T_MARKS: Final = Topic[Marks](
+    "marks", Marks, logged=False, purpose="after some thousand ticks: their marks, in columns"
 )
 T_CLOCK: Final = Topic[TickSettled]("clock", TickSettled, logged=False, purpose="SETTLE: the tick is over")
 

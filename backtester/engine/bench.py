@@ -11,13 +11,12 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from backtester.account.equity import CHUNK_ROWS
 from backtester.config.loading import load_backtest_config
 from backtester.core.errors import EngineError
 from backtester.core.numbers import MONEY_EXPONENT, exact_units, fixed
 from backtester.data.sample import write_sample_lake
 from backtester.engine.bare_loop import run_bare_loop
-from backtester.engine.prepare import PreparedRun, prepare
+from backtester.engine.prepare import BATCH_ROWS, PreparedRun, prepare
 from backtester.engine.run import run_backtest
 from backtester.engine.wiring import exchange_rules
 
@@ -129,7 +128,7 @@ def _prepared(lake: Path, symbols: list[str]) -> PreparedRun:
 def _bare(run: PreparedRun, index: int) -> Any:
     item, spec = run.series[index], run.instruments[run.series[index].instrument]
     rules = exchange_rules(run)
-    batches = run.lake.read_candles(item.market, item.symbol, item.stored_timeframe, run.start, run.end, CHUNK_ROWS)
+    batches = run.lake.read_candles(item.market, item.symbol, item.stored_timeframe, run.start, run.end, BATCH_ROWS)
     cash = exact_units(run.config.account.initial_cash, MONEY_EXPONENT)
     quantity = exact_units(Decimal(QUANTITY), spec.scale.qty)
     return run_bare_loop(batches, spec, cash, quantity, rules.fees, rules.slippage, fast=FAST, slow=SLOW)

@@ -17,7 +17,7 @@ from backtester.data.resample import derive_candles
 from backtester.strategy.base import Strategy, StrategyParams
 from backtester.strategy.registry import FoundStrategy, find_strategy
 
-_BATCH_ROWS = 16_384
+BATCH_ROWS = 16_384
 _GAPS_SHOWN = 10
 _DEFAULT_BPS: Mapping[str, tuple[str, str]] = {"spot": ("10", "10"), "um": ("2", "5")}
 
@@ -62,7 +62,7 @@ class PreparedRun(NamedTuple):
             spec, native = self.instruments[item.instrument], item.stored_timeframe == timeframe
             first = item.warmup_start if native else self.start
             stored = self.lake.read_candles(
-                item.market, item.symbol, item.stored_timeframe, first, self.end, _BATCH_ROWS
+                item.market, item.symbol, item.stored_timeframe, first, self.end, BATCH_ROWS
             )
             feeds.append(CandleFeed(spec, item.stored_timeframe, stored, executes=True, decides=native))
             if not native:

@@ -7,7 +7,6 @@ import signal
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,7 +14,6 @@ from typing import Any, NamedTuple
 import structlog
 import tomli_w
 
-from backtester.account.equity import CHUNK_ROWS
 from backtester.config.configs import RunContext
 from backtester.core.clock import merged_topics
 from backtester.core.errors import EngineError
@@ -52,15 +50,6 @@ class RunResult(NamedTuple):
     warnings: list[str]
     details: dict[str, Any]
     error: BaseException | None
-
-
-@dataclass(slots=True)
-class _Stopwatch:
-    """Wall seconds: the run from its first read of the lake to the sealed log, and its tables beside it."""
-
-    began: float
-    run_seconds: float = 0.0
-    table_seconds: float = 0.0
 
 
 class StopRequest:
@@ -107,11 +96,11 @@ def _run_in(run: PreparedRun, folder: RunFolder, diary: Any, progress: Progress 
     )
     _write_config(run, folder)
     diary.info("start", run_id=context.run_id, strategy=run.found.name, instruments=list(run.instruments))
-    stopwatch = _Stopwatch(time.perf_counter())
+    began = time.perf_counter()
     wired = wire(run, folder.partial)
     status, error = FAILED, None
     try:
-        status = asyncio.run(_drive(run, wired, progress, stopwatch))
+        status = asyncio.run(_drive(run, wired, progress))
         wired.host.stop()
         breaks = wired.account.ledger.identity_breaks()
         if breaks:
@@ -119,13 +108,17 @@ def _run_in(run: PreparedRun, folder: RunFolder, diary: Any, progress: Progress 
     except Exception as caught:
         status, error = FAILED, caught
         diary.error("failed", error=str(caught), traceback=traceback.format_exc())
+        wired.bus.abandon()
     wired.log.close()
     sealed = time.perf_counter()
-    stopwatch.run_seconds = sealed - stopwatch.began - stopwatch.table_seconds
-    wired.curve.flush()
+    table_seconds = wired.equity.seconds
+    run_seconds = sealed - began - table_seconds
+    wired.clock.hand_on_marks()  # of a window that was not finished
+    wired.bus.drain()
+    wired.account.curve.close()
     tables = {"equity": wired.equity.close(), **wired.recorder.close(wired.board.now)}
     metrics = _metrics(run, wired)
-    stopwatch.table_seconds += time.perf_counter() - sealed
+    table_seconds += time.perf_counter() - sealed
     warnings = run.warnings + _warnings_after(run, wired)
     details = {
         "status": status,
@@ -155,26 +148,23 @@ def _run_in(run: PreparedRun, folder: RunFolder, diary: Any, progress: Progress 
         },
         "assumptions": assumptions(run),
         "warnings": warnings,
-        "timings": {"run_s": round(stopwatch.run_seconds, 6), "tables_s": round(stopwatch.table_seconds, 6)},
+        "timings": {"run_s": round(run_seconds, 6), "tables_s": round(table_seconds, 6)},
     }
     folder.write_json("metrics.json", metrics)
     folder.write_json("run.json", details)
     for warning in warnings:
         diary.warning(warning)
-    diary.info("end", status=status, digest=wired.log.digest, seconds=round(time.perf_counter() - stopwatch.began, 3))
+    diary.info("end", status=status, digest=wired.log.digest, seconds=round(time.perf_counter() - began, 3))
     path = folder.seal()
     return RunResult(context.run_id, path, status, wired.log.digest, metrics, warnings, details, error)
 
 
-async def _drive(run: PreparedRun, wired: Wired, progress: Progress | None, stopwatch: "_Stopwatch") -> str:
+async def _drive(run: PreparedRun, wired: Wired, progress: Progress | None) -> str:
     """Run all ticks; return complete or interrupted."""
     stop = StopRequest()
     stop.install(asyncio.get_running_loop())
 
     def pulse(now: int) -> bool:
-        before = time.perf_counter()
-        wired.curve.flush(at_least=CHUNK_ROWS)
-        stopwatch.table_seconds += time.perf_counter() - before
         if progress is not None:
             progress(now, wired)
         return stop.by is None

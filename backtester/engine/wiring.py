@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from backtester.account.account import Account
-from backtester.account.equity import EquityCurve
 from backtester.audit.log import AuditLog
 from backtester.config.configs import BacktestConfig
 from backtester.core.board import Board
@@ -39,7 +38,6 @@ class Wired(NamedTuple):
     host: StrategyHost
     exchange: SimulatedExchange
     account: Account
-    curve: EquityCurve
     log: AuditLog
     equity: EquityTable
     recorder: Recorder
@@ -84,13 +82,12 @@ def wire(run: PreparedRun, folder: Path) -> Wired:
     config, instruments = run.config, run.instruments
     currency = Asset(config.account.currency)
     bus, board = Bus(), Board()
-    board.now = run.start
+    board.now = board.dues_time = run.start
     log = AuditLog(folder / "audit.jsonl", board, bus)
     rules = exchange_rules(run)
     exchange = SimulatedExchange(rules, instruments, board, bus)
     equity = EquityTable(folder / "equity.parquet")
-    curve = EquityCurve(equity.write)
-    account = Account(instruments, currency, run.timeframe_us, curve, board, bus)
+    account = Account(instruments, currency, run.timeframe_us, equity.write, board, bus)
     Risk(
         SymbolSpecs(instruments),
         Ledger(instruments),
@@ -105,7 +102,7 @@ def wire(run: PreparedRun, folder: Path) -> Wired:
     recorder = Recorder(folder, instruments, board, bus)
     feeds = run.feeds()
     clock = Clock(bus, board, feeds, run.start)
-    return Wired(bus, board, clock, feeds, host, exchange, account, curve, log, equity, recorder)
+    return Wired(bus, board, clock, feeds, host, exchange, account, log, equity, recorder)
 
 
 def deposit(wired: Wired, run: PreparedRun) -> None:

@@ -25,9 +25,9 @@ from backtester.core.events import (
     Status,
 )
 from backtester.core.folds import Ledger, Reservations
-from backtester.core.funds import collateral_units, opening_qty
+from backtester.core.funds import collateral_units, opening_qty, released_units
 from backtester.core.instruments import Instrument, InstrumentId
-from backtester.core.numbers import floor_to
+from backtester.core.numbers import FLOOR, floor_to, mul_div
 from backtester.core.topics import (
     T_CASHFLOWS,
     T_FILLS,
@@ -299,13 +299,8 @@ class SimulatedExchange:
             return True
         free = self._ledger.asset(spec.quote).cash_units - others
         free -= collateral_units(self._ledger, self._instruments, spec.quote)
-        if opening < qty:  # a flip frees what the old side bound, and realises its profit
-            held = self._ledger.position(spec.id)
-            closing_notional = notional * (qty - opening) // qty
-            free += abs(held.basis_units) + (closing_notional - abs(held.basis_units)) * (
-                1 if held.qty_units > 0 else -1
-            )
-            cost -= closing_notional
+        free += released_units(self._ledger, spec, qty, opening, notional)
+        cost -= mul_div(notional, qty - opening, qty, FLOOR)
         return cost <= free
 
     # --- an order ends -------------------------------------------------------------------------------------------

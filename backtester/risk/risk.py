@@ -19,7 +19,7 @@ from backtester.core.events import (
     Status,
 )
 from backtester.core.folds import Ledger, Reservations
-from backtester.core.funds import Need, collateral_units, opening_qty, order_need
+from backtester.core.funds import Need, collateral_units, opening_qty, order_need, released_units
 from backtester.core.instruments import Asset, Instrument
 from backtester.core.numbers import FLOOR, MONEY_EXPONENT, decimal, floor_to, units_of
 from backtester.core.topics import (
@@ -115,6 +115,9 @@ class Risk:
             if not spec.is_spot and not self._allow_short:
                 return Refusal(Reason.SHORT_NOT_ALLOWED, {"risk.allow_short": "false"})
         free = self._free(need.asset)
+        if not spec.is_spot and rounded.qty_units and opening:
+            notional = spec.notional_units(rounded.qty_units, rounded.price_units)
+            free += released_units(self._ledger, spec, rounded.qty_units, opening, notional)
         required = self._reservations.extra(need.asset, need.units, intent.oco)
         if required > max(0, free):  # what needs nothing is never refused for want of it
             return Refusal(

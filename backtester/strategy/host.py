@@ -147,7 +147,8 @@ class StrategyHost:
         self._send(hook, intents)
 
     def _send(self, hook: Callable[..., Any], intents: Any) -> None:
-        for note in self._notes:
+        in_warmup = self._view.board.now < self._start
+        for note in self._notes if not in_warmup else ():
             self._bus.publish(T_NOTES, note)
         self._notes.clear()
         if intents is None:
