@@ -1,0 +1,20 @@
+"""A lake for the commands."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.lakes import two_coins, wandering
+from tests.support.market import write_candles
+
+
+@pytest.fixture(scope="session")
+def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """BTCUSDT and ETHUSDT whole, SOLUSDT with a hole, BNBBTC in another currency; BTCUSDT as a future too."""
+    folder = tmp_path_factory.mktemp("lake")
+    two_coins(folder, 240)
+    rows = wandering(240, 9)
+    write_candles(folder, [*rows[:100], None, None, None, *rows[103:]], symbol="SOLUSDT")
+    write_candles(folder, wandering(240, 10), symbol="BNBBTC")
+    write_candles(folder, wandering(240, 11), symbol="BTCUSDT", market="um")
+    return folder
