@@ -45,6 +45,8 @@ class Watch:
             of = getattr(event, "symbol", "")
             if name == "candle":
                 of += f" {event.timeframe}"
+            if name == "dues":
+                self.board.want_dues(0)  # at every tick
             if name == "open":
                 of += f" {event.price_units}"
                 self.board.unwant_open(event.instrument)

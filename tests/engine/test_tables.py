@@ -1,15 +1,18 @@
 """The tables of a run, recounted from its market and its log."""
 
+from collections.abc import Sequence
 from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis.strategies import integers, lists, text, tuples
 
+from backtester.account.equity import EquityColumns
 from backtester.core.time import MINUTE
 from backtester.engine.columns import MONEY_TYPE, StreamedTable, decimal_column, time_column
 from backtester.engine.tables import EquityTable
@@ -201,9 +204,14 @@ def test_drawdown_does_not_depend_on_chunks(
     folder = tmp_path_factory.mktemp("equity")
     full = [(ts, equity, equity, 0, 0) for ts, equity in rows]
     one, two = EquityTable(folder / "1.parquet"), EquityTable(folder / "2.parquet")
-    one.write(full)
+    one.write(_columns(full))
     for part in (full[:cut], full[cut:]):
         if part:
-            two.write(part)
+            two.write(_columns(part))
     assert one.stats == two.stats
     assert one.close() == two.close()
+
+
+def _columns(rows: Sequence[tuple[int, ...]]) -> EquityColumns:
+    ts, equity, cash, unrealised, exposure = np.ascontiguousarray(np.array(rows, dtype=np.int64).T)
+    return ts, equity, cash, unrealised, exposure
