@@ -78,49 +78,55 @@ class EquityCurve:
         changes, self._changes = self._changes, []
         at = np.searchsorted(ticks, [c.settled for c in changes], side="right")
         lengths = np.diff(np.concatenate(([0], at, [len(ticks)])))
-        cash = _spread([self._cash, *(c.cash_units for c in changes)], lengths)
-        held = [self._positions, *(c.positions for c in changes)]
+        held = [self._positions, *(change.positions for change in changes)]
+        cashes = [self._cash, *(change.cash_units for change in changes)]
+        closes = {i: marks.closes[i][kept] for i in sorted({i for positions in held for i in positions})}
+        kind = self._integers(cashes, held, closes, changes)
+        cash = _spread(cashes, lengths, kind)
         equity, unrealised, exposure = cash.copy(), np.zeros_like(cash), np.zeros_like(cash)
-        for instrument_id in sorted({i for positions in held for i in positions}):
+        for instrument_id, prices in closes.items():
             spec = self._instruments[instrument_id]
             here = [positions.get(instrument_id, FLAT) for positions in held]
-            closes = marks.closes[instrument_id][kept]
-            value = _notionals(spec, _spread([p.qty_units for p in here], lengths), closes)
-            profit = value - _spread([p.basis_units for p in here], lengths)
-            equity = equity + (value if spec.is_spot else profit)
-            unrealised = unrealised + profit
-            exposure = exposure + abs(value)
-        columns = [ticks, equity, cash, unrealised, exposure]
+            qty = _spread([p.qty_units * spec.notional_mul for p in here], lengths, kind)
+            value = mul_div_half_even(qty, prices, spec.notional_den)
+            profit = value - _spread([p.basis_units for p in here], lengths, kind)
+            equity += value if spec.is_spot else profit
+            unrealised += profit
+            exposure += abs(value)
+        columns = [ticks.astype(kind), equity, cash, unrealised, exposure]
         if changes:
             rows = zip(*(change.row for change in changes), strict=True)
-            columns = [np.insert(column, at, _exact(row)) for column, row in zip(columns, rows, strict=True)]
-            self._cash, self._positions = changes[-1].cash_units, changes[-1].positions
+            columns = [np.insert(c, at, np.array(row, dtype=kind)) for c, row in zip(columns, rows, strict=True)]
+            self._cash, self._positions = cashes[-1], held[-1]
         ts, equity, cash, unrealised, exposure = columns
         if len(ts):
             self._sink((ts, equity, cash, unrealised, exposure))
+
+    def _integers(
+        self,
+        cashes: list[int],
+        held: list[dict[InstrumentId, Position]],
+        closes: dict[InstrumentId, NDArray[np.int64]],
+        changes: list[_Change],
+    ) -> type:
+        """Return int64 where nothing on the way can pass it, else Python's own integers: slower, never wrong."""
+        bound = max(abs(cash) for cash in cashes)
+        for instrument_id, prices in closes.items():
+            here = [positions.get(instrument_id, FLAT) for positions in held]
+            most = max(abs(p.qty_units) for p in here) * self._instruments[instrument_id].notional_mul
+            bound += most * int(abs(prices).max(initial=0)) + max(abs(p.basis_units) for p in here)
+        bound = max(bound, *(abs(value) for change in changes for value in change.row), 0)
+        return np.int64 if bound < _INT64_SAFE else object
 
     def close(self) -> None:
         """Hand on changes that no window followed."""
         changes, self._changes = self._changes, []
         if changes:
-            ts, equity, cash, unrealised, exposure = (_exact(v) for v in zip(*(c.row for c in changes), strict=True))
+            rows = zip(*(change.row for change in changes), strict=True)
+            ts, equity, cash, unrealised, exposure = (np.array(row, dtype=object) for row in rows)
             self._sink((ts, equity, cash, unrealised, exposure))
 
 
-def _exact(values: Any) -> NDArray[Any]:
-    """Return integers as int64, or as Python's own where those do not suffice."""
-    values = list(values)
-    wide = any(abs(value) >= _INT64_SAFE for value in values)
-    return np.array(values, dtype=object if wide else np.int64)
-
-
-def _spread(values: list[int], lengths: NDArray[np.int64]) -> NDArray[Any]:
-    return np.repeat(_exact(values), lengths)
-
-
-def _notionals(spec: Instrument, qty: NDArray[Any], closes: NDArray[np.int64]) -> NDArray[Any]:
-    """Return quantity × close in money units, half-even, exactly."""
-    largest = int(abs(qty).max(initial=0)) * spec.notional_mul * int(abs(closes).max(initial=0))
-    if largest >= _INT64_SAFE:
-        qty = qty.astype(object)
-    return mul_div_half_even(qty * spec.notional_mul, closes, spec.notional_den)
+def _spread(values: list[int], lengths: NDArray[np.int64], kind: type) -> NDArray[Any]:
+    """Return each value repeated over its stretch of ticks."""
+    return np.repeat(np.array(values, dtype=kind), lengths)

@@ -79,7 +79,7 @@ def int64_as_decimal(values: NDArray[np.int64], kind: pa.DataType) -> pa.Array:
 
 def plain_column(values: NDArray[Any], kind: pa.DataType) -> pa.Array:
     """Return an array's own bytes as a column: pyarrow's conversion imports pandas where that is installed."""
-    return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(values)])
+    return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(np.ascontiguousarray(values))])
 
 
 def decimal_column(units: Sequence[int], exponent: int, kind: Any) -> pa.Array:
