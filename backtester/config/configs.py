@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from backtester.core.errors import UsageError
 from backtester.core.numbers import decimal_of
 from backtester.core.time import TIMEFRAMES, format_time, parse_time
 
@@ -20,7 +21,12 @@ def _exact(value: object) -> object:
 def _time_text(value: object) -> object:
     """Accept dates and times as text or as TOML's own, and keep them as canonical text."""
     text = value.isoformat() if hasattr(value, "isoformat") else value
-    return format_time(parse_time(text)) if isinstance(text, str) and text else text
+    if not isinstance(text, str) or not text:
+        return text
+    try:
+        return format_time(parse_time(text))
+    except UsageError as error:
+        raise ValueError(f"{error.message}; {error.hint}") from None
 
 
 def _known_timeframe(value: str) -> str:
@@ -69,7 +75,7 @@ class StrategySection(Section):
 class AccountSection(Section):
     """What the account starts with. Every instrument must be quoted in this currency."""
 
-    initial_cash: Annotated[Exact, Field(gt=0, decimal_places=8)] = Decimal(10_000)
+    initial_cash: Annotated[Exact, Field(gt=0, le=10**10, decimal_places=8)] = Decimal(10_000)
     currency: Annotated[str, Field(min_length=1)] = "USDT"
 
 

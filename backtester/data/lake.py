@@ -163,10 +163,10 @@ class Lake:
         elsewhere = sorted({p.market for p in self._manifest.values() if p.kind == kind and p.symbol == symbol})
         near = difflib.get_close_matches(symbol.upper(), there, n=1, cutoff=0.6)
         message = f"{market}:{symbol} is not in {self.root}"
-        if near:
-            message += f"; did you mean {near[0]}?"
-        elif elsewhere:
+        if elsewhere:
             message += f"; it is there as {' and '.join(f'{m}:{symbol}' for m in elsewhere)}"
+        elif near:
+            message += f"; did you mean {near[0]}?"
         listed = ", ".join(there[:20]) + (f", and {len(there) - 20} more" if len(there) > 20 else "")
         return DataError(
             f"{message} ({market} {kind}: {listed or 'none'})",
