@@ -64,7 +64,7 @@ def list_command(data: DataOption = _DEFAULT, as_json: JsonOption = False) -> No
     rows: list[dict[str, Any]] = []
     for series, partitions in _by_series(Lake(data).all_partitions()):
         gaps = series_gaps(partitions)
-        length = timeframe_us(series[3])
+        missing = sum((end - start) // timeframe_us(series[3]) for start, end in gaps)
         rows.append(
             {
                 "market": series[0],
@@ -76,7 +76,7 @@ def list_command(data: DataOption = _DEFAULT, as_json: JsonOption = False) -> No
                 "rows": sum(p.rows for p in partitions),
                 "bytes": sum(p.size for p in partitions),
                 "gaps": len(gaps),
-                "missing": sum((end - start) // length for start, end in gaps),
+                "missing": missing,
                 "synthetic": any(p.synthetic for p in partitions),
             }
         )
@@ -90,7 +90,7 @@ def list_command(data: DataOption = _DEFAULT, as_json: JsonOption = False) -> No
         ("market", "kind", "symbol", "timeframe", "first", "last", "rows", "size", "gaps", "missing", ""),
         [
             (
-                *(r[name] for name in ("market", "kind", "symbol", "timeframe")),
+                *(r[name] or "-" for name in ("market", "kind", "symbol", "timeframe")),
                 _time(r["first"]),
                 _time(r["last"]),
                 f"{r['rows']:,}",
@@ -129,7 +129,7 @@ def show_command(
             checked = ", equals the published checksum" if source.published_sha256 else ""
             print(f"  from {source.address}{f' (sha256 {source.sha256[:16]}…{checked})' if source.sha256 else ''}")
         for name, count in partition.repairs.items():
-            print(f"  repaired: {name.replace('_', ' ')} {count}")
+            print(f"  recorded: {name.replace('_', ' ')} {count}")
         for start, end in partition.gaps:
             print(f"  gap: {_time(start)} up to {_time(end)}")
 
@@ -269,7 +269,7 @@ def _print_import(report: "ImportReport", data: Path, as_json: bool) -> None:
             f"{one.unchanged} unchanged, {_span(one.partitions)}"
         )
         for name, count in one.repairs.items():
-            print(f"  repaired: {name.replace('_', ' ')} {count:,}")
+            print(f"  recorded: {name.replace('_', ' ')} {count:,}")
         if one.missing:
             series = f"{one.series.market}:{one.series.symbol}"
             print(f"  {one.missing:,} candles are missing in that span: bt data show {series}")

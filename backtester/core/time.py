@@ -87,3 +87,8 @@ def format_time(time: int) -> str:
 def month_of(time: int) -> str:
     """Return the UTC month of a time as YYYY-MM."""
     return utc(time).strftime("%Y-%m")
+
+
+def day_of(time: int) -> str:
+    """Return the UTC day of a time as YYYY-MM-DD."""
+    return utc(time).strftime("%Y-%m-%d")

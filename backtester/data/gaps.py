@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from backtester.core.time import grid_offset_us
+from backtester.core.time import grid_offset_us, timeframe_us
 
 Gap = tuple[int, int]
 
@@ -15,6 +15,11 @@ def gaps_inside(open_time: NDArray[Any], timeframe: int) -> list[Gap]:
     """Return the gaps between the first and the last of sorted, unique open times, shape (n,)."""
     holes = np.flatnonzero(np.diff(open_time) > timeframe)
     return [(int(open_time[i]) + timeframe, int(open_time[i + 1])) for i in holes]
+
+
+def gaps_of(open_time: NDArray[Any], timeframe: str) -> tuple[Gap, ...]:
+    """Return `gaps_inside` of candles; rows without a timeframe have no grid, so no gaps can be known."""
+    return tuple(gaps_inside(open_time, timeframe_us(timeframe))) if timeframe else ()
 
 
 def count_missing(gaps: Iterable[Gap], timeframe: int) -> int:

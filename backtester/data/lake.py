@@ -184,8 +184,10 @@ class Lake:
 
 def series_gaps(partitions: Sequence[Partition]) -> list[Gap]:
     """Return all gaps from the first to the last candle of one series' partitions, in time order; at least one
-    partition.
+    partition; none for a kind without a timeframe.
     """
+    if not partitions[0].timeframe:
+        return []
     length = timeframe_us(partitions[0].timeframe)
     found: list[Gap] = [gap for partition in partitions for gap in partition.gaps]
     found += [(a.last_time + length, b.first_time) for a, b in pairwise(partitions)]

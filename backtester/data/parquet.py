@@ -12,15 +12,13 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from backtester.core.errors import DataError
-from backtester.core.time import timeframe_us
 from backtester.data.decimals import MAX_PRICE_DECIMALS, MAX_VOLUME_DECIMALS, decimals_needed
 from backtester.data.durable import file_sha256, storing
-from backtester.data.gaps import gaps_inside
+from backtester.data.gaps import gaps_of
 from backtester.data.partition import Partition, Source, partition_path
 from backtester.data.schemas import ROW_GROUP_ROWS, SCHEMA_VERSION, Schema, content_digest, schema_of
 
 _METADATA_KEY: Final = b"backtester"
-_PRICES: Final = ("open", "high", "low", "close")
 
 
 class FileFacts(msgspec.Struct, frozen=True):
@@ -36,7 +34,7 @@ class FileFacts(msgspec.Struct, frozen=True):
 
 
 def write_partition_file(path: Path, columns: dict[str, NDArray[Any]], facts: FileFacts, created: int) -> Partition:
-    """Write rows, sorted by key and unique and all of one month, to a new file, and return the record for the manifest.
+    """Write rows, sorted, unique and all of one partition, to a new file, and return the record for the manifest.
 
     Raises:
         StorageError: the disk refuses.
@@ -59,14 +57,14 @@ def describe(path: Path, columns: dict[str, NDArray[Any]], facts: FileFacts, cre
     """
     schema = schema_of(facts.kind)
     key = columns[schema.key]
-    price_decimals = decimals_needed((columns[name] for name in _PRICES), MAX_PRICE_DECIMALS)
+    price_decimals = decimals_needed((columns[name] for name in schema.prices), MAX_PRICE_DECIMALS)
     if price_decimals is None:
         raise DataError(
             f"{facts.market}:{facts.symbol}: prices need more than {MAX_PRICE_DECIMALS} decimals",
             hint="import with --price-decimals N to round them",
         )
     return Partition(
-        path=partition_path(facts.market, facts.kind, facts.symbol, facts.timeframe, int(key[0])),
+        path=partition_path(facts.market, facts.kind, facts.symbol, facts.timeframe, int(key[0]), daily=schema.daily),
         market=facts.market,
         kind=facts.kind,
         symbol=facts.symbol,
@@ -79,10 +77,12 @@ def describe(path: Path, columns: dict[str, NDArray[Any]], facts: FileFacts, cre
         content=content_digest(schema, columns),
         sources=facts.sources,
         schema_version=SCHEMA_VERSION,
-        gaps=tuple(gaps_inside(key, timeframe_us(facts.timeframe))),
+        gaps=gaps_of(key, facts.timeframe),
         repairs=facts.repairs,
         price_decimals=price_decimals,
-        volume_decimals=decimals_needed([columns["volume"]], MAX_VOLUME_DECIMALS),
+        volume_decimals=None
+        if schema.volume is None
+        else decimals_needed([columns[schema.volume]], MAX_VOLUME_DECIMALS),
         created=created,
     )
 

@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from backtester.core.errors import UsageError
-from backtester.core.time import month_of
+from backtester.core.time import day_of, month_of
 
 SYNTHETIC: Final = "synthetic:"
 _MARKET: Final = re.compile(r"[a-z0-9][a-z0-9._-]*")
@@ -31,9 +31,9 @@ class Partition(msgspec.Struct, frozen=True):
     path: relative to the lake, with slashes. first_time, last_time: open times, UTC µs. size: bytes. sha256: of the
     file.
     content: digest of the rows (`schemas.ContentDigest`). gaps: missing open times inside the partition, [from, to).
-    repairs: counts by name (`duplicates_dropped`, `rows_sorted`, `bad_rows_dropped`, `prices_rounded`,
-    `rows_replaced`).
-    price_decimals: the fewest decimals, 0..12, that restore every price. volume_decimals: likewise up to 8, else None.
+    repairs: counts by name; `downloader/rules.py` says which there are.
+    price_decimals: the fewest decimals, 0..12, that restore every price, 0 for kinds without. volume_decimals: likewise
+    up to 8, else None. timeframe: empty for kinds without one.
     created: when it was written, UTC µs.
     """
 
@@ -72,10 +72,12 @@ def is_synthetic(sources: tuple[Source, ...]) -> bool:
     return any(source.address.startswith(SYNTHETIC) for source in sources)
 
 
-def partition_path(market: str, kind: str, symbol: str, timeframe: str, time: int) -> str:
-    """Return the lake path of the partition that holds a time."""
-    month = month_of(time)
-    return f"{market}/{kind}/{symbol}/{timeframe}/year={month[:4]}/{symbol}-{timeframe}-{month}.parquet"
+def partition_path(market: str, kind: str, symbol: str, timeframe: str, time: int, *, daily: bool = False) -> str:
+    """Return the lake path of the partition that holds a time; kinds without a timeframe have no folder for it."""
+    date = day_of(time) if daily else month_of(time)
+    folders = [market, kind, symbol, *([timeframe] if timeframe else []), f"year={date[:4]}"]
+    name = "-".join([symbol, *([timeframe] if timeframe else []), date])
+    return "/".join([*folders, f"{name}.parquet"])
 
 
 def market_name(text: str) -> str:

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
-import numpy as np
 
 from backtester.core.errors import DataError
 from backtester.data.durable import file_sha256, storing, sync_file, sync_folder
@@ -18,6 +17,7 @@ from backtester.data.manifest import (
     read_manifest_bytes,
 )
 from backtester.data.manifest_writer import lake_lock
+from backtester.data.ordering import rises
 from backtester.data.parquet import describe, read_facts, read_partition_file
 from backtester.data.partition import Partition
 from backtester.data.schemas import schema_of
@@ -80,9 +80,9 @@ def _tolerant_fold(text: bytes) -> Journal:
 def _recreated(root: Path, path: str) -> Partition:
     file = root / path
     facts = read_facts(file)
-    columns = read_partition_file(file, schema_of(facts.kind))
-    key = columns[schema_of(facts.kind).key]
-    if not len(key) or not bool(np.all(key[1:] > key[:-1])):
+    schema = schema_of(facts.kind)
+    columns = read_partition_file(file, schema)
+    if not len(columns[schema.key]) or not rises([columns[name] for name in schema.keys]):
         raise DataError(f"{file} is empty, or its rows are not sorted and unique")
     partition = describe(file, columns, facts, file.stat().st_mtime_ns // 1000)
     if partition.path != path:

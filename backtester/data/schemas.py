@@ -2,6 +2,7 @@
 
 Prices and volumes are float64, exactly as the decimal text parses, never rounded to a tick. In memory a column is a
 plain numpy array; in a nullable column NaN (float64) or -1 (int64) stands for "not known" and becomes null on disk.
+What a value may be is its column's role, and the rules of the sanitiser follow from it.
 """
 
 import hashlib
@@ -19,15 +20,21 @@ SCHEMA_VERSION: Final = 1
 ROW_GROUP_ROWS: Final = 65_536
 
 Columns = Mapping[str, NDArray[Any]]
+Role = Literal["time", "price", "amount", "count", "number", "flag"]
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column: its name, its type on disk, and whether a value may be unknown."""
+    """One column: its name, its type on disk, whether a value may be unknown, and what values mean.
+
+    role: `time` is UTC µs; `price` is above zero with at most 12 decimals; `amount` and `count` (whole) are not
+    negative; `number` is any finite number; `flag` is true or false.
+    """
 
     name: str
-    dtype: Literal["int64", "float64"]
+    dtype: Literal["int64", "float64", "bool"]
     nullable: bool = False
+    role: Role = "amount"
 
     def known(self, values: NDArray[Any]) -> NDArray[np.bool_]:
         """Return, per row, whether the value is known."""
@@ -38,20 +45,40 @@ class Column:
 
     def unknown(self, rows: int) -> NDArray[Any]:
         """Return a column of `rows` unknown values."""
-        return np.full(rows, np.nan if self.dtype == "float64" else -1, dtype=self.dtype)
+        return np.full(rows, {"float64": np.nan, "int64": -1, "bool": False}[self.dtype], dtype=self.dtype)
 
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """The columns of one kind of data; the first is the key, a time in UTC µs."""
+    """The columns of one kind of data; the first is the key, a time in UTC µs, by which rows are sorted.
+
+    identity: how many leading columns together name a row; they are unique, and order the rows of one time.
+    gridded: rows are candles on the grid of a timeframe; kinds that are not have no timeframe.
+    daily: a partition holds a day instead of a month.
+    volume: the column whose decimals the manifest records, if the kind has one.
+    """
 
     kind: str
     columns: tuple[Column, ...]
+    identity: int = 1
+    gridded: bool = False
+    daily: bool = False
+    volume: str | None = None
 
     @property
     def key(self) -> str:
-        """The name of the column by which rows are sorted and unique."""
+        """The name of the column by which rows are sorted."""
         return self.columns[0].name
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The names of the columns that together name a row."""
+        return self.names[: self.identity]
+
+    @property
+    def prices(self) -> tuple[str, ...]:
+        """The names of the columns that hold prices."""
+        return tuple(column.name for column in self.columns if column.role == "price")
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -61,7 +88,7 @@ class Schema:
     @property
     def arrow(self) -> Any:
         """The schema in Arrow's terms."""
-        return pa.schema([pa.field(c.name, c.dtype, nullable=c.nullable) for c in self.columns])
+        return pa.schema([pa.field(c.name, _ARROW[c.dtype], nullable=c.nullable) for c in self.columns])
 
     def to_table(self, columns: Columns) -> Any:
         """Return an Arrow table of the columns, unknown values as nulls."""
@@ -69,7 +96,7 @@ class Schema:
         for column in self.columns:
             values = columns[column.name]
             mask = ~column.known(values) if column.nullable else None
-            arrays.append(pa.array(values, type=column.dtype, mask=mask))
+            arrays.append(pa.array(values, type=_ARROW[column.dtype], mask=mask))
         return pa.Table.from_arrays(arrays, schema=self.arrow)
 
     def from_table(self, table: Any) -> dict[str, NDArray[Any]]:
@@ -79,26 +106,155 @@ class Schema:
             array = table.column(column.name)
             if array.null_count:
                 array = array.fill_null(float("nan") if column.dtype == "float64" else -1)
-            columns[column.name] = np.ascontiguousarray(array.to_numpy(), dtype=column.dtype)
+            columns[column.name] = np.ascontiguousarray(_numpy(array), dtype=column.dtype)
         return columns
+
+
+_ARROW: Final = {"int64": "int64", "float64": "float64", "bool": "bool"}
+
+
+def _numpy(array: Any) -> NDArray[Any]:
+    values: NDArray[Any] = array.to_numpy() if hasattr(array, "chunks") else array.to_numpy(zero_copy_only=False)
+    return values
+
+
+def _candle(role: Role) -> tuple[Column, ...]:
+    """Return the key and the four prices of a candle."""
+    return (
+        Column("open_time", "int64", role="time"),
+        *(Column(name, "float64", role=role) for name in ("open", "high", "low", "close")),
+    )
 
 
 KLINES: Final = Schema(
     "klines",
     (
-        Column("open_time", "int64"),
+        *_candle("price"),
+        Column("volume", "float64"),
+        Column("quote_volume", "float64", nullable=True),
+        Column("trades", "int64", nullable=True, role="count"),
+        Column("taker_buy_volume", "float64", nullable=True),
+        Column("taker_buy_quote_volume", "float64", nullable=True),
+    ),
+    gridded=True,
+    volume="volume",
+)
+_SAMPLES: Final = Column("samples", "int64", nullable=True, role="count")
+_TIME: Final = Column("time", "int64", role="time")
+MARK_KLINES: Final = Schema("markPriceKlines", (*_candle("price"), _SAMPLES), gridded=True)
+INDEX_KLINES: Final = Schema("indexPriceKlines", (*_candle("price"), _SAMPLES), gridded=True)
+PREMIUM_KLINES: Final = Schema("premiumIndexKlines", (*_candle("number"), _SAMPLES), gridded=True)
+AGG_TRADES: Final = Schema(
+    "aggTrades",
+    (
+        _TIME,
+        Column("agg_trade_id", "int64", role="count"),
+        Column("price", "float64", role="price"),
+        Column("quantity", "float64"),
+        Column("first_trade_id", "int64", role="count"),
+        Column("last_trade_id", "int64", role="count"),
+        Column("is_buyer_maker", "bool", role="flag"),
+    ),
+    identity=2,
+    daily=True,
+    volume="quantity",
+)
+TRADES: Final = Schema(
+    "trades",
+    (
+        _TIME,
+        Column("trade_id", "int64", role="count"),
+        Column("price", "float64", role="price"),
+        Column("quantity", "float64"),
+        Column("quote_quantity", "float64"),
+        Column("is_buyer_maker", "bool", role="flag"),
+    ),
+    identity=2,
+    daily=True,
+    volume="quantity",
+)
+BOOK_TICKER: Final = Schema(
+    "bookTicker",
+    (
+        _TIME,
+        Column("update_id", "int64", role="count"),
+        Column("bid_price", "float64"),
+        Column("bid_quantity", "float64"),
+        Column("ask_price", "float64"),
+        Column("ask_quantity", "float64"),
+        Column("event_time", "int64", nullable=True, role="time"),
+    ),
+    identity=2,
+    daily=True,
+)
+FUNDING_RATE: Final = Schema(
+    "fundingRate",
+    (
+        _TIME,
+        Column("interval_hours", "int64", nullable=True, role="count"),
+        Column("funding_rate", "float64", role="number"),
+    ),
+)
+METRICS: Final = Schema(
+    "metrics",
+    (
+        _TIME,
+        Column("open_interest", "float64"),
+        Column("open_interest_value", "float64"),
+        Column("top_account_ratio", "float64", nullable=True),
+        Column("top_position_ratio", "float64", nullable=True),
+        Column("account_ratio", "float64", nullable=True),
+        Column("taker_volume_ratio", "float64", nullable=True),
+    ),
+)
+EOH_SUMMARY: Final = Schema(
+    "EOHSummary",
+    (
+        _TIME,
+        Column("expiry", "int64", role="time"),
+        Column("strike", "float64"),
+        Column("is_call", "bool", role="flag"),
         Column("open", "float64"),
         Column("high", "float64"),
         Column("low", "float64"),
         Column("close", "float64"),
         Column("volume", "float64"),
-        Column("quote_volume", "float64", nullable=True),
-        Column("trades", "int64", nullable=True),
-        Column("taker_buy_volume", "float64", nullable=True),
-        Column("taker_buy_quote_volume", "float64", nullable=True),
+        Column("bid_price", "float64", nullable=True),
+        Column("ask_price", "float64", nullable=True),
+        Column("bid_quantity", "float64", nullable=True),
+        Column("ask_quantity", "float64", nullable=True),
+        Column("bid_iv", "float64", nullable=True, role="number"),
+        Column("ask_iv", "float64", nullable=True, role="number"),
+        Column("mark_price", "float64", nullable=True),
+        Column("mark_iv", "float64", nullable=True, role="number"),
+        Column("delta", "float64", nullable=True, role="number"),
+        Column("gamma", "float64", nullable=True, role="number"),
+        Column("vega", "float64", nullable=True, role="number"),
+        Column("theta", "float64", nullable=True, role="number"),
+        Column("open_interest", "float64", nullable=True),
+        Column("open_interest_value", "float64", nullable=True),
     ),
+    identity=4,
+    volume="volume",
 )
-SCHEMAS: Final[dict[str, Schema]] = {KLINES.kind: KLINES}
+BVOL_INDEX: Final = Schema("BVOLIndex", (_TIME, Column("index_value", "float64")), daily=True)
+
+SCHEMAS: Final[dict[str, Schema]] = {
+    schema.kind: schema
+    for schema in (
+        KLINES,
+        MARK_KLINES,
+        INDEX_KLINES,
+        PREMIUM_KLINES,
+        AGG_TRADES,
+        TRADES,
+        BOOK_TICKER,
+        FUNDING_RATE,
+        METRICS,
+        EOH_SUMMARY,
+        BVOL_INDEX,
+    )
+}
 
 
 def schema_of(kind: str) -> Schema:
@@ -117,8 +273,8 @@ class ContentDigest:
     """The digest of what a partition says, whatever its compression, row groups or batches.
 
     blake2b-256 over schema version, kind and row count, then per column its name and type, the blake2b-256 of its
-    validity (one byte a row) and of its values (8 little-endian bytes a row, zero where unknown). Feed rows in order
-    with `update`.
+    validity (one byte a row) and of its values (8 little-endian bytes a row, zero where unknown, flags as 0 and 1).
+    Feed rows in order with `update`.
     """
 
     def __init__(self, schema: Schema) -> None:
@@ -134,7 +290,7 @@ class ContentDigest:
             known = column.known(array)
             validity.update(known.astype(np.uint8).tobytes())
             clean = array if known.all() else np.where(known, array, 0)
-            values.update(clean.astype("<i8" if column.dtype == "int64" else "<f8", copy=False).tobytes())
+            values.update(clean.astype("<f8" if column.dtype == "float64" else "<i8", copy=False).tobytes())
         self._rows += len(columns[self._schema.key])
 
     def hexdigest(self) -> str:

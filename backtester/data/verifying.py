@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from backtester.core.errors import DataError
-from backtester.core.time import timeframe_us
 from backtester.data.durable import file_sha256
-from backtester.data.gaps import gaps_inside
+from backtester.data.gaps import gaps_of
+from backtester.data.ordering import rises
 from backtester.data.parquet import read_row_groups
 from backtester.data.partition import Partition
 from backtester.data.schemas import SCHEMA_VERSION, ContentDigest, schema_of
@@ -65,18 +65,19 @@ def _content_problem(path: Path, partition: Partition) -> str | None:
         return f"its schema has version {partition.schema_version}, this program writes {SCHEMA_VERSION}"
     schema = schema_of(partition.kind)
     digest = ContentDigest(schema)
-    keys: list[Any] = []
+    parts: list[tuple[Any, ...]] = []
     try:
         for columns in read_row_groups(path, schema):
             digest.update(columns)
-            keys.append(columns[schema.key])
+            parts.append(tuple(columns[name] for name in schema.keys))
     except DataError as error:
         return error.message
-    key = np.concatenate(keys)
-    gaps = tuple(gaps_inside(key, timeframe_us(partition.timeframe)))
+    identity = [np.concatenate(columns) for columns in zip(*parts, strict=True)]
+    key = identity[0]
+    gaps = gaps_of(key, partition.timeframe)
     checks = (
         (len(key) == partition.rows, f"it holds {len(key)} rows, the manifest says {partition.rows}"),
-        (bool(np.all(key[1:] > key[:-1])), "its rows are not sorted and unique"),
+        (rises(identity), "its rows are not sorted and unique"),
         ((int(key[0]), int(key[-1])) == (partition.first_time, partition.last_time), "its first or last time differs"),
         (gaps == partition.gaps, "its gaps are not the manifest's"),
         (digest.hexdigest() == partition.content, "its rows have another digest than the manifest says"),

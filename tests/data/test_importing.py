@@ -37,7 +37,7 @@ def test_a_tree_of_daily_files_becomes_one_partition_a_month(tmp_path: Path) -> 
         path.with_name(path.name + ".CHECKSUM").write_text(
             f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}"
         )
-    archive_file(tmp_path / "in", "BTCUSDT", "2024-01-30", csv("2024-01-30", 5), kind="markPriceKlines")
+    archive_file(tmp_path / "in", "BTCUSDT", "2024-01-30", csv("2024-01-30", 5), kind="bookDepth")
     (tmp_path / "in/data/spot/daily/klines/BTCUSDT/1m/part-00000.zip").write_bytes(b"stray")
     (tmp_path / "in/readme.txt").write_text("hello")
     report = import_paths([tmp_path / "in"], tmp_path / "lake")
@@ -134,7 +134,10 @@ def test_repairs_are_counted_in_the_partition_where_they_happened(tmp_path: Path
     rows[15] = rows[14]
     (tmp_path / "BTCUSDT_1m.csv").write_text(HEADER + "\n".join(rows))
     report = import_paths([tmp_path / "BTCUSDT_1m.csv"], tmp_path / "lake", SPOT, repairs=Repairs(drop_bad=True))
-    assert [p.repairs for p in report.series[0].partitions] == [{"bad_rows_dropped": 1}, {"duplicates_dropped": 1}]
+    assert [p.repairs for p in report.series[0].partitions] == [
+        {"bad_rows_dropped": 1, "dropped_not_a_number": 1},
+        {"duplicates_dropped": 1},
+    ]
     assert report.series[0].missing == 2
 
 

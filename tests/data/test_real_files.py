@@ -46,8 +46,10 @@ def assert_equals_plain(found: CandleColumns, rows: list[list[str]], unit: int =
 def test_the_archive_tree_is_imported_value_for_value(real: Path, tmp_path: Path) -> None:
     report = import_paths([real / "archive"], tmp_path)
     assert [str(one.series) for one in report.series] == [
+        "option:BTCUSDT EOHSummary",
         "spot:BTCUSDT 1h klines",
         "spot:BTCUSDT 1m klines",
+        "spot:PEPEUSDT aggTrades",
         "um:BTCUSDT 1h klines",
         "um:FILUSDT 1m klines",
     ]

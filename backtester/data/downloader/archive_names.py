@@ -7,6 +7,7 @@ from pathlib import PurePath
 from typing import Final
 
 from backtester.core.time import DAY, TIMEFRAMES, parse_time
+from backtester.data.schemas import SCHEMAS
 
 MARKETS_OF_FOLDERS: Final[dict[tuple[str, ...], str]] = {
     ("spot",): "spot",
@@ -56,17 +57,26 @@ def read_name(path: PurePath) -> NameFacts:
     if stem is None:
         return NameFacts()
     tree = _archive_tree(path)
-    official = _KLINES_FILE.fullmatch(stem)
-    if tree is not None:
-        market, kind, key = tree
-        if official is not None and kind in _KLINE_TYPES and _folders_agree(path, official):
-            return _dated(official, NameFacts(market, kind, archive_key=key, official=True))
-        dated = _DATED_FILE.fullmatch(stem)
-        if kind not in _KLINE_TYPES and dated is not None and dated["type"] == kind:
-            return NameFacts(market, kind, dated["symbol"], archive_key=key, official=True)
-        return NameFacts(market, kind, archive_key=key)
-    if official is not None:
-        return _dated(official, NameFacts(kind="klines", official=True))
+    if tree is None:
+        return _read_bare_name(stem)
+    market, kind, key = tree
+    named = _KLINES_FILE.fullmatch(stem)
+    if named is not None and kind in _KLINE_TYPES and _folders_agree(path, named):
+        return _dated(named, NameFacts(market, kind, archive_key=key, official=True))
+    dated = _DATED_FILE.fullmatch(stem)
+    if kind not in _KLINE_TYPES and dated is not None and dated["type"] == kind:
+        return _dated(dated, NameFacts(market, kind, archive_key=key, official=True))
+    return NameFacts(market, kind, archive_key=key)
+
+
+def _read_bare_name(stem: str) -> NameFacts:
+    """Read a file name whose folders say nothing: an archive name, or at least one that starts like one."""
+    named = _KLINES_FILE.fullmatch(stem)
+    if named is not None:
+        return _dated(named, NameFacts(kind="klines", official=True))
+    dated = _DATED_FILE.fullmatch(stem)
+    if dated is not None and dated["type"] in SCHEMAS:
+        return _dated(dated, NameFacts(kind=dated["type"], official=True))
     loose = _LOOSE_FILE.match(stem)
     return NameFacts() if loose is None else NameFacts(symbol=loose["symbol"], timeframe=loose["timeframe"])
 
@@ -91,9 +101,8 @@ def _dated(name: "re.Match[str]", facts: NameFacts) -> NameFacts:
     bounds = date_bounds(name["date"])
     if bounds is None:
         return NameFacts(facts.market, facts.kind, archive_key=facts.archive_key)
-    return NameFacts(
-        facts.market, facts.kind, name["symbol"], name["timeframe"], *bounds, facts.archive_key, facts.official
-    )
+    timeframe = name.groupdict().get("timeframe")
+    return NameFacts(facts.market, facts.kind, name["symbol"], timeframe, *bounds, facts.archive_key, facts.official)
 
 
 def date_bounds(date: str) -> tuple[int, int] | None:

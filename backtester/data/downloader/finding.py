@@ -63,7 +63,7 @@ def find_files(paths: Sequence[Path], options: ImportOptions) -> tuple[list[Sour
         elif path.is_file():
             reason = _reason_to_skip(path)
             if reason is not None:
-                raise UsageError(f"{path} cannot be imported: {reason}", hint=f"files: {' '.join(SUFFIXES)} of klines")
+                raise UsageError(f"{path} cannot be imported: {reason}", hint=f"files: {' '.join(SUFFIXES)}")
             found.append(_source_file(path, options))
         else:
             raise DataError(f"{path} does not exist", hint="check the path")
@@ -71,7 +71,7 @@ def find_files(paths: Sequence[Path], options: ImportOptions) -> tuple[list[Sour
         notes = "; ".join(f"{count} {reason}" for reason, count in sorted(skipped.items()))
         raise DataError(
             f"nothing to import in {', '.join(map(str, paths))}" + (f" (skipped: {notes})" if notes else ""),
-            hint=f"files: {' '.join(SUFFIXES)} of klines",
+            hint=f"files: {' '.join(SUFFIXES)}",
         )
     unique = {file.path.resolve(): file for file in found}
     return sorted(unique.values(), key=_order), skipped
@@ -130,7 +130,7 @@ def _source_file(path: Path, options: ImportOptions) -> SourceFile:
         path=path,
         address=facts.archive_key or path.name,
         market=market,
-        kind=facts.kind or options.kind or KLINES.kind,
+        kind=(facts.kind if facts.archive_key else options.kind or facts.kind) or KLINES.kind,
         symbol=symbol_name(symbol),
         timeframe=timeframe,
         dates=dates,

@@ -24,7 +24,10 @@ _LISTED_REFUSALS = 5
 
 @dataclass(slots=True)
 class SeriesReport:
-    """What an import did to one series. missing: candles that the touched partitions lack inside and between them."""
+    """What an import did to one series. missing: candles that the touched partitions lack inside and between them.
+
+    refused: rows that were left out, by rule.
+    """
 
     series: Series
     files: int = 0
@@ -34,6 +37,7 @@ class SeriesReport:
     unchanged: int = 0
     missing: int = 0
     repairs: dict[str, int] = field(default_factory=dict)
+    refused: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -74,7 +78,7 @@ def import_paths(
         raise UsageError(
             f"--price-decimals {allowed.price_decimals} is out of range", hint=f"0 to {MAX_PRICE_DECIMALS}"
         )
-    mapping = parse_mapping(columns, KLINES)
+    mapping = parse_mapping(columns, schema_of((options or ImportOptions()).kind or KLINES.kind))
     files, skipped = find_files(paths, options or ImportOptions())
     with ManifestWriter(root) as writer:
         writers: dict[Series, SeriesWriter] = {}
@@ -120,7 +124,7 @@ def read_file(file: SourceFile, mapping: Mapping[str, str], allowed: Repairs) ->
     good = ~parsed.problems.bad
     if not good.any():
         raise refusal(name, parsed.problems, len(parsed.rows))
-    timeframe = file.timeframe or infer_timeframe(name, parsed.rows.key[good])
+    timeframe = (file.timeframe or infer_timeframe(name, parsed.rows.key[good])) if schema.gridded else ""
     clean = sanitise(name, parsed, source, timeframe, allowed, file.dates)
     return Series(file.market, file.kind, file.symbol, timeframe), clean
 
@@ -128,16 +132,20 @@ def read_file(file: SourceFile, mapping: Mapping[str, str], allowed: Repairs) ->
 def _note(report: SeriesReport, clean: CleanRows) -> None:
     report.files += 1
     report.rows_read += len(clean.rows)
+    for problem in clean.refused:
+        report.refused[problem.name] = report.refused.get(problem.name, 0) + len(problem.lines)
     for name, times in clean.repairs.items():
         report.repairs[name] = report.repairs.get(name, 0) + len(times)
 
 
 def _finish(report: SeriesReport, writer: SeriesWriter) -> None:
     staged = sorted(writer.staged.values(), key=lambda one: one.partition.first_time)
-    length = timeframe_us(report.series.timeframe)
     report.partitions = [one.partition for one in staged]
     report.unchanged = sum(one.file is None for one in staged)
     report.rows_added = sum(one.rows_added for one in staged)
+    if not report.series.timeframe:
+        return
+    length = timeframe_us(report.series.timeframe)
     report.missing = sum(count_missing(one.partition.gaps, length) for one in staged)
     for before, after in zip(report.partitions, report.partitions[1:], strict=False):
         report.missing += (after.first_time - before.last_time) // length - 1

@@ -7,38 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from backtester.core.errors import DataError, UsageError
+from backtester.data.downloader.archive_columns import other_names, source_columns
 from backtester.data.schemas import Schema
 
-ARCHIVE_COLUMNS: Final = (
-    "open_time",
-    "open",
-    "high",
-    "low",
-    "close",
-    "volume",
-    "close_time",
-    "quote_volume",
-    "trades",
-    "taker_buy_volume",
-    "taker_buy_quote_volume",
-    "ignore",
-)
-
-_ALIASES: Final[dict[str, frozenset[str]]] = {
-    "open_time": frozenset(
-        {"opentime", "open_timestamp", "open_date", "timestamp", "unix_timestamp", "time", "date", "datetime", "unix"}
-        | {"ts", "epoch", "gmt_time"}
-    ),
-    "open": frozenset({"o", "open_price"}),
-    "high": frozenset({"h", "high_price"}),
-    "low": frozenset({"l", "low_price"}),
-    "close": frozenset({"c", "close_price"}),
-    "volume": frozenset({"v", "vol", "base_volume"}),
-    "quote_volume": frozenset({"quote_asset_volume", "quote_vol", "turnover"}),
-    "trades": frozenset({"count", "number_of_trades", "trade_count", "tradecount", "num_trades"}),
-    "taker_buy_volume": frozenset({"taker_buy_base_asset_volume", "taker_buy_base_volume", "taker_base_volume"}),
-    "taker_buy_quote_volume": frozenset({"taker_buy_quote_asset_volume", "taker_quote_volume"}),
-}
 SYMBOL_NAMES: Final = frozenset({"symbol", "ticker", "pair", "instrument"})
 
 
@@ -75,12 +46,12 @@ def match_columns(name: str, header: Sequence[str], mapping: Mapping[str, str], 
     plain = [plain_name(column) for column in header]
     found: dict[str, int] = {}
     unclear: dict[str, list[str]] = {}
-    for column in schema.columns:
+    for column in source_columns(schema):
         if column.name in mapping:
             found[column.name] = _mapped(name, header, column.name, mapping[column.name])
             continue
         exact = [at for at, text in enumerate(plain) if text == column.name]
-        matching = exact or [at for at, text in enumerate(plain) if text in _ALIASES[column.name]]
+        matching = exact or [at for at, text in enumerate(plain) if text in other_names(schema.kind, column.name)]
         if len(matching) == 1:
             found[column.name] = matching[0]
         elif not column.nullable:

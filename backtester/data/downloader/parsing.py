@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -14,15 +14,21 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from backtester.core.errors import DataError
-from backtester.data.downloader.naming import ARCHIVE_COLUMNS, SYMBOL_NAMES, match_columns, plain_name
+from backtester.data.downloader.archive_columns import (
+    HOLDS_SEVERAL_SYMBOLS,
+    POSITIONS,
+    ours_from,
+    source_columns,
+)
+from backtester.data.downloader.naming import SYMBOL_NAMES, match_columns, plain_name
 from backtester.data.downloader.problems import Problems, joined_problems
 from backtester.data.downloader.rows import Rows, concatenated, rows_of
 from backtester.data.downloader.times import NOT_A_TIME, times_of_array, times_of_text
 from backtester.data.schemas import Column, Schema
 
 _NUMBER: Final = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
-_UNKNOWN: Final = frozenset({"", "null", "none", "nan", "na", "n/a", "\\n"})
-_FEWEST_COLUMNS: Final = 5
+_UNKNOWN: Final = frozenset({"", "null", "none", "nan", "na", "n/a", "\\n", "-"})
+_MOST_NEEDED: Final = 5  # so many columns make a line one of the table, or all required ones when a kind has fewer
 _PREAMBLE_LINES: Final = 20
 _BLOCK_BYTES: Final = 8 << 20  # text becomes numbers block by block, so that memory holds the text once
 _BATCH_ROWS: Final = 1 << 17
@@ -76,23 +82,31 @@ def parse_table(
     if not parts:
         raise DataError(f"{name} holds no rows", hint="leave it out")
     wrong = joined_problems([part.problems for part in parts])
-    wrong.lose("wrong number of columns", [line for line, _ in lost], [text for _, text in lost])
+    wrong.lose("wrong_columns", "wrong number of columns", [line for line, _ in lost], [text for _, text in lost])
     return Parsed(concatenated([part.rows for part in parts]), wrong)
 
 
 def _typed(batch: _Batch, schema: Schema) -> Parsed:
     problems = Problems(np.zeros(len(batch.lines), dtype=np.bool_))
     columns: dict[str, NDArray[Any]] = {}
+    sources = ours_from(schema, batch.columns)
     for column in schema.columns:
-        source = batch.columns.get(column.name)
+        source = sources.get(column.name)
         if source is None:
             columns[column.name] = column.unknown(len(batch.lines))
-        elif column.name == schema.key:
-            columns[column.name] = times = times_of_array(source)
-            problems.mark("not a time", times == NOT_A_TIME, batch.lines, source)
+        elif column.role == "time":
+            times = times_of_array(source)
+            absent = times == NOT_A_TIME
+            what = "not a time" if column.name == schema.key else f"{column.name} is not a time"
+            if not column.nullable:
+                problems.mark("not_a_time", what, absent, batch.lines, source)
+            columns[column.name] = np.where(absent, -1, times) if column.nullable else times
+        elif column.role == "flag":
+            columns[column.name], wrong = _flags(source)
+            problems.mark("not_a_number", f"{column.name} is not true or false", wrong, batch.lines, source)
         else:
             columns[column.name], wrong = _numbers(source, column)
-            problems.mark(f"{column.name} is not a number", wrong, batch.lines, source)
+            problems.mark("not_a_number", f"{column.name} is not a number", wrong, batch.lines, source)
     return Parsed(rows_of(schema, columns, 0, batch.lines), problems)
 
 
@@ -102,9 +116,9 @@ def _read_csv(
     """Yield a CSV block by block; lines that cannot be split into the columns are added to `lost` as they are met."""
     if data.startswith(_BYTE_ORDER_MARK):
         data = data[len(_BYTE_ORDER_MARK) :]
-    layout = _layout(name, data)
+    layout = _layout(name, data, schema)
     chosen = match_columns(name, layout.names, mapping, schema)
-    symbol = next((at for at, text in enumerate(layout.names) if plain_name(text) in SYMBOL_NAMES), None)
+    symbol = _symbol_column(layout.names, schema)
     wanted = [str(at) for at in sorted({*chosen.values(), *([] if symbol is None else [symbol])})]
     unsplit: list[int] = []  # numbers of all lines that gave no row, whitespace included
 
@@ -155,29 +169,38 @@ def _blank_rows(batch: Any) -> NDArray[np.bool_]:
     return blank
 
 
-def _layout(name: str, data: bytes) -> _Layout:
+def _symbol_column(header: Sequence[str], schema: Schema) -> int | None:
+    """Return which column must hold one and the same symbol, if there is one."""
+    if schema.kind in HOLDS_SEVERAL_SYMBOLS:
+        return None
+    return next((at for at, text in enumerate(header) if plain_name(text) in SYMBOL_NAMES), None)
+
+
+def _layout(name: str, data: bytes, schema: Schema) -> _Layout:
     """Find the first line that has enough columns; comment lines above it are skipped, and itself when it is a
     header.
     """
+    fewest = min(_MOST_NEEDED, sum(not column.nullable for column in source_columns(schema)))
+    positions = POSITIONS[schema.kind]
     head = data[: 1 << 16].decode("utf-8", errors="replace").splitlines()
     for number, line in enumerate(head[:_PREAMBLE_LINES]):
         if not line.strip() or line.startswith("#"):
             continue
         for delimiter in ",;\t":
             fields = next(csv.reader([line], delimiter=delimiter))
-            if len(fields) < _FEWEST_COLUMNS:
+            if len(fields) < fewest:
                 continue
             if not _is_value(fields[0]):
                 return _Layout(number + 1, delimiter, fields)
-            names = [
-                ARCHIVE_COLUMNS[at] if at < len(ARCHIVE_COLUMNS) else f"column {at + 1}" for at in range(len(fields))
-            ]
+            names = [positions[at] if at < len(positions) else f"column {at + 1}" for at in range(len(fields))]
             return _Layout(number, delimiter, names)
     if not data.strip():
         raise DataError(f"{name} is empty", hint="leave it out, or fetch it again")
     raise DataError(
-        f"{name} has no line with at least {_FEWEST_COLUMNS} columns in its first {_PREAMBLE_LINES}",
-        hint="candles need an open time, four prices and a volume in columns, with commas between",
+        f"{name} has no line with at least {fewest} columns in its first {_PREAMBLE_LINES}",
+        hint="candles need an open time, four prices and a volume in columns, with commas between"
+        if schema.gridded
+        else f"{schema.kind} has the columns {', '.join(positions)}, with commas between",
     )
 
 
@@ -204,11 +227,11 @@ def _read_parquet(name: str, data: bytes, schema: Schema, mapping: Mapping[str, 
         file = pq.ParquetFile(pa.BufferReader(data))
         header = file.schema_arrow.names
         chosen = match_columns(name, header, mapping, schema)
-        symbol = next((text for text in header if plain_name(text) in SYMBOL_NAMES), None)
-        wanted = [header[at] for at in chosen.values()] + ([] if symbol is None else [symbol])
+        symbol = _symbol_column(header, schema)
+        wanted = [header[at] for at in chosen.values()] + ([] if symbol is None else [header[symbol]])
         for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=wanted, use_threads=False):
             if symbol is not None:
-                _refuse_several_symbols(name, symbols, batch.column(symbol))
+                _refuse_several_symbols(name, symbols, batch.column(header[symbol]))
             lines = np.arange(first, first + batch.num_rows, dtype=np.int64)
             first += batch.num_rows
             yield _Batch({ours: batch.column(header[at]) for ours, at in chosen.items()}, lines)
@@ -221,6 +244,14 @@ def _refuse_several_symbols(name: str, seen: set[str], column: Any) -> None:
     if len(seen) > 1:
         listed = ", ".join(sorted(seen)[:5]) + (" ..." if len(seen) > 5 else "")
         raise DataError(f"{name} holds {len(seen)} symbols: {listed}", hint="split it into one file per symbol")
+
+
+def _flags(array: Any) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return where a column says true, and where it says neither true nor false."""
+    text = pc.utf8_lower(pc.utf8_trim_whitespace(pc.cast(array, pa.string()).fill_null("")))
+    true = np.asarray(pc.equal(text, "true").to_numpy(zero_copy_only=False), dtype=np.bool_)
+    false = np.asarray(pc.equal(text, "false").to_numpy(zero_copy_only=False), dtype=np.bool_)
+    return true, ~(true | false)
 
 
 def _numbers(array: Any, column: Column) -> tuple[NDArray[Any], NDArray[np.bool_]]:

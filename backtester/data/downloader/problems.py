@@ -18,8 +18,12 @@ class Indexed(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One rule that rows broke. lines: where, from 1, in order. examples: the values at the first few of them."""
+    """One rule that rows broke. name: in `rules.RULES`; rule: in words, with the column.
 
+    lines: where, from 1, in order. examples: the values at the first few of them.
+    """
+
+    name: str
     rule: str
     lines: NDArray[np.int64]
     examples: tuple[str, ...]
@@ -41,20 +45,20 @@ class Problems:
     found: list[Problem] = field(default_factory=list)
     lost: int = 0
 
-    def mark(self, rule: str, mask: NDArray[Any], lines: NDArray[np.int64], values: Indexed) -> None:
+    def mark(self, name: str, rule: str, mask: NDArray[Any], lines: NDArray[np.int64], values: Indexed) -> None:
         """Record a broken rule for the rows of a mask, unless they are bad already; `values` are shown as examples."""
         fresh = mask & ~self.bad
         if not fresh.any():
             return
         where = np.flatnonzero(fresh)
-        self.found.append(Problem(rule, lines[where], tuple(_shown(values[int(i)]) for i in where[:EXAMPLES])))
+        self.found.append(Problem(name, rule, lines[where], tuple(_shown(values[int(i)]) for i in where[:EXAMPLES])))
         self.bad |= fresh
 
-    def lose(self, rule: str, lines: Sequence[int], texts: Sequence[str]) -> None:
+    def lose(self, name: str, rule: str, lines: Sequence[int], texts: Sequence[str]) -> None:
         """Record lines that could not even be split into columns."""
         if lines:
             shown = tuple(_shown(text) for text in texts[:EXAMPLES])
-            self.found.append(Problem(rule, np.array(lines, dtype=np.int64), shown))
+            self.found.append(Problem(name, rule, np.array(lines, dtype=np.int64), shown))
             self.lost += len(lines)
 
     @property
@@ -73,7 +77,7 @@ def joined_problems(parts: Sequence[Problems]) -> Problems:
     for rule, found in by_rule.items():
         examples = [text for problem in found for text in problem.examples]
         lines = np.concatenate([problem.lines for problem in found])
-        joined.found.append(Problem(rule, lines, tuple(examples[:EXAMPLES])))
+        joined.found.append(Problem(found[0].name, rule, lines, tuple(examples[:EXAMPLES])))
     return joined
 
 

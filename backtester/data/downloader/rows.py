@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from backtester.data.downloader.problems import Problem
 from backtester.data.partition import Source
 from backtester.data.schemas import Schema
 
@@ -34,6 +35,11 @@ class Rows:
         """The key column: times in UTC µs."""
         return self.columns[self.schema.key]
 
+    @property
+    def identity(self) -> list[NDArray[Any]]:
+        """The columns that together name a row."""
+        return [self.columns[name] for name in self.schema.keys]
+
     def take(self, chosen: Any) -> "Rows":
         """Return the rows of a boolean mask, an index array or a slice."""
         columns = {name: values[chosen] for name, values in self.columns.items()}
@@ -58,7 +64,7 @@ def concatenated(parts: Sequence[Rows]) -> Rows:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One time series of the lake."""
+    """One time series of the lake; timeframe is empty for kinds without one."""
 
     market: str
     kind: str
@@ -66,16 +72,19 @@ class Series:
     timeframe: str
 
     def __str__(self) -> str:
-        return f"{self.market}:{self.symbol} {self.timeframe} {self.kind}"
+        return " ".join(filter(None, [f"{self.market}:{self.symbol}", self.timeframe, self.kind]))
 
 
 @dataclass(frozen=True, slots=True)
 class CleanRows:
     """What parsing and sanitising made of one source.
 
-    rows: sorted by key and unique. repairs: by name, the times of the rows that were repaired, one entry per row.
+    rows: sorted by identity and unique. repairs: by name, the times of the rows that were repaired, one entry per row.
+    refused: which lines were left out, and by which rule. read: rows that the source holds, good and bad.
     """
 
     rows: Rows
     repairs: dict[str, NDArray[np.int64]]
     source: Source
+    refused: tuple[Problem, ...] = ()
+    read: int = 0

@@ -1,4 +1,4 @@
-"""Candles that can be trusted: every row checked, refused with its line or repaired on request and counted."""
+"""Rows that can be trusted: every row checked, refused with its line or repaired on request and counted."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -11,13 +11,15 @@ from backtester.core.time import TIMEFRAMES, format_time, grid_offset_us, timefr
 from backtester.data.decimals import MAX_PRICE_DECIMALS, restores
 from backtester.data.downloader.merging import is_sorted, merge_rows
 from backtester.data.downloader.parsing import Parsed
-from backtester.data.downloader.problems import EXAMPLES, Problems
+from backtester.data.downloader.problems import EXAMPLES, Problem, Problems
 from backtester.data.downloader.rows import CleanRows, Rows
-from backtester.data.downloader.writing import row_text
+from backtester.data.downloader.rules import DATE_SLACK, JUMP, dropped
+from backtester.data.downloader.writing import row_text, twice
+from backtester.data.ordering import changes
 from backtester.data.partition import Source
-from backtester.data.schemas import Column
+from backtester.data.schemas import KLINES, Column
 
-_PRICES: Final = ("open", "high", "low", "close")
+_CANDLE: Final = ("open", "high", "low", "close")
 _FEW: Final = 3  # spacings from which a timeframe may be inferred or doubted
 
 
@@ -60,15 +62,17 @@ def sanitise(
 
     Args:
         name: the file, for messages.
+        timeframe: empty for kinds without one.
         dates: the range [start, end) in which the file's name says its rows lie.
 
     Raises:
         DataError: rows break a rule and may not be dropped, two rows of one open time differ, or nothing is left.
     """
     rows, problems = parsed.rows, parsed.problems
+    read = len(rows) + problems.lost
     rows, rounded = _rounded(name, rows, problems, allowed)
     _check_values(rows, problems)
-    _check_times(rows, problems, timeframe_us(timeframe), dates)
+    _check_times(rows, problems, timeframe, dates)
     if problems.count and not allowed.drop_bad:
         raise refusal(name, problems, len(rows))
     repairs: dict[str, NDArray[np.int64]] = {}
@@ -76,17 +80,20 @@ def sanitise(
     if not good.any():
         raise refusal(name, problems, len(rows))
     if problems.count:
-        repairs["bad_rows_dropped"] = _times_near(rows.key, good, problems.lost)
+        _note_dropped(rows, problems, repairs)
     if rounded.any():
         repairs["prices_rounded"] = rows.key[rounded & good]
     rows = rows.take(good)
-    _refuse_other_spacing(name, rows.key, timeframe)
-    _refuse_index_prices(name, rows)
+    if timeframe:
+        _refuse_other_spacing(name, rows.key, timeframe)
+    if rows.schema.kind == KLINES.kind:
+        _refuse_index_prices(name, rows)
     falls = rows.key < np.maximum.accumulate(rows.key)
     if falls.any():
         repairs["rows_sorted"] = rows.key[falls]
-    rows = _unique(name, rows, repairs, allowed)
-    return CleanRows(rows, repairs, source)
+    rows = _unique(name, rows, repairs, allowed, problems)
+    _flag_jumps(rows, repairs)
+    return CleanRows(rows, repairs, source, tuple(problems.found), read)
 
 
 def refusal(name: str, problems: Problems, rows: int) -> DataError:
@@ -103,7 +110,7 @@ def _rounded(name: str, rows: Rows, problems: Problems, allowed: Repairs) -> tup
     """Round prices if asked; refuse prices that need more decimals than the lake keeps."""
     changed = np.zeros(len(rows), dtype=np.bool_)
     columns = dict(rows.columns)
-    for column in _PRICES:
+    for column in rows.schema.prices:
         prices = columns[column]
         finite = np.isfinite(prices)
         if allowed.price_decimals is None:
@@ -126,45 +133,72 @@ def _rounded(name: str, rows: Rows, problems: Problems, allowed: Repairs) -> tup
 def _check_values(rows: Rows, problems: Problems) -> None:
     columns, lines = rows.columns, rows.line
     with np.errstate(invalid="ignore"):
-        for column in rows.schema.columns[1:]:
-            values = columns[column.name]
-            problems.mark(f"{column.name} is not finite", np.isinf(values), lines, values)
-            if column.name in _PRICES:
-                problems.mark(f"{column.name} is not above zero", ~(values > 0), lines, values)
-            else:
-                problems.mark(f"{column.name} is negative", _negative(column, values), lines, values)
+        for column in rows.schema.columns:
+            name, values = column.name, columns[column.name]
+            if column.role in {"time", "flag"}:
+                continue
+            problems.mark("not_finite", f"{name} is not finite", np.isinf(values), lines, values)
+            if column.role == "price":
+                problems.mark("not_positive", f"{name} is not above zero", ~(values > 0), lines, values)
+            elif column.role != "number":
+                problems.mark("negative", f"{name} is negative", _negative(column, values), lines, values)
+        if "high" not in columns:
+            return
         opens, closes = columns["open"], columns["close"]
-        for bound, wrong in (
-            ("low is above", columns["low"] > np.minimum(opens, closes)),
-            ("high is below", columns["high"] < np.maximum(opens, closes)),
+        for rule, bound, wrong in (
+            ("low_above", "low is above", columns["low"] > np.minimum(opens, closes)),
+            ("high_below", "high is below", columns["high"] < np.maximum(opens, closes)),
         ):
-            problems.mark(f"{bound} open or close", wrong, lines, _RowTexts(rows))
+            problems.mark(rule, f"{bound} open or close", wrong, lines, _RowTexts(rows))
 
 
-def _check_times(rows: Rows, problems: Problems, length: int, dates: tuple[int, int] | None) -> None:
-    times, lines = rows.key, rows.line
+def _check_times(rows: Rows, problems: Problems, timeframe: str, dates: tuple[int, int] | None) -> None:
+    times, lines, key = rows.key, rows.line, rows.schema.key
     texts = _Times(times)
     if dates is not None:
-        outside = (times < dates[0]) | (times >= dates[1])
-        problems.mark(
-            f"open_time is outside the file's dates {format_time(dates[0])} .. {format_time(dates[1])}",
-            outside,
-            lines,
-            texts,
-        )
-    off = (times - grid_offset_us(length)) % length != 0
-    problems.mark("open_time is off the timeframe's grid", off, lines, texts)
+        slack = DATE_SLACK.get(rows.schema.kind, 0)
+        outside = (times < dates[0] - slack) | (times >= dates[1] + slack)
+        span = f"{format_time(dates[0])} .. {format_time(dates[1])}"
+        problems.mark("outside_dates", f"{key} is outside the file's dates {span}", outside, lines, texts)
+    if timeframe:
+        length = timeframe_us(timeframe)
+        off = (times - grid_offset_us(length)) % length != 0
+        problems.mark("off_grid", f"{key} is off the timeframe's grid", off, lines, texts)
+
+
+def _note_dropped(rows: Rows, problems: Problems, repairs: dict[str, NDArray[np.int64]]) -> None:
+    """Enter the rows that are left out in the ledger: all together, and by rule."""
+    good = ~problems.bad
+    repairs["bad_rows_dropped"] = _times_near(rows.key, good, problems.lost)
+    for problem in problems.found:
+        broken = np.isin(rows.line, problem.lines)
+        lost = len(problem.lines) - int(np.count_nonzero(broken))
+        times = _times_near(rows.key, good, lost, np.flatnonzero(broken))
+        name = dropped(problem.name)
+        repairs[name] = np.concatenate([repairs[name], times]) if name in repairs else times
+
+
+def _flag_jumps(rows: Rows, repairs: dict[str, NDArray[np.int64]]) -> None:
+    """Count candles whose close is absurdly far from the one before; they are kept."""
+    if rows.schema.kind != KLINES.kind or len(rows) < 2:
+        return
+    close = rows.columns["close"]
+    jumps = (close[1:] > close[:-1] * JUMP) | (close[1:] * JUMP < close[:-1])
+    if jumps.any():
+        repairs["jumps_flagged"] = rows.key[1:][jumps]
 
 
 def _negative(column: Column, values: NDArray[Any]) -> NDArray[np.bool_]:
-    wrong: NDArray[np.bool_] = values < 0 if column.dtype == "float64" else values < -1
+    wrong: NDArray[np.bool_] = values < (-1 if column.nullable and column.dtype == "int64" else 0)
     return wrong
 
 
-def _times_near(times: NDArray[np.int64], good: NDArray[np.bool_], lost: int) -> NDArray[np.int64]:
+def _times_near(
+    times: NDArray[np.int64], good: NDArray[np.bool_], lost: int, bad: NDArray[np.int64] | None = None
+) -> NDArray[np.int64]:
     """Return a time for each bad row: its own may be wrong, so that of the last good row before it, or of the first."""
     positions = np.flatnonzero(good)
-    before = np.maximum(np.searchsorted(positions, np.flatnonzero(~good)) - 1, 0)
+    before = np.maximum(np.searchsorted(positions, np.flatnonzero(~good) if bad is None else bad) - 1, 0)
     near = times[positions[before]]
     return np.concatenate([near, np.full(lost, times[positions[0]], dtype=np.int64)])
 
@@ -193,26 +227,25 @@ def _refuse_index_prices(name: str, rows: Rows) -> None:
         )
 
 
-def _unique(name: str, rows: Rows, repairs: dict[str, NDArray[np.int64]], allowed: Repairs) -> Rows:
+def _unique(name: str, rows: Rows, repairs: dict[str, NDArray[np.int64]], allowed: Repairs, problems: Problems) -> Rows:
     merged = merge_rows(rows)
     if len(merged.conflicts):
         if not allowed.drop_bad:
             first, second = (merged.ordered.take([int(index)]) for index in merged.conflicts[0])
             raise DataError(
-                f"{name}: {len(merged.conflicts)} open time(s) with two different candles, the first at "
+                f"{name}: {len(merged.conflicts)} {twice(rows.schema)}, the first at "
                 f"{format_time(int(first.key[0]))}: line {first.line[0]} {row_text(first)} and line {second.line[0]} "
                 f"{row_text(second)}",
-                hint="remove the wrong rows, or leave out all candles of such times and have that recorded: --drop-bad",
+                hint="remove the wrong rows, or leave out all rows of such times and have that recorded: --drop-bad",
             )
-        unclear = merged.ordered.key[merged.conflicts[:, 0]]
-        dropped = np.isin(merged.ordered.key, unclear)
-        repairs["conflicting_rows_dropped"] = merged.ordered.key[dropped]
-        merged = merge_rows(merged.ordered.take(~dropped))
+        unclear = merged.ordered.take(merged.unclear)
+        repairs["conflicting_rows_dropped"] = unclear.key
+        problems.found.append(Problem("conflicting", twice(rows.schema), np.sort(unclear.line), ()))
+        merged = merge_rows(merged.ordered.take(~merged.unclear))
         if not len(merged.rows):
-            raise DataError(f"{name}: no candle is left: all open times have two different ones", hint="mend the file")
+            raise DataError(f"{name}: no row is left: all have another one of the same time", hint="mend the file")
     if merged.duplicates:
-        keys = merged.ordered.key
-        repairs["duplicates_dropped"] = keys[1:][keys[1:] == keys[:-1]]
+        repairs["duplicates_dropped"] = merged.ordered.key[~changes(merged.ordered.identity)]
     return merged.rows
 
 
@@ -223,7 +256,7 @@ class _RowTexts:
         self._rows = rows
 
     def __getitem__(self, row: int) -> str:
-        return " ".join(f"{name}={self._rows.columns[name][row]}" for name in _PRICES)
+        return " ".join(f"{name}={self._rows.columns[name][row]}" for name in _CANDLE)
 
 
 class _Times:

@@ -1,4 +1,7 @@
-"""Clean rows into partition files: months, merged with what the lake has; nothing takes effect before `commit`."""
+"""Clean rows into partition files, of months or days, merged with what the lake has.
+
+Nothing takes effect before `commit`.
+"""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,20 +10,20 @@ from typing import Final
 import numpy as np
 
 from backtester.core.errors import DataError
-from backtester.core.time import format_time, month_of, parse_time
+from backtester.core.time import DAY, day_of, format_time, month_of, parse_time
 from backtester.data.downloader.merging import Merged, merge_rows
 from backtester.data.downloader.rows import IN_LAKE, CleanRows, Rows, Series, concatenated, rows_of
 from backtester.data.durable import file_sha256
 from backtester.data.manifest_writer import ManifestWriter, now_us
 from backtester.data.parquet import FileFacts, read_partition_file, write_partition_file
 from backtester.data.partition import Partition, Source, is_synthetic, partition_path
-from backtester.data.schemas import SCHEMA_VERSION, content_digest, schema_of
+from backtester.data.schemas import SCHEMA_VERSION, Schema, content_digest, schema_of
 
 BUFFERED_ROWS: Final = 2_000_000
 
 
 @dataclass(slots=True)
-class _Month:
+class _Waiting:
     """What waits for one partition: rows in memory, and their sources and repairs."""
 
     parts: list[Rows] = field(default_factory=list)
@@ -52,7 +55,7 @@ class SeriesWriter:
         self._writer = writer
         self._replace = replace
         self._schema = schema_of(series.kind)
-        self._months: dict[str, _Month] = {}
+        self._months: dict[str, _Waiting] = {}
         self._buffered = 0
         self._names: list[str] = []
         self._synthetic: bool | None = None
@@ -69,8 +72,8 @@ class SeriesWriter:
         self._refuse_mixing(clean.source)
         origin = len(self._names)
         self._names.append(clean.source.address)
-        for month, rows in _by_month(clean.rows):
-            waiting = self._months.setdefault(month, _Month())
+        for month, rows in _by_period(clean.rows):
+            waiting = self._months.setdefault(month, _Waiting())
             waiting.parts.append(Rows(rows.schema, rows.columns, np.full(len(rows), origin, dtype=np.int32), rows.line))
             waiting.sources.append(clean.source)
             start, end = _bounds(month)
@@ -102,10 +105,11 @@ class SeriesWriter:
                 self._writer.put(staged.file, staged.partition)
         self._writer.remove(path for path in self._obsolete if path not in self.staged)
 
-    def _stage_month(self, month: str, waiting: _Month) -> None:
+    def _stage_month(self, month: str, waiting: _Waiting) -> None:
         start, _ = _bounds(month)
         series = self.series
-        path = partition_path(series.market, series.kind, series.symbol, series.timeframe, start)
+        daily = self._schema.daily
+        path = partition_path(series.market, series.kind, series.symbol, series.timeframe, start, daily=daily)
         before = None if path in self._obsolete else self._writer.partitions.get(path)
         mended = before is not None and path not in self.staged and self._is_damaged(before)
         before = None if mended else before
@@ -159,15 +163,15 @@ class SeriesWriter:
             return both.rows
         if not self._replace:
             raise self._conflict(both, "keep the lake as it is, or let the new rows win: --replace")
-        changed = both.ordered.key[both.conflicts[:, 0]]
-        _add_counts(repairs, {"rows_replaced": len(changed)})
-        return merge_rows(concatenated([old.take(~np.isin(old.key, changed)), merged.rows])).rows
+        _add_counts(repairs, {"rows_replaced": len(both.conflicts)})
+        given_up = both.unclear & (both.ordered.origin == IN_LAKE)
+        return merge_rows(both.ordered.take(~given_up)).rows
 
     def _conflict(self, merged: Merged, hint: str) -> DataError:
         first, second = (merged.ordered.take([int(index)]) for index in merged.conflicts[0])
         time = format_time(int(first.key[0]))
         return DataError(
-            f"{self.series}: {len(merged.conflicts)} open time(s) with two different candles, the first at {time}: "
+            f"{self.series}: {len(merged.conflicts)} {twice(self._schema)}, the first at {time}: "
             f"{self._place(first)} {row_text(first)} and {self._place(second)} {row_text(second)}",
             hint=hint,
         )
@@ -203,6 +207,11 @@ def row_text(row: Rows) -> str:
     return "(" + " ".join(parts) + ")"
 
 
+def twice(schema: Schema) -> str:
+    """Return how messages call two rows of one identity that differ."""
+    return "open time(s) with two different candles" if schema.gridded else "row(s) that are there twice and differ"
+
+
 def _key(series: Series) -> tuple[str, str, str, str]:
     return (series.market, series.kind, series.symbol, series.timeframe)
 
@@ -212,19 +221,24 @@ def _add_counts(counts: dict[str, int], more: dict[str, int]) -> None:
         counts[name] = counts.get(name, 0) + count
 
 
-def _bounds(month: str) -> tuple[int, int]:
+def _bounds(period: str) -> tuple[int, int]:
+    """Return [start, end) of a month YYYY-MM or a day YYYY-MM-DD."""
+    if len(period) == 10:
+        return parse_time(period), parse_time(period) + DAY
+    month = period
     year, number = int(month[:4]), int(month[5:])
     following = f"{year + 1}-01" if number == 12 else f"{year}-{number + 1:02d}"
     return parse_time(f"{month}-01"), parse_time(f"{following}-01")
 
 
-def _by_month(rows: Rows) -> list[tuple[str, Rows]]:
-    """Cut sorted rows at the months' ends."""
+def _by_period(rows: Rows) -> list[tuple[str, Rows]]:
+    """Cut sorted rows at the ends of the partitions that will hold them."""
     parts = []
     cursor = 0
     while cursor < len(rows):
-        month = month_of(int(rows.key[cursor]))
-        stop = int(np.searchsorted(rows.key, _bounds(month)[1], side="left"))
-        parts.append((month, rows.take(slice(cursor, stop))))
+        time = int(rows.key[cursor])
+        period = day_of(time) if rows.schema.daily else month_of(time)
+        stop = int(np.searchsorted(rows.key, _bounds(period)[1], side="left"))
+        parts.append((period, rows.take(slice(cursor, stop))))
         cursor = stop
     return parts
