@@ -4,6 +4,7 @@ The effective config of a run, with every default spelled out, is its `config.to
 """
 
 from decimal import Decimal
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -182,3 +183,35 @@ class RunContext(Section):
     seed: int
     git_sha: str
     allow_net: bool = False
+
+
+Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
+
+
+class DownloaderConfig(Section):
+    """Where a download comes from, where it goes, and how patient it is.
+
+    base_dir: the lake; fetched archives are kept below it in `.archives`. log_dir: `<download_run_id>.jsonl`, one line
+    per fact (fetched, kept, absent, refused, written); empty writes none. base_url: an address, a `file://` address or
+    a folder that is laid out as the archive. listing_url: the S3 listing of the same archive.
+    retries: attempts after the first. backoff_seconds: before the first retry, doubling up to backoff_most_seconds.
+    connect_seconds, read_seconds: time-outs of one connection and of one pause within a body.
+    rate_limit_seconds: the longest `Retry-After` that is waited for. file_bytes, unpacked_bytes: larger archives and
+    larger tables are refused.
+    """
+
+    base_dir: Path = Path("data")
+    log_dir: Path | None = None
+    download_run_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] = "download"
+    base_url: Annotated[str, Field(min_length=1)] = "https://data.binance.vision"
+    listing_url: Annotated[str, Field(min_length=1)] = "https://s3-ap-northeast-1.amazonaws.com/data.binance.vision"
+    connections: Annotated[int, Field(ge=1, le=64)] = 8
+    retries: Annotated[int, Field(ge=0, le=20)] = 5
+    backoff_seconds: Seconds = 0.5
+    backoff_most_seconds: Seconds = 30.0
+    connect_seconds: Seconds = 10.0
+    read_seconds: Seconds = 30.0
+    rate_limit_seconds: Seconds = 600.0
+    redirects: Annotated[int, Field(ge=0, le=20)] = 5
+    file_bytes: Annotated[int, Field(ge=1)] = 4 * 1024**3
+    unpacked_bytes: Annotated[int, Field(ge=1)] = 4 * 1024**3

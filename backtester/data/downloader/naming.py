@@ -44,9 +44,10 @@ def match_columns(name: str, header: Sequence[str], mapping: Mapping[str, str], 
         DataError: a required column is missing or could be several; the message lists the columns and gives an example.
     """
     plain = [plain_name(column) for column in header]
+    ours = all(column.nullable or column.name in (*plain, *mapping) for column in schema.columns)
     found: dict[str, int] = {}
     unclear: dict[str, list[str]] = {}
-    for column in source_columns(schema):
+    for column in schema.columns if ours else source_columns(schema):
         if column.name in mapping:
             found[column.name] = _mapped(name, header, column.name, mapping[column.name])
             continue

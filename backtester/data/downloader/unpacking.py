@@ -12,6 +12,8 @@ from backtester.core.errors import DataError
 from backtester.data.partition import Source
 
 MOST_BYTES: Final = 4 * 1024**3  # a month of 1s candles is a third of a GiB; more is no candle file
+MOST_RATIO: Final = 250  # tables of real markets shrink to a tenth, flat ones to a hundredth
+_HARMLESS: Final = 64 << 20
 _CHUNK: Final = 1 << 20
 
 
@@ -42,9 +44,7 @@ def checked_source(name: str, data: bytes, address: str, published: str | None) 
     sha256 = hashlib.sha256(data).hexdigest()
     if published is None:
         return Source(address, sha256)
-    expected = (published.split() or [""])[0].lower()
-    if len(expected) != 64 or any(character not in "0123456789abcdef" for character in expected):
-        raise DataError(f"{name}.CHECKSUM does not hold a SHA-256", hint="fetch it again, or move it away")
+    expected = published_sha256(name, published)
     if expected != sha256:
         raise DataError(
             f"{name} does not match its checksum: its SHA-256 is {sha256[:16]}…, {name}.CHECKSUM says {expected[:16]}…",
@@ -53,26 +53,38 @@ def checked_source(name: str, data: bytes, address: str, published: str | None) 
     return Source(address, sha256, expected)
 
 
-def unpack(name: str, data: bytes) -> bytes:
+def published_sha256(name: str, text: str) -> str:
+    """Return the digest in the text of a `.CHECKSUM`, in lower case.
+
+    Raises:
+        DataError: there is none.
+    """
+    expected = (text.split() or [""])[0].lower()
+    if len(expected) != 64 or any(character not in "0123456789abcdef" for character in expected):
+        raise DataError(f"{name}.CHECKSUM does not hold a SHA-256", hint="fetch it again, or move it away")
+    return expected
+
+
+def unpack(name: str, data: bytes, most: int = MOST_BYTES) -> bytes:
     """Return the bytes of the table in a file: its one CSV for a zip, the content for gzip, else the bytes themselves.
 
     Raises:
-        DataError: the file is damaged, is larger than 4 GiB, or a zip does not hold exactly the CSV that its name
-        promises.
+        DataError: the file is damaged, unpacks to more than `most` bytes, or a zip does not hold exactly the CSV that
+        its name promises.
     """
     lower = name.lower()
     try:
         if lower.endswith(".zip"):
-            return _unzip(name, data)
+            return _unzip(name, data, most)
         if lower.endswith(".gz"):
             with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
-                return _bounded(name, file)
+                return _bounded(name, file, len(data), most)
     except (zipfile.BadZipFile, zlib.error, EOFError, gzip.BadGzipFile, RuntimeError, NotImplementedError) as error:
         raise DataError(f"{name} is damaged or cut short: {error}", hint="fetch the file again") from error
     return data
 
 
-def _unzip(name: str, data: bytes) -> bytes:
+def _unzip(name: str, data: bytes, most: int) -> bytes:
     wanted = PurePath(name).stem + ".csv"
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         held = archive.namelist()
@@ -83,14 +95,19 @@ def _unzip(name: str, data: bytes) -> bytes:
                 hint="unpack it and import the CSV that you mean",
             )
         with archive.open(wanted) as file:
-            return _bounded(name, file)
+            return _bounded(name, file, len(data), most)
 
 
-def _bounded(name: str, file: IO[bytes] | gzip.GzipFile) -> bytes:
+def _bounded(name: str, file: IO[bytes] | gzip.GzipFile, packed: int, most: int) -> bytes:
     parts, total = [], 0
     while chunk := file.read(_CHUNK):
         total += len(chunk)
-        if total > MOST_BYTES:
-            raise DataError(f"{name} unpacks to more than {MOST_BYTES >> 30} GiB", hint="split it into smaller files")
+        if total > most:
+            raise DataError(f"{name} unpacks to more than {most} bytes", hint="split it into smaller files")
+        if total > _HARMLESS and total > packed * MOST_RATIO:
+            raise DataError(
+                f"{name} unpacks to more than {MOST_RATIO} times its size: this is no table",
+                hint="fetch it again, or leave it out",
+            )
         parts.append(chunk)
     return b"".join(parts)

@@ -1,0 +1,145 @@
+"""A download from plan to lake: fetch all files, then month by month parse, sanitise and write them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from backtester.config.configs import DownloaderConfig, RunContext
+from backtester.core.errors import DataError, UsageError
+from backtester.core.time import DAY
+from backtester.data.downloader.batches import (
+    ParseReport,
+    WriteReport,
+    groups,
+    parse_archive,
+    refuse_if_strict,
+    write_group,
+)
+from backtester.data.downloader.download_log import DownloadLog
+from backtester.data.downloader.fetching import Fetched, OnProgress, fetch, stored
+from backtester.data.downloader.planning import ArchiveFile, Wanted, plan
+from backtester.data.downloader.scripting import refuse_nothing, run
+from backtester.data.downloader.transport import local_folder
+from backtester.data.manifest import read_manifest
+
+
+@dataclass(slots=True)
+class DownloadReport:
+    """What a download did. kept: files of the store that were not fetched again. absent: keys that are not published.
+
+    refused: key and reason of files that are not in the lake.
+    """
+
+    files: int
+    fetched: int
+    kept: int
+    bytes: int
+    absent: list[str]
+    refused: list[tuple[str, str]]
+    parsed: ParseReport = field(default_factory=ParseReport)
+    written: WriteReport = field(default_factory=WriteReport)
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedFile:
+    """A file of a plan. size: bytes, where known. stored: it is in the store and need not be fetched."""
+
+    key: str
+    size: int | None
+    stored: bool
+
+
+def planned(requests: list[Wanted], cfg: DownloaderConfig, today: int) -> list[PlannedFile]:
+    """Return which files a download would settle, with sizes of those at hand; the network is not used."""
+    folder = local_folder(cfg.base_url)
+    found = []
+    for request in requests:
+        for file in plan(request, today):
+            have = stored(file, cfg)
+            path = have.path if have is not None else None if folder is None else folder / file.key
+            size = path.stat().st_size if path is not None and path.is_file() else None
+            found.append(PlannedFile(file.key, size, have is not None))
+    return found
+
+
+def continued(request: Wanted, cfg: DownloaderConfig, *, start_given: bool) -> list[Wanted]:
+    """Return one request per symbol, each from the day of the last row that the lake has.
+
+    Raises:
+        UsageError: the lake has nothing of a symbol and no start was given.
+    """
+    last: dict[tuple[str, str, str, str], int] = {}
+    for partition in read_manifest(cfg.base_dir).values():
+        if not partition.synthetic:
+            last[partition.series] = max(last.get(partition.series, 0), partition.last_time)
+    requests = []
+    for symbol in request.symbols:
+        known = last.get((request.market, request.kind, symbol, request.timeframe))
+        if known is None and not start_given:
+            raise UsageError(
+                f"{request.market}:{symbol} is not in {cfg.base_dir}, so there is nothing to continue",
+                hint="say where to begin: --start 2024-01-01",
+            )
+        start = request.start if known is None else known // DAY * DAY
+        if start < request.end:
+            requests.append(replace(request, symbols=(symbol,), start=start))
+    return requests
+
+
+def download(
+    requests: list[Wanted],
+    cfg: DownloaderConfig,
+    context: RunContext,
+    today: int,
+    *,
+    strict: bool = False,
+    replace_rows: bool = False,
+    on_progress: OnProgress | None = None,
+) -> DownloadReport:
+    """Fetch what is asked for and write it to the lake at `cfg.base_dir`.
+
+    Every file is checked on its own: one that is refused is not written, the others are, and the report names it.
+    Memory holds the rows of one partition's files. Doing it again fetches and changes only what is missing.
+
+    Raises:
+        DataError: nothing is published of a symbol, or (strict) a row was refused; a row differs from the lake's.
+        UsageError: the base address cannot be used. StorageError: the lake cannot be written.
+    """
+    log = DownloadLog(cfg.log_dir, cfg.download_run_id)
+    files = [file for request in requests for file in plan(request, today)]
+    fetched = run(fetch(files, cfg, context, log, on_progress))
+    for request in requests:
+        refuse_nothing(request, _of(request, fetched), cfg.base_url)
+    refused: Mapping[str, str] = {file.key: error.message for file, error in fetched.refused}
+    report = DownloadReport(
+        files=len(fetched.blobs) + len(fetched.absent) + len(refused),
+        fetched=len(fetched.blobs) - fetched.kept,
+        kept=fetched.kept,
+        bytes=fetched.received,
+        absent=[file.key for file in fetched.absent],
+        refused=sorted(refused.items()),
+    )
+    for group in groups(fetched.blobs):
+        batches = []
+        for blob in group:
+            try:
+                batch = parse_archive(blob, log, most=cfg.unpacked_bytes)
+            except DataError as error:
+                log.note("unreadable", key=blob.file.key, reason=error.message)
+                report.refused.append((blob.file.key, error.message))
+                continue
+            refuse_if_strict(batch, strict=strict)
+            report.parsed.add(batch)
+            batches.append(batch)
+        if batches:
+            write_group(batches, cfg, log, report.written, replace=replace_rows)
+    return report
+
+
+def _of(request: Wanted, fetched: Fetched) -> Fetched:
+    def belongs(file: ArchiveFile) -> bool:
+        return (file.market, file.kind, file.timeframe) == (request.market, request.kind, request.timeframe)
+
+    return Fetched(
+        [blob for blob in fetched.blobs if belongs(blob.file)],
+        refused=[pair for pair in fetched.refused if belongs(pair[0])],
+    )

@@ -1,0 +1,175 @@
+"""Which archive files cover a range of days: monthly ones for months that are over, daily ones for the rest."""
+
+from dataclasses import dataclass, replace
+from typing import Final, Literal
+
+from backtester.core.errors import UsageError
+from backtester.core.time import DAY, day_of, format_time, month_of, parse_time, timeframe_us
+from backtester.data.downloader.archive_names import MARKETS_OF_FOLDERS, date_bounds
+from backtester.data.partition import market_name, symbol_name
+from backtester.data.schemas import SCHEMAS
+
+Frequency = Literal["daily", "monthly"]
+
+_FOLDERS: Final = {market: "/".join(folders) for folders, market in MARKETS_OF_FOLDERS.items()}
+_CANDLES: Final = ("klines", "markPriceKlines", "indexPriceKlines", "premiumIndexKlines")
+_FUTURES: Final = (*_CANDLES, "aggTrades", "trades", "bookTicker", "fundingRate", "metrics")
+PUBLISHED: Final[dict[str, tuple[str, ...]]] = {
+    "spot": ("klines", "aggTrades", "trades"),
+    "um": _FUTURES,
+    "cm": _FUTURES,
+    "option": ("EOHSummary", "BVOLIndex"),
+}
+_ONLY: Final[dict[str, Frequency]] = {
+    "fundingRate": "monthly",
+    "metrics": "daily",
+    "EOHSummary": "daily",
+    "BVOLIndex": "daily",
+}
+_ONLY_MONTHLY_TIMEFRAMES: Final = frozenset({"1w"})
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveFile:
+    """One file of the archive: of one series, over the days [start, end) in UTC µs. timeframe is empty without one."""
+
+    market: str
+    kind: str
+    symbol: str
+    timeframe: str
+    frequency: Frequency
+    start: int
+    end: int
+
+    @property
+    def name(self) -> str:
+        """The file's name."""
+        date = day_of(self.start) if self.frequency == "daily" else month_of(self.start)
+        return f"{self.symbol}-{self.timeframe or self.kind}-{date}.zip"
+
+    @property
+    def folder(self) -> str:
+        """The key of its folder, with a slash at the end."""
+        return archive_folder(self.market, self.frequency, self.kind, self.symbol, self.timeframe)
+
+    @property
+    def key(self) -> str:
+        """Its key in the archive."""
+        return self.folder + self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What somebody asks for: series and days. timeframe is empty for kinds without one; [start, end) in UTC µs."""
+
+    market: str
+    kind: str
+    symbols: tuple[str, ...]
+    timeframe: str
+    start: int
+    end: int
+
+
+def archive_folder(market: str, frequency: str, kind: str, symbol: str = "", timeframe: str = "") -> str:
+    """Return the key of a folder of the archive, with a slash at the end; without a symbol that of all symbols."""
+    parts = ["data", _FOLDERS[market], frequency, kind, *filter(None, (symbol, timeframe))]
+    return "/".join(parts) + "/"
+
+
+def frequencies(kind: str, timeframe: str) -> tuple[Frequency, ...]:
+    """Return how a kind is published, the longer files first."""
+    if timeframe in _ONLY_MONTHLY_TIMEFRAMES:
+        return ("monthly",)
+    return (_ONLY[kind],) if kind in _ONLY else ("monthly", "daily")
+
+
+def wanted(
+    market: str, kind: str | None, symbols: tuple[str, ...], timeframe: str | None, start: int, end: int, today: int
+) -> Wanted:
+    """Return a checked request; days that have not ended by `today` are left out, for nothing is published of them.
+
+    Args:
+        kind: None means klines, for options EOHSummary, or BVOLIndex when the symbol says so.
+        start, end: UTC µs; widened to whole days.
+
+    Raises:
+        UsageError: market, kind, symbol, timeframe or range cannot be.
+    """
+    market = market_name(market)
+    if market not in PUBLISHED:
+        raise UsageError(f"the archive has no market {market!r}", hint=f"markets: {' '.join(PUBLISHED)}")
+    if not symbols:
+        raise UsageError("no symbols to download", hint="--symbols BTCUSDT ETHUSDT")
+    if kind is None:
+        kind = _default_kind(market, symbols)
+    if kind not in PUBLISHED[market]:
+        raise UsageError(f"the archive has no {kind} of {market}", hint=f"kinds: {' '.join(PUBLISHED[market])}")
+    if SCHEMAS[kind].gridded:
+        if timeframe is None:
+            raise UsageError(f"{kind} need a timeframe", hint="--timeframe 1m")
+        timeframe_us(timeframe)
+    elif timeframe is not None:
+        raise UsageError(f"{kind} have no timeframe", hint=f"leave out {timeframe}")
+    first, last = start // DAY * DAY, min(-(-end // DAY) * DAY, today // DAY * DAY)
+    if start >= end:
+        raise UsageError(f"start {format_time(start)} is not before end {format_time(end)}", hint="[start, end)")
+    if first >= last:
+        raise UsageError(
+            f"{format_time(start)} .. {format_time(end)}: no day of it has ended", hint="files appear a day later"
+        )
+    names = tuple(dict.fromkeys(symbol_name(symbol.upper()) for symbol in symbols))
+    return Wanted(market, kind, names, timeframe or "", first, last)
+
+
+def plan(request: Wanted, today: int) -> list[ArchiveFile]:
+    """Return the files that cover a request, in order of symbol and time."""
+    kinds = frequencies(request.kind, request.timeframe)
+    files = []
+    for symbol in request.symbols:
+        cursor = request.start
+        while cursor < request.end:
+            start, end = month_bounds(cursor)
+            whole = cursor == start and end <= min(request.end, today)
+            one = ArchiveFile(request.market, request.kind, symbol, request.timeframe, "monthly", start, end)
+            if "daily" not in kinds or (whole and "monthly" in kinds):
+                if end <= today // DAY * DAY:
+                    files.append(one)
+            else:
+                files += _days(one, cursor, min(end, request.end))
+            cursor = end
+    return files
+
+
+def days_of(file: ArchiveFile) -> list[ArchiveFile]:
+    """Return the daily files that together are a monthly one; none for kinds that are only published monthly."""
+    if file.frequency == "daily" or "daily" not in frequencies(file.kind, file.timeframe):
+        return []
+    return _days(file, file.start, file.end)
+
+
+def month_bounds(time: int) -> tuple[int, int]:
+    """Return [start, end) of the month of a time."""
+    bounds = date_bounds(month_of(time))
+    assert bounds is not None
+    return bounds
+
+
+def _days(file: ArchiveFile, start: int, end: int) -> list[ArchiveFile]:
+    return [replace(file, frequency="daily", start=day, end=day + DAY) for day in range(start, end, DAY)]
+
+
+def _default_kind(market: str, symbols: tuple[str, ...]) -> str:
+    if market != "option":
+        return "klines"
+    return "BVOLIndex" if all("BVOL" in symbol.upper() for symbol in symbols) else "EOHSummary"
+
+
+def time_of(value: object) -> int:
+    """Return UTC µs of a date, a datetime, ISO text, or µs themselves.
+
+    Raises:
+        UsageError: it is none of these.
+    """
+    if isinstance(value, int):
+        return value
+    return parse_time(value.isoformat() if hasattr(value, "isoformat") else str(value))
