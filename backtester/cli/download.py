@@ -48,7 +48,7 @@ def download_command(
 
     Example: bt download --market spot --symbols BTCUSDT ETHUSDT --timeframe 1m --start 2024-01-01 --end 2024-03-01
     """
-    from backtester.core.errors import DataError, UsageError
+    from backtester.core.errors import DataError, Interrupted, UsageError
     from backtester.core.time import parse_time
     from backtester.data.downloader.downloading import continued, download, planned
     from backtester.data.downloader.planning import wanted
@@ -67,10 +67,16 @@ def download_command(
         _print_plan(planned(requests, cfg, today), as_json)
         return
     _show_licence(data)
-    with _progress(show=not as_json) as on_progress:
-        report = download(
-            requests, cfg, _context(), today, strict=strict, replace_rows=replace, on_progress=on_progress
-        )
+    try:
+        with _progress(show=not as_json) as on_progress:
+            report = download(
+                requests, cfg, _context(), today, strict=strict, replace_rows=replace, on_progress=on_progress
+            )
+    except KeyboardInterrupt:
+        raise Interrupted(
+            "interrupted; what was fetched is kept, and every partition is whole",
+            hint="the same command goes on from there",
+        ) from None
     if as_json:
         import msgspec
 

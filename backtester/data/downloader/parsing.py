@@ -31,6 +31,7 @@ _UNKNOWN: Final = frozenset({"", "null", "none", "nan", "na", "n/a", "\\n", "-"}
 _MOST_NEEDED: Final = 5  # so many columns make a line one of the table, or all required ones when a kind has fewer
 _PREAMBLE_LINES: Final = 20
 _BLOCK_BYTES: Final = 8 << 20  # text becomes numbers block by block, so that memory holds the text once
+_MOST_WHOLE: Final = 2.0**63
 _BATCH_ROWS: Final = 1 << 17
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
@@ -116,6 +117,8 @@ def _read_csv(
     """Yield a CSV block by block; lines that cannot be split into the columns are added to `lost` as they are met."""
     if data.startswith(_BYTE_ORDER_MARK):
         data = data[len(_BYTE_ORDER_MARK) :]
+    if not data.isascii():
+        data = data.decode("utf-8", errors="replace").encode()  # broken text breaks its own row, not the table
     layout = _layout(name, data, schema)
     chosen = match_columns(name, layout.names, mapping, schema)
     symbol = _symbol_column(layout.names, schema)
@@ -286,7 +289,8 @@ def _numbers_of_text(text: Any, kind: Any) -> tuple[Any, NDArray[np.bool_]]:
     numbers = pc.cast(pc.if_else(is_number, text, pa.scalar(None, text.type)), pa.float64())
     wrong = np.asarray(pc.invert(pc.or_(is_number, unknown)).to_numpy(zero_copy_only=False), dtype=np.bool_)
     if kind == pa.int64():
-        whole = pc.fill_null(pc.equal(pc.round(numbers), numbers), True)
+        fits = pc.and_(pc.equal(pc.round(numbers), numbers), pc.less(pc.abs(numbers), _MOST_WHOLE))
+        whole = pc.fill_null(fits, True)
         wrong |= ~np.asarray(whole.to_numpy(zero_copy_only=False), dtype=np.bool_)
         numbers = pc.cast(pc.if_else(whole, numbers, None), pa.int64())
     return numbers, wrong
