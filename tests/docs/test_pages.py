@@ -11,6 +11,8 @@ from pydantic import BaseModel
 
 from backtester.config.configs import BacktestConfig
 from backtester.core.errors import BacktesterError
+from backtester.data.downloader.rules import RULES
+from backtester.data.schemas import SCHEMAS
 from backtester.engine.prepare import prepare
 from backtester.engine.run import run_backtest
 from backtester.engine.topology import PAGE
@@ -66,6 +68,15 @@ def test_every_column_metric_and_file_of_a_run_is_described(tmp_path: Path, samp
         assert [name for name in pq.read_schema(table).names if f"`{name}`" not in text] == []
     for metric in json.loads((run / "metrics.json").read_text()).values():
         assert f"`{metric['definition_id']}`" in metrics
+
+
+def test_every_kind_and_rule_of_the_lake_is_described() -> None:
+    text = page("docs/data.md")
+    assert [kind for kind in SCHEMAS if kind not in text] == []
+    assert [rule for rule in RULES if f"`{rule}`" not in text] == []
+    shared = {"aggTrades", "trades", "fundingRate", "klines"}
+    columns = {column.name for kind in shared for column in SCHEMAS[kind].columns}
+    assert [name for name in sorted(columns) if name not in text] == []
 
 
 def test_every_exit_code_is_described() -> None:

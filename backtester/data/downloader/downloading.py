@@ -1,5 +1,6 @@
 """A download from plan to lake: fetch all files, then month by month parse, sanitise and write them."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -8,6 +9,7 @@ from backtester.core.errors import DataError, UsageError
 from backtester.core.time import DAY
 from backtester.data.downloader.batches import (
     ParseReport,
+    SanitizedBatch,
     WriteReport,
     groups,
     parse_archive,
@@ -15,7 +17,7 @@ from backtester.data.downloader.batches import (
     write_group,
 )
 from backtester.data.downloader.download_log import DownloadLog
-from backtester.data.downloader.fetching import Fetched, OnProgress, fetch, stored
+from backtester.data.downloader.fetching import Fetched, OnProgress, RawBytes, fetch, stored
 from backtester.data.downloader.planning import ArchiveFile, Wanted, plan
 from backtester.data.downloader.scripting import refuse_nothing, run
 from backtester.data.downloader.transport import local_folder
@@ -98,7 +100,7 @@ def download(
     """Fetch what is asked for and write it to the lake at `cfg.base_dir`.
 
     Every file is checked on its own: one that is refused is not written, the others are, and the report names it.
-    Memory holds the rows of one partition's files. Doing it again fetches and changes only what is missing.
+    Memory holds the rows of the files of two partitions. Doing it again fetches and changes only what is missing.
 
     Raises:
         DataError: nothing is published of a symbol, or (strict) a row was refused; a row differs from the lake's.
@@ -118,21 +120,49 @@ def download(
         absent=[file.key for file in fetched.absent],
         refused=sorted(refused.items()),
     )
-    for group in groups(fetched.blobs):
-        batches = []
-        for blob in group:
-            try:
-                batch = parse_archive(blob, log, most=cfg.unpacked_bytes)
-            except DataError as error:
-                log.note("unreadable", key=blob.file.key, reason=error.message)
-                report.refused.append((blob.file.key, error.message))
-                continue
+    run(_write_all(fetched.blobs, cfg, log, report, strict=strict, replace_rows=replace_rows))
+    return report
+
+
+async def _write_all(
+    blobs: list[RawBytes],
+    cfg: DownloaderConfig,
+    log: DownloadLog,
+    report: DownloadReport,
+    *,
+    strict: bool,
+    replace_rows: bool,
+) -> None:
+    """Write archives partition by partition; the next ones are parsed in a thread while these are written."""
+    ahead: asyncio.Task[_ParsedGroup] | None = None
+    for group in [*groups(blobs), None]:
+        ready = None if ahead is None else await ahead
+        ahead = None if group is None else asyncio.create_task(asyncio.to_thread(_parse_group, group, cfg, log))
+        if ready is None:
+            continue
+        report.refused += ready.unreadable
+        for batch in ready.batches:
             refuse_if_strict(batch, strict=strict)
             report.parsed.add(batch)
-            batches.append(batch)
-        if batches:
-            write_group(batches, cfg, log, report.written, replace=replace_rows)
-    return report
+        if ready.batches:
+            await asyncio.to_thread(write_group, ready.batches, cfg, log, report.written, replace=replace_rows)
+
+
+@dataclass(frozen=True, slots=True)
+class _ParsedGroup:
+    batches: list[SanitizedBatch]
+    unreadable: list[tuple[str, str]]
+
+
+def _parse_group(group: list[RawBytes], cfg: DownloaderConfig, log: DownloadLog) -> _ParsedGroup:
+    parsed = _ParsedGroup([], [])
+    for blob in group:
+        try:
+            parsed.batches.append(parse_archive(blob, log, most=cfg.unpacked_bytes))
+        except DataError as error:
+            log.note("unreadable", key=blob.file.key, reason=error.message)
+            parsed.unreadable.append((blob.file.key, error.message))
+    return parsed
 
 
 def _of(request: Wanted, fetched: Fetched) -> Fetched:
