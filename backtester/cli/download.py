@@ -84,12 +84,9 @@ def download_command(
     else:
         _print_report(report, data)
     if report.refused:
-        listed = "\n  ".join(reason for _, reason in report.refused[:5])
-        more = f"\n  and {len(report.refused) - 5} more" if len(report.refused) > 5 else ""
-        print_error(
-            f"{len(report.refused)} of {report.files} files are not in the lake:\n  {listed}{more}",
-            "run the command again: what is there is not fetched again",
-        )
+        reasons = list(dict.fromkeys(reason for _, reason in report.refused))
+        listed = "\n  ".join(reasons[:5]) + (f"\n  and {len(reasons) - 5} more" if len(reasons) > 5 else "")
+        print_error(f"{len(report.refused)} of {report.files} files are not in the lake:\n  {listed}", report.hint)
         raise typer.Exit(DataError.exit_code)
 
 

@@ -223,13 +223,14 @@ def test_a_base_address_that_cannot_be_is_a_usage_error(tmp_path: Path, base: st
 
 
 def test_rows_that_differ_from_the_lake_are_refused_or_win_when_asked(tmp_path: Path, archive: Path) -> None:
-    arguments = ("--symbols", "BTCUSDT", "--start", "2024-02-01", "--end", "2024-02-02")
-    assert fetch(tmp_path / "lake", archive, *arguments).code == 0
+    arguments = ("--symbols", "BTCUSDT", "ETHUSDT", "--start", "2024-02-01", "--end", "2024-02-02")
+    assert fetch(tmp_path / "lake", archive, "--symbols", "BTCUSDT", *arguments[3:]).code == 0
     start = parse_time("2024-02-01")
     put_zip(archive, day_key("BTCUSDT", start), minutes(start, 60, price=500.0))
     (tmp_path / "lake/.archives" / day_key("BTCUSDT", start)).unlink()
     said = fetch(tmp_path / "lake", archive, *arguments)
-    assert (said.code, "two different candles" in said.message) == (3, True)
+    assert (said.code, "two different candles" in said.message, "--replace" in said.message) == (3, True, True)
+    assert Lake(tmp_path / "lake").symbols("spot") == ["BTCUSDT", "ETHUSDT"]
     assert fetch(tmp_path / "lake", archive, *arguments, "--replace").code == 0
     assert Lake(tmp_path / "lake").all_partitions()[0].repairs == {"rows_replaced": 60}
 

@@ -28,7 +28,7 @@ from backtester.data.manifest import read_manifest
 class DownloadReport:
     """What a download did. kept: files of the store that were not fetched again. absent: keys that are not published.
 
-    refused: key and reason of files that are not in the lake.
+    refused: key and reason of files that are not in the lake. hint: what to do about the last of them.
     """
 
     files: int
@@ -39,6 +39,7 @@ class DownloadReport:
     refused: list[tuple[str, str]]
     parsed: ParseReport = field(default_factory=ParseReport)
     written: WriteReport = field(default_factory=WriteReport)
+    hint: str = "run the command again: what is there is not fetched again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +100,12 @@ def download(
 ) -> DownloadReport:
     """Fetch what is asked for and write it to the lake at `cfg.base_dir`.
 
-    Every file is checked on its own: one that is refused is not written, the others are, and the report names it.
+    Every file is checked on its own: one that is refused is not written, the others are, and the report names it. Files
+    of a partition that differs from the lake's are refused together.
     Memory holds the rows of the files of two partitions. Doing it again fetches and changes only what is missing.
 
     Raises:
-        DataError: nothing is published of a symbol, or (strict) a row was refused; a row differs from the lake's.
+        DataError: nothing is published of a symbol, or (strict) a row was refused.
         UsageError: the base address cannot be used. StorageError: the lake cannot be written.
     """
     log = DownloadLog(cfg.log_dir, cfg.download_run_id)
@@ -144,8 +146,14 @@ async def _write_all(
         for batch in ready.batches:
             refuse_if_strict(batch, strict=strict)
             report.parsed.add(batch)
-        if ready.batches:
+        if not ready.batches:
+            continue
+        try:
             await asyncio.to_thread(write_group, ready.batches, cfg, log, report.written, replace=replace_rows)
+        except DataError as error:
+            log.note("unwritten", keys=[batch.file.key for batch in ready.batches], reason=error.message)
+            report.refused += [(batch.file.key, error.message) for batch in ready.batches]
+            report.hint = error.hint
 
 
 @dataclass(frozen=True, slots=True)
