@@ -78,6 +78,7 @@ def list_command(data: DataOption = _DEFAULT, as_json: JsonOption = False) -> No
                 "gaps": len(gaps),
                 "missing": missing,
                 "synthetic": any(p.synthetic for p in partitions),
+                "origin": _origin(partitions),
             }
         )
     if as_json:
@@ -87,7 +88,7 @@ def list_command(data: DataOption = _DEFAULT, as_json: JsonOption = False) -> No
         print(f"{data} holds nothing yet: bt data sample --data {data} (synthetic), or bt data import FILES")
         return
     _table(
-        ("market", "kind", "symbol", "timeframe", "first", "last", "rows", "size", "gaps", "missing", ""),
+        ("market", "kind", "symbol", "timeframe", "first", "last", "rows", "size", "gaps", "missing", "origin"),
         [
             (
                 *(r[name] or "-" for name in ("market", "kind", "symbol", "timeframe")),
@@ -97,7 +98,7 @@ def list_command(data: DataOption = _DEFAULT, as_json: JsonOption = False) -> No
                 _size(r["bytes"]),
                 r["gaps"] or "-",
                 r["missing"] or "-",
-                "synthetic" if r["synthetic"] else "",
+                r["origin"],
             )
             for r in rows
         ],
@@ -293,6 +294,19 @@ def _progress(*, show: bool) -> "Iterator[Callable[[int, int, str], None] | None
 
 def _print_json(value: dict[str, Any]) -> None:
     print(json.dumps(value, ensure_ascii=False))
+
+
+def _origin(partitions: "Iterable[Partition]") -> str:
+    """Return where rows came from: archive (with a published checksum or without), files, synthetic."""
+    kinds = set()
+    for source in {source for partition in partitions for source in partition.sources}:
+        if source.address.startswith("synthetic:"):
+            kinds.add("synthetic")
+        elif not source.address.startswith("data/"):
+            kinds.add("file")
+        else:
+            kinds.add("archive" if source.published_sha256 else "archive, unchecked")
+    return " + ".join(sorted(kinds))
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

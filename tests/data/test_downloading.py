@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -175,6 +176,8 @@ def test_the_command_line_downloads_what_is_there_and_counts_what_is_not(
     assert first.code == 0, first.err
     assert "10 files fetched" in first.out
     assert "CC BY-NC-SA" in first.err
+    listed = bt("data", "ls", "--data", tmp_path / "lake", "--json").json["series"]
+    assert [(one["symbol"], one["origin"]) for one in listed] == [("BTCUSDT", "archive"), ("ETHUSDT", "archive")]
     before, told.requests = contents(tmp_path / "lake"), type(told.requests)()
     again = fetch(tmp_path / "lake", base, "--symbols", "BTCUSDT,ETHUSDT", *span, "--json")
     assert again.err == ""
@@ -261,14 +264,31 @@ def _start(lake: Path, base: str, *more: str) -> "subprocess.Popen[bytes]":
     )
 
 
-def _hundred_days(root: Path) -> None:
+def _hundred_days(root: Path, price: str = "10.5") -> None:
     for number in range(100):
         day = parse_time("2024-01-01") + number * DAY
-        rows = "".join(f"{number * 100 + i},10.5,2,21,{(day + i * MINUTE) // 1000},true,True\n" for i in range(50))
+        rows = "".join(f"{number * 100 + i},{price},2,21,{(day + i * MINUTE) // 1000},true,True\n" for i in range(50))
         key = (
             f"data/spot/daily/trades/BTCUSDT/BTCUSDT-trades-{time.strftime('%Y-%m-%d', time.gmtime(day // 10**6))}.zip"
         )
         put_zip(root, key, rows)
+
+
+def _killed_until_done(lake: Path, base: str, seconds: float, *more: str) -> int:
+    """Start a download again and again, kill it at random times, and then let it end; return how often it died."""
+    rng, killed = random.Random(7), 0
+    for _ in range(5):
+        process = _start(lake, base, *more)
+        try:
+            process.wait(rng.uniform(0.3, 0.95) * seconds)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            killed += 1
+        process.communicate()
+        if (lake / "manifest.jsonl").exists():
+            assert Lake(lake).verify(full=True) == []
+    assert _start(lake, base, *more).wait() == 0
+    return killed
 
 
 def test_killed_at_random_points_a_download_completes_to_the_same_lake(tmp_path: Path) -> None:
@@ -276,24 +296,28 @@ def test_killed_at_random_points_a_download_completes_to_the_same_lake(tmp_path:
     with serving(tmp_path / "archive") as (base, _):
         began = time.monotonic()
         assert _start(tmp_path / "whole", base).wait() == 0
-        took = time.monotonic() - began
-        expected = contents(tmp_path / "whole")
-        assert len(expected) == 100
-        rng, lake, killed = random.Random(7), tmp_path / "lake", 0
-        for _ in range(6):
-            process = _start(lake, base)
-            try:
-                process.wait(rng.uniform(0.3, 0.95) * took)
-            except subprocess.TimeoutExpired:
-                process.send_signal(signal.SIGKILL)
-                killed += 1
-            process.communicate()
-            if (lake / "manifest.jsonl").exists():
-                assert Lake(lake).verify(full=True) == []
-        assert killed > 0
-        assert _start(lake, base).wait() == 0
-    assert contents(lake) == expected
-    assert Lake(lake).unlisted() == []
+        assert _killed_until_done(tmp_path / "lake", base, time.monotonic() - began) > 0
+    assert len(contents(tmp_path / "whole")) == 100
+    assert contents(tmp_path / "lake") == contents(tmp_path / "whole")
+    assert Lake(tmp_path / "lake").unlisted() == []
+
+
+def test_killed_at_random_points_a_replacement_completes_to_the_same_lake(tmp_path: Path) -> None:
+    lakes = [tmp_path / "whole", tmp_path / "lake"]
+    _hundred_days(tmp_path / "archive")
+    for lake in lakes:
+        assert _start(lake, str(tmp_path / "archive")).wait() == 0
+        shutil.rmtree(lake / ".archives")
+    before = contents(lakes[0])
+    _hundred_days(tmp_path / "archive", price="11.5")
+    with serving(tmp_path / "archive") as (base, _):
+        began = time.monotonic()
+        assert _start(lakes[0], base, "--replace").wait() == 0
+        assert _killed_until_done(lakes[1], base, time.monotonic() - began, "--replace") > 0
+    after = contents(lakes[0])
+    assert before.keys() == after.keys()
+    assert not set(before.values()) & set(after.values())
+    assert contents(lakes[1]) == after
 
 
 def test_two_downloads_into_one_lake_at_once_both_succeed(tmp_path: Path) -> None:
