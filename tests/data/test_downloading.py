@@ -73,6 +73,7 @@ def test_a_plan_takes_months_that_are_over_and_days_for_the_rest() -> None:
         ("futures", "fundingRate", None, "BTCUSDT-fundingRate-2024-01.zip", 2),
         ("um", "metrics", None, "BTCUSDT-metrics-2024-01-15.zip", 32),
         ("option", None, None, "BTCUSDT-EOHSummary-2024-01-15.zip", 32),
+        ("spot", "aggTrades", None, "BTCUSDT-aggTrades-2024-01-15.zip", 32),
         ("spot", "klines", "1w", "BTCUSDT-1w-2024-01.zip", 2),
         ("cm", "premiumIndexKlines", "1h", "BTCUSDT-1h-2024-01-15.zip", 32),
     ],
@@ -83,6 +84,16 @@ def test_kinds_are_planned_as_they_are_published(
     span = parse_time("2024-01-15"), parse_time("2024-02-16")
     found = names(plan(wanted(market, kind, ("btcusdt",), timeframe, *span, TODAY), TODAY))
     assert (found[0], len(found)) == (first, count)
+
+
+def test_a_month_of_ticks_of_which_no_day_is_published_is_fetched_whole(tmp_path: Path) -> None:
+    root, start = tmp_path / "archive", parse_time("2024-02-01")
+    rows = "".join(f"{day},10.5,2,21,{(start + day * DAY) // 1000},true,True\n" for day in range(29))
+    put_zip(root, "data/spot/monthly/trades/BTCUSDT/BTCUSDT-trades-2024-02.zip", rows)
+    request = wanted("spot", "trades", ("BTCUSDT",), None, start, start + 40 * DAY, TODAY)
+    cfg = DownloaderConfig(base_dir=tmp_path / "lake", base_url=str(root))
+    report = download([request], cfg, CLOSED, TODAY)
+    assert (report.fetched, len(report.absent), len(report.written.partitions)) == (1, 11, 29)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from backtester.config.configs import DownloaderConfig, RunContext
 from backtester.core.errors import DataError
 from backtester.data.downloader.download_log import DownloadLog
 from backtester.data.downloader.patience import Patience
-from backtester.data.downloader.planning import ArchiveFile, days_of
+from backtester.data.downloader.planning import ArchiveFile, instead_of
 from backtester.data.downloader.transport import Body, Transport, open_transport
 from backtester.data.downloader.unpacking import published_sha256
 from backtester.data.durable import file_sha256, make_folder, replace_file, storing
@@ -67,7 +67,7 @@ async def fetch(
     log: DownloadLog,
     on_progress: OnProgress | None = None,
 ) -> Fetched:
-    """Bring files into the store, several at a time; months that are not published are tried day by day.
+    """Bring files into the store, several at a time; a month that is not published is tried day by day.
 
     A file that is in the store with its checksum is not fetched again. A file that fails does not stop the others.
 
@@ -81,12 +81,12 @@ async def fetch(
     async with open_transport(cfg.base_url, cfg, patience, allow_net=context.allow_net) as transport:
         store = _Store(cfg, transport, log, result, progress, on_progress)
         await store.bring(files)
-        months = [file for file in result.absent if days_of(file)]
-        days = [day for month in months for day in days_of(month)]
-        if days:
-            result.absent = [file for file in result.absent if file not in months]
-            progress.files += len(days)
-            await store.bring(days)
+        others = instead_of(result.absent)
+        if others:
+            replaced = {file for own in others.values() for file in own}
+            result.absent = [file for file in result.absent if file not in replaced]
+            progress.files += len(others)
+            await store.bring(list(others))
     result.received = progress.received
     result.blobs.sort(key=lambda blob: _order(blob.file))
     result.absent.sort(key=_order)

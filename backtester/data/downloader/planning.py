@@ -1,5 +1,6 @@
-"""Which archive files cover a range of days: monthly ones for months that are over, daily ones for the rest."""
+"""Which archive files cover a range of days: monthly ones for months that are over, daily ones else and for ticks."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
@@ -77,10 +78,15 @@ def archive_folder(market: str, frequency: str, kind: str, symbol: str = "", tim
 
 
 def frequencies(kind: str, timeframe: str) -> tuple[Frequency, ...]:
-    """Return how a kind is published, the longer files first."""
+    """Return how a kind is published, the files to prefer first.
+
+    These are the longer ones, but for kinds with a partition a day: a month of ticks would not fit in memory.
+    """
     if timeframe in _ONLY_MONTHLY_TIMEFRAMES:
         return ("monthly",)
-    return (_ONLY[kind],) if kind in _ONLY else ("monthly", "daily")
+    if kind in _ONLY:
+        return (_ONLY[kind],)
+    return ("daily", "monthly") if SCHEMAS[kind].daily else ("monthly", "daily")
 
 
 def wanted(
@@ -131,7 +137,7 @@ def plan(request: Wanted, today: int) -> list[ArchiveFile]:
             start, end = month_bounds(cursor)
             whole = cursor == start and end <= min(request.end, today)
             one = ArchiveFile(request.market, request.kind, symbol, request.timeframe, "monthly", start, end)
-            if "daily" not in kinds or (whole and "monthly" in kinds):
+            if "daily" not in kinds or (whole and kinds[0] == "monthly"):
                 if end <= today // DAY * DAY:
                     files.append(one)
             else:
@@ -140,11 +146,25 @@ def plan(request: Wanted, today: int) -> list[ArchiveFile]:
     return files
 
 
-def days_of(file: ArchiveFile) -> list[ArchiveFile]:
-    """Return the daily files that together are a monthly one; none for kinds that are only published monthly."""
-    if file.frequency == "daily" or "daily" not in frequencies(file.kind, file.timeframe):
-        return []
-    return _days(file, file.start, file.end)
+def instead_of(absent: Sequence[ArchiveFile]) -> dict[ArchiveFile, list[ArchiveFile]]:
+    """Return which other files may hold what absent ones would: a month's days, or the month of which no day is there.
+
+    Each file is listed with those that it stands for.
+    """
+    others: dict[ArchiveFile, list[ArchiveFile]] = {}
+    for file in absent:
+        if len(frequencies(file.kind, file.timeframe)) == 1:
+            continue
+        start, end = month_bounds(file.start)
+        if file.frequency == "monthly":
+            others.update({day: [file] for day in _days(file, start, end)})
+        elif frequencies(file.kind, file.timeframe)[0] == "daily":
+            others.setdefault(replace(file, frequency="monthly", start=start, end=end), []).append(file)
+    return {other: own for other, own in others.items() if other.frequency == "daily" or _whole(other, own)}
+
+
+def _whole(month: ArchiveFile, days: Sequence[ArchiveFile]) -> bool:
+    return len(days) == (month.end - month.start) // DAY
 
 
 def month_bounds(time: int) -> tuple[int, int]:
