@@ -39,6 +39,8 @@ from backtester.core.topics import (
 from backtester.strategy.base import Strategy
 from backtester.strategy.view import StrategyView
 
+_FAILURES = (Exception, SystemExit)  # a strategy that calls sys.exit has failed, too
+
 
 class StrategyHost:
     """Runs one strategy: keeps its view current, calls the hooks it overrides, publishes what they return.
@@ -90,14 +92,14 @@ class StrategyHost:
         """Call on_stop; the run is over, it can want nothing any more."""
         try:
             self._strategy.on_stop()
-        except Exception as error:
+        except _FAILURES as error:
             raise self._failure(self._strategy.on_stop, (), error) from error
 
     def on_candle(self, candle: Candle) -> None:
         """Hot path of every run: one call, one look at what came back."""
         try:
             intents = self._on_candle(candle)
-        except Exception as error:
+        except _FAILURES as error:
             raise self._failure(self._on_candle, (candle,), error) from error
         if intents or self._notes:
             self._send(self._on_candle, intents)
@@ -142,7 +144,7 @@ class StrategyHost:
     def _call(self, hook: Callable[..., Any], *args: Any) -> None:
         try:
             intents = hook(*args)
-        except Exception as error:
+        except _FAILURES as error:
             raise self._failure(hook, args, error) from error
         self._send(hook, intents)
 
@@ -168,7 +170,7 @@ class StrategyHost:
         for intent in wanted:
             self._bus.publish(T_ORDERS_INTENT, intent)
 
-    def _failure(self, hook: Callable[..., Any], args: tuple[Any, ...], error: Exception) -> StrategyError:
+    def _failure(self, hook: Callable[..., Any], args: tuple[Any, ...], error: BaseException) -> StrategyError:
         """Name strategy, event and the line of the strategy that raised."""
         file = inspect_file(type(self._strategy))
         frames = traceback.extract_tb(error.__traceback__)
