@@ -59,3 +59,19 @@ def test_dust_below_one_lot_counts_as_flat(tmp_path: Path) -> None:
     assert [f.qty for f in ran.fills] == [Decimal("0.1"), Decimal("0.099")]
     assert flats == [(True, Decimal("0.0009"))]
     assert ran.result.metrics["n_trades"]["value"] == 1
+
+
+def test_a_fee_that_takes_all_that_was_bought_leaves_no_average_price(tmp_path: Path) -> None:
+    prices = []
+
+    def look(s):  # type: ignore[no-untyped-def]
+        prices.append(s.position(B).average_price)
+
+    run_on(
+        tmp_path,
+        flat(100, 5),
+        scripted({0: lambda s: [s.buy(B, "0.00000001")], 2: look}),
+        fees={"maker_bps": 10, "taker_bps": 10, "spot_asset": "received"},
+        instruments={"spot:BTCUSDT": {"lot_size": "0.00000001", "min_qty": "0.00000001"}},
+    )
+    assert prices == [None]
