@@ -8,7 +8,8 @@ from typing import Any, Final, TypeVar, cast
 import msgspec
 
 from backtester.core.errors import EngineError
-from backtester.core.events import Event, MarketEvent
+from backtester.core.events import Event
+from backtester.core.market import MarketEvent
 from backtester.core.topics import ALL_TOPICS, Topic
 
 E = TypeVar("E")

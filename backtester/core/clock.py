@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from backtester.core.board import NEVER, Board
 from backtester.core.bus import Bus
-from backtester.core.events import Dues, MarketEvent, MarketOpen, Marks, TickSettled, TimerFired
 from backtester.core.feed import Feed
 from backtester.core.instruments import InstrumentId
+from backtester.core.market import Dues, MarketEvent, MarketOpen, Marks, TickSettled, TimerFired
 from backtester.core.topics import T_CLOCK, T_DUES, T_MARKET, T_MARKS, T_OPENS, T_TIMERS, Topic
 
 Pulse = Callable[[int], bool]

@@ -198,17 +198,15 @@ def _section(
     instrument: InstrumentId, config: BacktestConfig, stored: list[Partition], warnings: list[str]
 ) -> InstrumentSection:
     section = config.instruments.get(instrument, InstrumentSection())
-    volumes = [p.volume_decimals for p in stored]
     if not has_rules(instrument, section):
         warnings.append(
-            f"{instrument}: no trading rules are known; tick and lot are taken from the decimals of its data. "
-            f'Give them in [instruments."{instrument}"]'
+            f"{instrument}: no trading rules are known: orders are not rounded to a tick or lot, none is too small; "
+            f'give them in [instruments."{instrument}"]'
         )
     return resolved_section(
         instrument,
         section,
         price_decimals=max(p.price_decimals for p in stored),
-        volume_decimals=None if None in volumes else max(v for v in volumes if v is not None),
         fee_from_received=config.fees.spot_asset == "received",
     )
 

@@ -131,6 +131,7 @@ async def _drive(run: PreparedRun, wired: Wired, progress: Progress | None) -> s
         return stop.by is None
 
     deposit(wired, run)
+    await _drain(wired)
     wired.host.start()
     await _drain(wired)
     thresholds = gc.get_threshold()

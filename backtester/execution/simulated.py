@@ -13,8 +13,6 @@ from backtester.core.events import (
     Cashflow,
     Fill,
     Liquidity,
-    MarketCandle,
-    MarketOpen,
     OrderKind,
     OrderRejected,
     OrderUpdate,
@@ -27,6 +25,7 @@ from backtester.core.events import (
 from backtester.core.folds import Ledger, Reservations
 from backtester.core.funds import collateral_units, opening_qty, released_units
 from backtester.core.instruments import Instrument, InstrumentId
+from backtester.core.market import MarketCandle, MarketOpen
 from backtester.core.numbers import FLOOR, floor_to, mul_div
 from backtester.core.topics import (
     T_CASHFLOWS,

@@ -15,21 +15,18 @@ from backtester.core.errors import EngineError
 from backtester.core.events import (
     AnyIntent,
     CancelIntent,
-    Candle,
     Fill,
-    FundingRate,
     LimitOrderIntent,
     MarketOrderIntent,
     Note,
     OrderRejected,
     OrderUpdate,
-    Quote,
     SanitizedOrder,
     Side,
     StopOrderIntent,
-    Trade,
 )
 from backtester.core.instruments import Instrument
+from backtester.core.market import Candle, FundingRate, Quote, Trade
 from backtester.core.numbers import MONEY_EXPONENT, decimal, decimal_of
 from backtester.strategy.view import PositionView, StrategyView
 

@@ -10,7 +10,6 @@ from backtester.core.errors import BacktesterError, StrategyError
 from backtester.core.events import (
     AnyOrder,
     CancelIntent,
-    Candle,
     Cashflow,
     Fill,
     OrderIntent,
@@ -18,8 +17,8 @@ from backtester.core.events import (
     OrderUpdate,
     SanitizedCancel,
     Status,
-    TimerFired,
 )
+from backtester.core.market import Candle, TimerFired
 from backtester.core.time import format_time
 from backtester.core.topics import (
     T_CANDLES,

@@ -74,6 +74,7 @@ def _from_file(path: Path, class_name: str, relative_to: Path | None) -> FoundSt
     spec = importlib.util.spec_from_file_location(f"strategy_file_{file.stem}", file)
     if spec is None or spec.loader is None:
         raise UsageError(f"{path} is not a Python file")
+    _forget_namesakes(file)
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # so that its classes can be looked up while it runs, and hashed after
     sys.path.insert(0, str(file.parent))
@@ -90,6 +91,17 @@ def _from_file(path: Path, class_name: str, relative_to: Path | None) -> FoundSt
         there = ", ".join(n for n in classes if n != "Strategy") or "none"
         raise UsageError(f"{path} has no class {class_name!r}", hint=f"strategies in it: {there}")
     return FoundStrategy(_checked(found, f"{path}:{class_name}"), class_name, file)
+
+
+def _forget_namesakes(file: Path) -> None:
+    """Let a strategy import the modules beside it, not those of the same name beside a strategy loaded earlier."""
+    installed = (Path(sys.prefix).resolve(), Path(sys.base_prefix).resolve())
+    for sibling in file.parent.glob("*.py"):
+        loaded = getattr(sys.modules.get(sibling.stem), "__file__", None)
+        if not loaded or Path(loaded).resolve() == sibling.resolve():
+            continue
+        if not any(Path(loaded).resolve().is_relative_to(root) for root in installed):
+            del sys.modules[sibling.stem]
 
 
 def _line_in(error: Exception, file: Path) -> int | None:

@@ -6,7 +6,8 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from backtester.core.events import Candle, Fill, OrderRejected, OrderUpdate, Reason, Side, Status
+from backtester.core.events import Fill, OrderRejected, OrderUpdate, Reason, Side, Status
+from backtester.core.market import Candle
 from backtester.core.time import DAY
 from backtester.strategy.base import Intents, Strategy, StrategyParams
 from backtester.strategy.indicators.sma import Sma
