@@ -79,6 +79,7 @@ class Reason(StrEnum):
     NO_PRICE = "no_price"
     UNKNOWN_INSTRUMENT = "unknown_instrument"
     UNKNOWN_ORDER = "unknown_order"
+    BAD_GROUP = "bad_group"
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,15 +9,23 @@ from backtester.engine.prepare import PreparedRun
 from backtester.engine.provenance import modules_below
 from backtester.engine.run_folder import RunFolder
 
+CONFIG = "config.toml"
+
+
+def config_text(run: PreparedRun) -> bytes:
+    """Return the content of config.toml."""
+    content = plain_toml(run.config.model_dump())
+    if run.found.file is not None:
+        content["strategy"]["name"] = f"source/{run.found.file.name}:{run.found.cls.__name__}"
+    return tomli_w.dumps(content).encode()
+
 
 def write_config(run: PreparedRun, folder: RunFolder) -> None:
     """Write config.toml, and what it names under source/."""
-    content = plain_toml(run.config.model_dump())
     if run.found.file is not None:
         for relative, path in modules_below(run.found.file.parent).items():
             folder.write(f"source/{relative}", path.read_bytes())
-        content["strategy"]["name"] = f"source/{run.found.file.name}:{run.found.cls.__name__}"
-    folder.write("config.toml", tomli_w.dumps(content).encode())
+    folder.write(CONFIG, config_text(run))
 
 
 def plain_toml(value: Any) -> Any:

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import signal
+import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -12,10 +13,10 @@ from typing import Any, NamedTuple
 import structlog
 
 from backtester.config.configs import RunContext
-from backtester.core.errors import EngineError
+from backtester.core.errors import EngineError, Interrupted
 from backtester.engine.config_snapshot import write_config
 from backtester.engine.prepare import PreparedRun
-from backtester.engine.provenance import git_sha
+from backtester.engine.provenance import digest_of, git_sha
 from backtester.engine.run_folder import RunFolder, new_run_id
 from backtester.engine.run_record import run_metrics, run_record, warnings_after
 from backtester.engine.wiring import Wired, deposit, wire
@@ -42,21 +43,29 @@ class RunResult(NamedTuple):
 
 
 class StopRequest:
-    """Set by Ctrl-C and SIGTERM; looked at between ticks."""
+    """Ctrl-C and SIGTERM: the first ends the run after the tick, a second one at once.
+
+    The handlers are Python's own, not asyncio's, so that they also reach a strategy that never returns.
+    """
 
     def __init__(self) -> None:
-        self.by: str | None = None
+        self.asked = False
+        self._before: dict[signal.Signals, Any] = {}
 
-    def install(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Catch the signals for as long as the loop runs."""
-        for name in (signal.SIGINT, signal.SIGTERM):
-            try:
-                loop.add_signal_handler(name, self._set, name.name)
-            except (NotImplementedError, RuntimeError):  # no signals here: another thread, or Windows
-                return
+    def __enter__(self) -> "StopRequest":
+        if threading.current_thread() is threading.main_thread():  # elsewhere signals cannot be caught
+            for name in (signal.SIGINT, signal.SIGTERM):
+                self._before[name] = signal.signal(name, self._caught)
+        return self
 
-    def _set(self, name: str) -> None:
-        self.by = name
+    def __exit__(self, *_: object) -> None:
+        for name, handler in self._before.items():
+            signal.signal(name, handler)
+
+    def _caught(self, *_: object) -> None:
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
 
 
 def run_backtest(run: PreparedRun, runs: Path, *, progress: Progress | None = None) -> RunResult:
@@ -89,11 +98,15 @@ def _run_in(run: PreparedRun, folder: RunFolder, diary: Any, progress: Progress 
     wired = wire(run, folder.partial)
     status, error = FAILED, None
     try:
-        status = asyncio.run(_drive(run, wired, progress))
+        with StopRequest() as stop:
+            status = asyncio.run(_drive(run, wired, progress, stop))
         wired.host.stop()
         breaks = wired.account.ledger.identity_breaks()
         if breaks:
             raise EngineError("money does not add up: " + "; ".join(breaks))
+    except Interrupted as caught:
+        status = INTERRUPTED
+        diary.warning(caught.message)
     except Exception as caught:
         status, error = FAILED, caught
         diary.error("failed", error=str(caught), traceback=traceback.format_exc())
@@ -102,16 +115,17 @@ def _run_in(run: PreparedRun, folder: RunFolder, diary: Any, progress: Progress 
     sealed = time.perf_counter()
     table_seconds = wired.equity.seconds
     run_seconds = sealed - began - table_seconds
-    wired.clock.hand_on_marks()  # of a window that was not finished
-    wired.bus.drain()
-    wired.account.curve.close()
-    tables = {"equity": wired.equity.close(), **wired.recorder.close(wired.board.now)}
+    try:
+        tables = _close_tables(wired)
+    except EngineError as caught:  # the log is whole; what could not be derived from it is said
+        status, error, tables = FAILED, error or caught, {}
+        diary.error("tables", error=str(caught), traceback=traceback.format_exc())
     metrics = run_metrics(run, wired)
     table_seconds += time.perf_counter() - sealed
     warnings = run.warnings + warnings_after(run, wired)
     details = run_record(run, wired, context, status, error, tables, warnings)
     details["timings"] = {"run_s": round(run_seconds, 6), "tables_s": round(table_seconds, 6)}
-    folder.write_json("metrics.json", metrics)
+    details["metrics"] = digest_of(folder.write_json("metrics.json", metrics))
     folder.write_json("run.json", details)
     for warning in warnings:
         diary.warning(warning)
@@ -120,15 +134,21 @@ def _run_in(run: PreparedRun, folder: RunFolder, diary: Any, progress: Progress 
     return RunResult(context.run_id, path, status, wired.log.digest, metrics, warnings, details, error)
 
 
-async def _drive(run: PreparedRun, wired: Wired, progress: Progress | None) -> str:
+def _close_tables(wired: Wired) -> dict[str, str]:
+    """Write what the tables still wait for; return their digests."""
+    wired.clock.hand_on_marks()  # of a window that was not finished
+    wired.bus.drain()
+    wired.account.curve.close()
+    return {"equity": wired.equity.close(), **wired.recorder.close(wired.board.now)}
+
+
+async def _drive(run: PreparedRun, wired: Wired, progress: Progress | None, stop: StopRequest) -> str:
     """Run all ticks; return complete or interrupted."""
-    stop = StopRequest()
-    stop.install(asyncio.get_running_loop())
 
     def pulse(now: int) -> bool:
         if progress is not None:
             progress(now, wired)
-        return stop.by is None
+        return not stop.asked
 
     deposit(wired, run)
     await _drain(wired)

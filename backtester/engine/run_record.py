@@ -1,12 +1,15 @@
 """What run.json and metrics.json say of a run: status, origin of everything that decided it, digests, assumptions."""
 
 import os
+import sys
+from pathlib import Path
 from typing import Any
 
 from backtester.config.configs import RunContext
 from backtester.core.clock import merged_topics
 from backtester.core.numbers import MONEY_EXPONENT, fixed
 from backtester.core.time import format_time
+from backtester.engine.config_snapshot import config_text
 from backtester.engine.prepare import PreparedRun
 from backtester.engine.provenance import digest_of, engine_digest, modules_below, platform_text, versions
 from backtester.engine.wiring import Wired
@@ -28,6 +31,7 @@ def run_record(
         "context": context.model_dump(),
         "error": None if error is None else str(error),
         "strategy": _strategy_origin(run),
+        "config": digest_of(config_text(run)),
         "engine_digest": engine_digest(),
         "versions": versions(),
         "platform": platform_text(),
@@ -124,14 +128,16 @@ def _final_state(run: PreparedRun, wired: Wired) -> dict[str, Any]:
 
 
 def _strategy_origin(run: PreparedRun) -> dict[str, Any]:
-    origin: dict[str, Any] = {
-        "name": run.found.name,
-        "class": f"{run.found.cls.__module__}:{run.found.cls.__qualname__}",
-    }
-    if run.found.file is None:
-        return origin
-    root = run.found.file.parent
-    return origin | {
-        "file": os.path.relpath(run.found.file),
-        "modules": {name: digest_of(path.read_bytes()) for name, path in modules_below(root).items()},
-    }
+    """Return where the strategy came from, with a digest of each module that takes part and is not installed."""
+    cls = run.found.cls
+    origin: dict[str, Any] = {"name": run.found.name, "class": f"{cls.__module__}:{cls.__qualname__}"}
+    if run.found.file is not None:
+        origin["file"] = os.path.relpath(run.found.file)
+        below = modules_below(run.found.file.parent)
+        beside = {p.as_posix(): p for p in modules_below(Path("/")).values() if p not in below.values()}
+        origin["modules"] = {name: digest_of(path.read_bytes()) for name, path in below.items()}
+        origin["imported"] = {name: digest_of(path.read_bytes()) for name, path in beside.items()}
+    elif not cls.__module__.startswith("backtester."):
+        source = Path(str(sys.modules[cls.__module__].__file__))
+        origin["modules"] = {cls.__module__: digest_of(source.read_bytes())}
+    return origin

@@ -139,7 +139,13 @@ class Strategy:
         return decimal(self._view.ledger.asset(self._view.currency).cash_units, MONEY_EXPONENT)
 
     def call_at(self, time: int) -> None:
-        """Ask for on_timer at a time (UTC microseconds)."""
+        """Ask for on_timer at a time (UTC microseconds).
+
+        Raises:
+            TypeError: the time is not an int.
+        """
+        if not isinstance(time, int) or isinstance(time, bool):
+            raise TypeError(f"call_at takes UTC microseconds as an int, this is {time!r}")
         self._view.board.set_timer(time)
 
     def note(self, text: str, **values: object) -> None:

@@ -77,14 +77,13 @@ def _from_file(path: Path, class_name: str, relative_to: Path | None) -> FoundSt
     _forget_namesakes(file)
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # so that its classes can be looked up while it runs, and hashed after
-    sys.path.insert(0, str(file.parent))
+    if str(file.parent) not in sys.path:
+        sys.path.insert(0, str(file.parent))  # and there it stays: a hook may import, too
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         line = getattr(error, "lineno", None) if isinstance(error, SyntaxError) else _line_in(error, file)
         raise StrategyError(f"{path}, line {line}: {type(error).__name__}: {error}") from error
-    finally:
-        sys.path.remove(str(file.parent))
     found = getattr(module, class_name, None)
     if found is None:
         classes = [n for n, v in vars(module).items() if isinstance(v, type) and issubclass(v, Strategy)]
@@ -104,7 +103,7 @@ def _forget_namesakes(file: Path) -> None:
             del sys.modules[sibling.stem]
 
 
-def _line_in(error: Exception, file: Path) -> int | None:
+def _line_in(error: BaseException, file: Path) -> int | None:
     trace = error.__traceback__
     line = None
     while trace is not None:
