@@ -89,9 +89,7 @@ def run_backtest(run: PreparedRun, runs: Path, *, progress: Progress | None = No
 
 
 def _run_in(run: PreparedRun, folder: RunFolder, diary: Any, progress: Progress | None) -> RunResult:
-    context = RunContext(
-        run_id=folder.final.name, seed=run.config.run.seed, git_sha=git_sha(Path(__file__).parent), allow_net=False
-    )
+    context = RunContext(run_id=folder.final.name, seed=run.config.run.seed, git_sha=git_sha(), allow_net=False)
     write_config(run, folder)
     diary.info("start", run_id=context.run_id, strategy=run.found.name, instruments=list(run.instruments))
     began = time.perf_counter()
