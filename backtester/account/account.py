@@ -10,9 +10,7 @@ from backtester.core.events import (
     AnyOrder,
     AssetRow,
     Cashflow,
-    Dues,
     Fill,
-    Marks,
     OrderRejected,
     OrderUpdate,
     PositionRow,
@@ -21,6 +19,7 @@ from backtester.core.events import (
 )
 from backtester.core.folds import Ledger, Reservations
 from backtester.core.instruments import Asset, Instrument, InstrumentId
+from backtester.core.market import Dues, Marks
 from backtester.core.time import DAY
 from backtester.core.topics import (
     T_ACCOUNT_SNAPSHOT,

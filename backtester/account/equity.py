@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from backtester.core.events import Marks
 from backtester.core.folds import FLAT, Ledger, Position
 from backtester.core.instruments import Asset, Instrument, InstrumentId
+from backtester.core.market import Marks
 from backtester.core.numbers import mul_div_half_even
 from backtester.core.time import grid_offset_us
 

@@ -7,7 +7,7 @@ that unit's scale; unlogged fields are left out; keys stand in the order of the 
 from collections.abc import Callable
 from decimal import Decimal
 from enum import StrEnum
-from functools import cache
+from functools import cache, lru_cache
 from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
@@ -15,7 +15,6 @@ import msgspec
 
 from backtester.core.errors import EngineError
 from backtester.core.events import MONEY, PRICE, QTY, UNLOGGED
-from backtester.core.instruments import Asset, InstrumentId
 from backtester.core.numbers import MONEY_EXPONENT, fixed
 
 EventWriter = Callable[[Any], str]
@@ -24,6 +23,7 @@ _CONTAINERS: dict[Any, str] = {dict: "mapping", tuple: "rows"}
 _encode = msgspec.json.Encoder().encode
 
 
+@lru_cache(maxsize=4096)  # identities, assets and tags come again and again
 def text(value: str) -> str:
     """Return a string as JSON."""
     return _encode(value).decode()
@@ -34,7 +34,7 @@ def optional_decimal(value: Decimal | None) -> str:
     return "null" if value is None else f'"{value:f}"'
 
 
-def sorted_object(values: dict[str, str]) -> str:
+def flat_object(values: dict[str, str]) -> str:
     """Return a flat object of texts as JSON, in the order in which it was made."""
     return _encode(values).decode()
 
@@ -49,9 +49,8 @@ def event_writer(cls: type) -> EventWriter:
         "fixed": fixed,
         "text": text,
         "decimal": optional_decimal,
-        "mapping": sorted_object,
+        "mapping": flat_object,
         "rows": _rows,
-        "EMPTY": '""',
     }
     parts = []
     hints = get_type_hints(cls, include_extras=True)
@@ -82,7 +81,7 @@ def _expression(cls: type, name: str, hint: Any, unit: str | None) -> str:
     elif bare == {int}:
         piece = f"{{e.{name}}}"
     elif bare == {str}:
-        piece = _text_expression(name, hint)
+        piece = f"{{text(e.{name})}}"
     elif bare <= {int, str, NoneType}:
         piece = f'{{"null" if e.{name} is None else e.{name} if e.{name}.__class__ is int else text(e.{name})}}'
     elif isinstance(hint, type) and issubclass(hint, StrEnum):
@@ -94,13 +93,6 @@ def _expression(cls: type, name: str, hint: Any, unit: str | None) -> str:
     else:
         raise EngineError(f"{cls.__name__}.{name}: the log has no way to write {hint}")
     return piece
-
-
-def _text_expression(name: str, hint: Any) -> str:
-    """Identities hold no character that JSON escapes, and most tags are empty: neither needs the encoder."""
-    if hint in (InstrumentId, Asset):
-        return f'"{{e.{name}}}"'
-    return f"{{text(e.{name}) if e.{name} else EMPTY}}"
 
 
 def _rows(rows: tuple[Any, ...]) -> str:

@@ -9,7 +9,8 @@ from backtester.audit.encoding import event_writer
 from backtester.core.board import Board
 from backtester.core.bus import Bus
 from backtester.core.errors import StorageError
-from backtester.core.events import Event, TickSettled
+from backtester.core.events import Event
+from backtester.core.market import TickSettled
 from backtester.core.topics import T_CLOCK, Topic
 
 _WRITE_BYTES = 64 * 1024

@@ -1,6 +1,8 @@
 """`bt run`: a backtest from the command line."""
 
+import sys
 import time
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -57,16 +59,18 @@ def run_command(
         from backtester.config.configs import StrategySection
 
         loaded = loaded.model_copy(update={"strategy": StrategySection(name=strategy)})
-    prepared = prepare(
-        loaded,
-        params_file=params,
-        params_options=dict(assignment(text, "-p") for text in param or []),
-        relative_to=config.parent if config is not None else None,
-    )
+    with redirect_stdout(sys.stderr if as_json else sys.stdout):
+        prepared = prepare(
+            loaded,
+            params_file=params,
+            params_options=dict(assignment(text, "-p") for text in param or []),
+            relative_to=config.parent if config is not None else None,
+        )
     dead = dead_partials(runs)
     with _progress(prepared.start, prepared.end, quiet=as_json) as progress:
         began = time.perf_counter()
-        result = run_backtest(prepared, runs, progress=progress)
+        with redirect_stdout(sys.stderr if as_json else sys.stdout):  # what a strategy prints is not our one object
+            result = run_backtest(prepared, runs, progress=progress)
         seconds = time.perf_counter() - began
     if as_json:
         print_json(
@@ -84,10 +88,11 @@ def run_command(
         from backtester.cli.summary import print_summary
 
         print_summary(prepared, result, seconds)
-    for folder in dead:
+    if dead:
+        others = f" (and {len(dead) - 1} more)" if len(dead) > 1 else ""
         print_note(
-            f"an earlier run was killed before it was sealed: {folder}",
-            f"bt replay {folder} shows what it did; remove the folder when you need it no more",
+            f"an earlier run was killed before it was sealed: {dead[-1]}{others}",
+            f"bt replay {dead[-1]} shows what it did; remove the folder when you need it no more",
         )
     if result.error is not None:
         raise result.error

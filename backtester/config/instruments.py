@@ -1,4 +1,4 @@
-"""From config sections, shipped rules and what the data needs to the instruments of a run."""
+"""From config sections, shipped rules and what prices need to the instruments of a run."""
 
 import tomllib
 from decimal import Decimal
@@ -11,6 +11,8 @@ from backtester.core.errors import UsageError
 from backtester.core.instruments import Asset, Instrument, InstrumentId, InstrumentRules, Scale, split_id, split_symbol
 from backtester.core.numbers import MONEY_EXPONENT, decimal, decimals_of, exact_units
 
+MAX_PRICE_DECIMALS = 12
+
 
 @cache
 def _shipped_rules() -> dict[str, dict[str, Any]]:
@@ -18,34 +20,31 @@ def _shipped_rules() -> dict[str, dict[str, Any]]:
 
 
 def has_rules(instrument: InstrumentId, section: InstrumentSection) -> bool:
-    """Say whether tick and lot of an instrument are declared, or will be guessed from its data."""
+    """Say whether tick and lot of an instrument are declared."""
     shipped = _shipped_rules().get(instrument, {})
     return all(getattr(section, key) is not None or key in shipped for key in ("tick_size", "lot_size"))
 
 
 def resolved_section(
-    instrument: InstrumentId,
-    section: InstrumentSection,
-    *,
-    price_decimals: int,
-    volume_decimals: int | None,
-    fee_from_received: bool,
+    instrument: InstrumentId, section: InstrumentSection, *, price_decimals: int, fee_from_received: bool
 ) -> InstrumentSection:
-    """Return a section with every rule spelled out: the config's, else the shipped one, else what the data shows.
+    """Return a section with every rule spelled out: the config's, else the shipped one, else none.
+
+    Without a rule, orders are rounded to eight decimals and nothing is too small or too large. Tick and lot are not
+    guessed from the data: what comes after a run would change it.
 
     Args:
         instrument: the identity.
         section: what the config says.
         price_decimals: decimals that the instrument's prices in the lake need.
-        volume_decimals: decimals that its volumes need; None when they are noise.
         fee_from_received: whether fees are taken in the base asset, which needs its full eight decimals.
 
     Raises:
         UsageError: base and quote are not known, or a rule has more decimals than its scale.
     """
     rules: dict[str, Any] = {
-        "tick_size": decimal(1, price_decimals),
-        "lot_size": decimal(1, min(8 if volume_decimals is None else volume_decimals, 8)),
+        "tick_size": decimal(1, MONEY_EXPONENT if price_decimals <= MONEY_EXPONENT else MAX_PRICE_DECIMALS),
+        "lot_size": decimal(1, MONEY_EXPONENT),
         "min_qty": Decimal(0),
         "max_qty": Decimal(0),
         "min_notional": Decimal(0),

@@ -91,6 +91,7 @@ def load_backtest_config(path: Path | None, *layers: Mapping[str, Any]) -> Backt
     """
     source = path or (DEFAULT_CONFIG if DEFAULT_CONFIG.exists() else None)
     content = read_toml(source) if source is not None else {}
+    validated(BacktestConfig, content, where=str(source))  # by itself: a layer must not hide a mistake in the file
     for layer in layers:
         content = merged(content, layer)
     return validated(BacktestConfig, content, where=str(source) if source else "the config")

@@ -8,7 +8,8 @@ from typing import Any, Final, TypeVar, cast
 import msgspec
 
 from backtester.core.errors import EngineError
-from backtester.core.events import Event, MarketEvent
+from backtester.core.events import Event
+from backtester.core.market import MarketEvent
 from backtester.core.topics import ALL_TOPICS, Topic
 
 E = TypeVar("E")
@@ -70,6 +71,8 @@ class Bus:
         self._tap: LogTap | None = None
         self._current: Any = None
         self._last_event_id = 0
+        self._failure: BaseException | None = None
+        self._on_overrun: Callable[[], None] | None = None
         self.has_async_handlers = False
 
     def subscribe(self, topic: Topic[E], handler: Handler[E], name: str = "") -> Subscription:
@@ -109,7 +112,7 @@ class Bus:
         self._current = event
         for handler in self.handlers[topic]:
             handler(event)
-        if self._queue:
+        if self._queue or self._failure is not None:
             self.drain()
 
     def _stamp(self, topic: Topic[Any], event: Event) -> Event:
@@ -142,12 +145,35 @@ class Bus:
                 handler(event)
             left -= 1
             if left < 0:
-                raise DrainBudgetError(self._budget, self._chain(event))
+                self._overrun(event)
+                left = self._budget
         self._current = None
+        if self._failure is not None:
+            self._raise_failure()
+
+    def fail(self, error: BaseException) -> None:
+        """Raise an error once everything published has been delivered: what is in the log is then in every fold."""
+        self._failure = self._failure or error
+
+    def on_overrun(self, silence: Callable[[], None]) -> None:
+        """Call `silence` when a drain passes its budget, so that the rest can be delivered before it is an error."""
+        self._on_overrun = silence
 
     def abandon(self) -> None:
-        """Forget what is queued: a handler failed, and nothing more may be delivered."""
+        """Forget what is queued: the engine itself failed, and nothing more may be delivered."""
         self._queue.clear()
+
+    def _overrun(self, event: Any) -> None:
+        error = DrainBudgetError(self._budget, self._chain(event))
+        if self._on_overrun is None or self._failure is not None:
+            raise error
+        self.fail(error)
+        self._on_overrun()
+
+    def _raise_failure(self) -> None:
+        failure, self._failure = self._failure, None
+        if failure is not None:
+            raise failure
 
     async def drain_async(self) -> None:
         """Deliver as `drain` does, awaiting in line each handler that is a coroutine function."""
@@ -162,8 +188,11 @@ class Bus:
                     await pending
             left -= 1
             if left < 0:
-                raise DrainBudgetError(self._budget, self._chain(event))
+                self._overrun(event)
+                left = self._budget
         self._current = None
+        if self._failure is not None:
+            self._raise_failure()
 
     def _chain(self, event: Any) -> list[str]:
         waiting = [type(queued).__name__ for _, queued in list(self._queue)[: _CHAIN_SHOWN - 1]]

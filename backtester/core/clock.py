@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from backtester.core.board import NEVER, Board
 from backtester.core.bus import Bus
-from backtester.core.events import Dues, MarketEvent, MarketOpen, Marks, TickSettled, TimerFired
 from backtester.core.feed import Feed
 from backtester.core.instruments import InstrumentId
+from backtester.core.market import Dues, MarketEvent, MarketOpen, Marks, TickSettled, TimerFired
 from backtester.core.topics import T_CLOCK, T_DUES, T_MARKET, T_MARKS, T_OPENS, T_TIMERS, Topic
 
 Pulse = Callable[[int], bool]
@@ -54,15 +54,18 @@ class Clock:
         self._feeds = sorted(feeds, key=lambda feed: feed.rank)
         self._executing: dict[InstrumentId, Feed] = {f.instrument: f for f in self._feeds if f.executes}
         self._start = start
+        self._pulse: Pulse = lambda _: True
+        self._stopped = False
         self._window: _MarkWindow | None = None
         self._finished = [False] * len(self._feeds)
 
-    async def run(self, pulse: Pulse) -> bool:  # noqa: PLR0912 - one loop, so that the order of a tick can be read
+    async def run(self, pulse: Pulse) -> bool:  # noqa: PLR0912, PLR0915 - one loop, so that the order of a tick can be read
         """Run every tick; every few thousand, yield to asyncio and ask `pulse(now)` whether to go on.
 
         Returns:
             True when all records have been delivered, False when pulse stopped the run between two ticks.
         """
+        self._pulse = pulse
         # The hot path: names are bound once, and a phase that interests nobody costs one look.
         bus, board, start = self._bus, self._board, self._start
         publish, drain, deliver, handlers = bus.publish, bus.drain, bus.deliver, bus.handlers
@@ -76,6 +79,8 @@ class Clock:
             for now, first, end in ticks:
                 if opens_wanted or timers:
                     await self._between(now)
+                    if self._stopped:
+                        return False
                 board.now = now
                 if (instrument := marked[first]) is not None:
                     price_units[instrument] = closes[first]
@@ -141,7 +146,15 @@ class Clock:
     async def _between(self, until: int) -> None:
         """Run the ticks that only a waiting order or a timer needs, after the last tick and before `until`."""
         board = self._board
+        until_yield = _TICKS_PER_YIELD
         while True:
+            until_yield -= 1
+            if not until_yield:
+                until_yield = _TICKS_PER_YIELD
+                await asyncio.sleep(0)
+                if not self._pulse(board.now):
+                    self._stopped = True
+                    return
             times = [board.timers[0]] if board.timers and board.now < board.timers[0] else []
             for instrument in board.opens_wanted:
                 found = self._executing[instrument].next_open(board.now + 1)

@@ -5,8 +5,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from backtester.core.events import MarketCandle, MarketEvent
 from backtester.core.instruments import InstrumentId
+from backtester.core.market import MarketCandle, MarketEvent
 from backtester.core.topics import Topic
 
 CANDLE_RANK = 10  # trades, quotes and funding get ranks of their own when their feeds arrive

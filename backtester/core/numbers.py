@@ -19,6 +19,8 @@ FLOOR: Final = 0
 CEIL: Final = 1
 HALF_EVEN: Final = 2
 
+_LARGEST_EXPONENT: Final = 30
+
 # Wide enough that no product of a price and a quantity that fits the exchange's integers is ever rounded.
 EXACT: Final = Context(prec=60, rounding=ROUND_HALF_EVEN)
 
@@ -93,6 +95,8 @@ def decimal_of(number: "Decimal | int | float | str") -> Decimal:
         raise ValueError(f"{number!r} is not a number") from None
     if not value.is_finite():
         raise ValueError(f"{number!r} is not a finite number")
+    if value and abs(value.adjusted()) > _LARGEST_EXPONENT:
+        raise ValueError(f"{number!r} is beyond any price or size")
     return value
 
 

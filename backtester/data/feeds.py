@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backtester.core.errors import DataError
-from backtester.core.events import Candle, MarketCandle, MarketEvent
 from backtester.core.feed import CANDLE_RANK
 from backtester.core.instruments import Instrument
+from backtester.core.market import Candle, MarketCandle, MarketEvent
 from backtester.core.time import format_time, timeframe_us
 from backtester.core.topics import T_CANDLES, Topic
 from backtester.data.columns import CandleColumns

@@ -61,9 +61,13 @@ class Lake:
             raise self._unknown_symbol(market, kind, symbol)
         return sorted(found, key=lambda name: TIMEFRAMES.get(name, 0))
 
-    def source_timeframe(self, market: str, symbol: str, timeframe: str) -> str:
-        """Return the stored timeframe to read when candles of `timeframe` are wanted: itself, else the longest that
-        divides it.
+    def source_timeframe(
+        self, market: str, symbol: str, timeframe: str, start: int | None = None, end: int | None = None
+    ) -> str:
+        """Return the stored timeframe to read when candles of `timeframe` are wanted.
+
+        Of those that divide it, the one that lacks least of the range; among equals the wanted one, then the longest. A
+        bound that is not given is the series' own.
 
         Raises:
             DataError: the lake does not have the symbol, or no timeframe from which to derive.
@@ -73,7 +77,14 @@ class Lake:
         fitting = [name for name in stored if wanted % timeframe_us(name) == 0]
         if not fitting:
             raise self._unknown_timeframe(market, KLINES.kind, symbol, timeframe)
-        return fitting[-1]
+
+        def missing(name: str) -> int:
+            series = self.partitions(market, KLINES.kind, symbol, name)
+            first = series[0].first_time if start is None else start
+            last = series[-1].last_time + timeframe_us(name) if end is None else end
+            return sum(to - from_ for from_, to in self.gaps(market, KLINES.kind, symbol, name, first, last))
+
+        return min(reversed(fitting), key=missing)  # min keeps the first of equals: the longest
 
     def partitions(
         self, market: str, kind: str, symbol: str, timeframe: str, start: int | None = None, end: int | None = None

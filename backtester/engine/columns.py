@@ -18,19 +18,55 @@ PRICE_TYPE = pa.decimal128(38, 12)
 TIME_TYPE = pa.timestamp("us", tz="UTC")
 
 
+class TableDigest:
+    """A digest over a table's columns. It does not depend on how rows were chunked or encoded."""
+
+    def __init__(self, schema: pa.Schema) -> None:
+        self._columns = [blake2b(f"{f.name}:{f.type}".encode(), digest_size=16) for f in schema]
+
+    def update(self, batch: pa.RecordBatch) -> None:
+        """Take the next rows."""
+        for digest, column in zip(self._columns, batch.columns, strict=True):
+            for piece in _canonical(column):
+                digest.update(piece)
+
+    def hexdigest(self) -> str:
+        """Return the digest of all rows so far."""
+        total = blake2b(digest_size=16)
+        for digest in self._columns:
+            total.update(digest.digest())
+        return total.hexdigest()
+
+
+def table_digest(path: Path) -> str:
+    """Return the digest of a table that a run wrote, read a row group at a time.
+
+    Raises:
+        StorageError: it is missing or no Parquet file.
+    """
+    try:
+        file = pq.ParquetFile(path)
+        digest = TableDigest(file.schema_arrow)
+        for batch in file.iter_batches():
+            digest.update(batch)
+    except (OSError, pa.ArrowException) as error:
+        raise StorageError(f"{path} cannot be read: {error}") from None
+    return digest.hexdigest()
+
+
 class StreamedTable:
-    """Appends chunks of columns to a Parquet file. The digest does not depend on how rows were chunked."""
+    """Appends chunks of columns to a Parquet file and digests them."""
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         self.rows = 0
         self._path = path
         self._schema = schema
-        self._digests = [blake2b(f"{f.name}:{f.type}".encode(), digest_size=16) for f in schema]
+        self._digest = TableDigest(schema)
         try:
             texts = [field.name for field in schema if pa.types.is_string(field.type)]
             self._writer = pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=texts)
         except OSError as error:
-            raise StorageError(f"{path} cannot be written: {error}") from None
+            raise _cannot_write(path, error) from None
 
     def append(self, columns: Sequence[pa.Array]) -> None:
         """Write one row group.
@@ -39,25 +75,27 @@ class StreamedTable:
             StorageError: the disk is full or gone.
         """
         batch = pa.record_batch(list(columns), schema=self._schema)
-        for digest, column in zip(self._digests, batch.columns, strict=True):
-            for piece in _canonical(column):
-                digest.update(piece)
+        self._digest.update(batch)
         self.rows += batch.num_rows
         try:
             self._writer.write_batch(batch)
         except OSError as error:
-            raise StorageError(f"{self._path} cannot be written: {error}") from None
+            raise _cannot_write(self._path, error) from None
 
     def close(self) -> str:
         """Finish the file and return the table's digest, hex."""
         try:
             self._writer.close()
         except OSError as error:
-            raise StorageError(f"{self._path} cannot be written: {error}") from None
-        total = blake2b(digest_size=16)
-        for digest in self._digests:
-            total.update(digest.digest())
-        return total.hexdigest()
+            raise _cannot_write(self._path, error) from None
+        return self._digest.hexdigest()
+
+
+def _cannot_write(path: Path, error: OSError) -> StorageError:
+    return StorageError(
+        f"{path} cannot be written: {error}",
+        hint="free some space, or choose another place with --runs DIR; bt replay reads what the log has so far",
+    )
 
 
 def _canonical(column: pa.Array) -> list[bytes]:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from backtester.config.configs import BacktestConfig, InstrumentSection
 from backtester.config.instruments import has_rules, instrument_of, resolved_section
 from backtester.config.loading import Layer, merged, read_toml, validated
-from backtester.core.errors import DataError, GapError, UsageError
+from backtester.core.errors import DataError, GapError, StrategyError, UsageError
 from backtester.core.instruments import Instrument, InstrumentId, parse_instrument, split_id
 from backtester.core.time import format_time, grid_offset_us, parse_time, timeframe_us
 from backtester.data.feeds import CandleFeed
@@ -51,8 +51,12 @@ class PreparedRun(NamedTuple):
         return timeframe_us(self.config.run.timeframe)
 
     def make_strategy(self) -> Strategy:
-        """Return a fresh instance of the strategy."""
-        return self.found.cls(self.params)
+        """Return a fresh instance of the strategy.
+
+        Raises:
+            StrategyError: its constructor failed.
+        """
+        return _made(self.found, self.params)
 
     def feeds(self) -> list[CandleFeed]:
         """Return fresh feeds: the stored candles execute; when they are shorter than the run's, derived ones decide."""
@@ -110,15 +114,18 @@ def prepare(
     warnings: list[str] = []
     lake = Lake(Path(config.data.dir))
     timeframe = config.run.timeframe
-    sources = {i: lake.source_timeframe(*split_id(i), timeframe) for i in ids}
+    asked_start, asked_end = (parse_time(text) if text else None for text in (config.run.start, config.run.end))
+    sources = {i: lake.source_timeframe(*split_id(i), timeframe, asked_start, asked_end) for i in ids}
     stored = {i: lake.partitions(split_id(i)[0], "klines", split_id(i)[1], sources[i]) for i in ids}
     start, end = _range(config, stored, sources)
-    sections = {i: _section(i, config, stored[i], warnings) for i in ids}
+    used = {i: [p for p in stored[i] if p.first_time < end] for i in ids}  # what comes later decides nothing
+    sections = {i: _section(i, config, used[i], warnings) for i in ids}
     instruments = {i: instrument_of(i, sections[i]) for i in ids}
     _check_currency(instruments, config.account.currency)
     _check_origin(stored, start, end, warnings)
     _check_gaps(lake, sources, start, end, config, warnings)
-    warmup_candles = found.cls(params).warmup_candles
+    _check_files(lake, used, start)
+    warmup_candles = _warmup_candles(found, params)
     series = [
         Series(i, *split_id(i), sources[i], _warmup_start(lake, i, sources[i], timeframe, start, warmup_candles))
         for i in ids
@@ -198,17 +205,15 @@ def _section(
     instrument: InstrumentId, config: BacktestConfig, stored: list[Partition], warnings: list[str]
 ) -> InstrumentSection:
     section = config.instruments.get(instrument, InstrumentSection())
-    volumes = [p.volume_decimals for p in stored]
     if not has_rules(instrument, section):
         warnings.append(
-            f"{instrument}: no trading rules are known; tick and lot are taken from the decimals of its data. "
-            f'Give them in [instruments."{instrument}"]'
+            f"{instrument}: no trading rules are known: orders are not rounded to a tick or lot, none is too small; "
+            f'give them in [instruments."{instrument}"]'
         )
     return resolved_section(
         instrument,
         section,
         price_decimals=max(p.price_decimals for p in stored),
-        volume_decimals=None if None in volumes else max(v for v in volumes if v is not None),
         fee_from_received=config.fees.spot_asset == "received",
     )
 
@@ -261,6 +266,45 @@ def _check_gaps(
             "or run over them with --allow-gaps",
         )
     warnings.extend(f"{text} (allowed by data.allow_gaps)" for text in texts)
+
+
+def _check_files(lake: Lake, used: Mapping[InstrumentId, list[Partition]], start: int) -> None:
+    """Compare every file that the run will read with the manifest before anything is decided."""
+    problems = lake.verify([p for partitions in used.values() for p in partitions if p.last_time >= start])
+    if problems:
+        shown = "; ".join(
+            f"{p.partition.market}:{p.partition.symbol} {p.partition.path}: {p.text}" for p in problems[:_GAPS_SHOWN]
+        )
+        raise DataError(
+            f"files of the lake {lake.root} are not what the manifest records: {shown}",
+            hint=f"bt data verify --data {lake.root} shows all that is wrong; then import those months with --replace",
+        )
+
+
+def _made(found: FoundStrategy, params: StrategyParams) -> Strategy:
+    try:
+        strategy = found.cls(params)
+    except Exception as error:
+        raise StrategyError(f"strategy {found.name} cannot be made: {type(error).__name__}: {error}") from error
+    if not hasattr(strategy, "pending_notes"):
+        raise StrategyError(
+            f"strategy {found.name} does not initialise its base class",
+            hint="begin its __init__ with super().__init__(params)",
+        )
+    return strategy
+
+
+def _warmup_candles(found: FoundStrategy, params: StrategyParams) -> int:
+    strategy = _made(found, params)
+    try:
+        candles = strategy.warmup_candles
+    except Exception as error:
+        raise StrategyError(
+            f"strategy {found.name} failed in warmup_candles: {type(error).__name__}: {error}"
+        ) from error
+    if not isinstance(candles, int) or candles < 0:
+        raise StrategyError(f"strategy {found.name}: warmup_candles is {candles!r}, it must be an int >= 0")
+    return candles
 
 
 def _warmup_start(lake: Lake, instrument: InstrumentId, source: str, timeframe: str, start: int, candles: int) -> int:

@@ -42,11 +42,14 @@ def platform_text() -> str:
     return f"{platform.system()} {platform.machine()} {platform.python_implementation()}"
 
 
-def git_sha(folder: Path) -> str:
-    """Return the revision of the checkout that a folder is in, with `+` when it has changes; empty outside of one."""
+def git_sha() -> str:
+    """Return the revision of the engine's own checkout, with `+` when it has changes; empty when it is installed."""
+    root = PACKAGE_ROOT.parent
     try:
-        sha = _git(folder, "rev-parse", "HEAD")
-        return sha + ("+" if _git(folder, "status", "--porcelain", "--untracked-files=no") else "")
+        if Path(_git(root, "rev-parse", "--show-toplevel")).resolve() != root:
+            return ""  # an environment inside somebody else's repository
+        sha = _git(root, "rev-parse", "HEAD")
+        return sha + ("+" if _git(root, "status", "--porcelain", "--untracked-files=no") else "")
     except (OSError, subprocess.SubprocessError):
         return ""
 

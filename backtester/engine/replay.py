@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Iterator
+from decimal import Decimal
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,9 +12,11 @@ import msgspec
 from backtester.audit.fold import Divergence, FoldedAccount, fold
 from backtester.audit.reader import LogLine, read_log
 from backtester.config.loading import load_backtest_config
-from backtester.core.errors import CheckFailed, DataError, UsageError
+from backtester.core.errors import CheckFailed, DataError, StorageError, UsageError
+from backtester.engine.columns import table_digest
+from backtester.engine.config_snapshot import CONFIG
 from backtester.engine.prepare import PreparedRun, prepare
-from backtester.engine.provenance import engine_digest, versions
+from backtester.engine.provenance import digest_of, engine_digest, versions
 from backtester.engine.run import COMPLETE, run_backtest
 
 LOG = "audit.jsonl"
@@ -49,21 +52,44 @@ def replay(folder: Path) -> Replay:
             f"run.json says {recorded['log']['lines']} lines and {recorded['log']['digest']}",
             hint="lines were cut off or replaced; restore the log or run again",
         )
-    _compare_final(folder, account, recorded["final"])
+    try:
+        _compare_final(folder, account, recorded["final"])
+    except (ArithmeticError, KeyError, TypeError, AttributeError) as error:
+        raise CheckFailed(f"{folder}/run.json was changed: its final state cannot be read ({error!r})") from None
+    _compare_tables(folder, recorded)
     return Replay(recorded["status"], True, lines, digest, account)
 
 
 def _compare_final(folder: Path, account: FoldedAccount, final: dict[str, Any]) -> None:
-    from decimal import Decimal
-
-    for asset, text in final["cash"].items():
-        folded = account.cash.get(asset, Decimal(0))
-        if Decimal(text) != folded:
-            raise CheckFailed(f"replay diverged: {folder}/run.json says {asset} {text} at the end, the log {folded:f}")
+    said_cash = {asset: Decimal(text) for asset, text in final["cash"].items() if Decimal(text)}
+    cash = {asset: amount for asset, amount in account.cash.items() if amount}
+    if cash != said_cash:
+        raise CheckFailed(
+            f"replay diverged: {folder}/run.json says {_amounts(said_cash)} at the end, the log {_amounts(cash)}"
+        )
     held = {i: p for i, p in account.positions.items() if any(p)}
     said = {i: (Decimal(p["qty"]), Decimal(p["basis"])) for i, p in final["positions"].items()}
     if held != said:
         raise CheckFailed(f"replay diverged: {folder}/run.json says positions {said}, the log {held}")
+
+
+def _amounts(cash: dict[str, Decimal]) -> str:
+    return ", ".join(f"{asset} {amount:f}" for asset, amount in sorted(cash.items())) or "nothing"
+
+
+def _compare_tables(folder: Path, recorded: dict[str, Any]) -> None:
+    """Compare the tables and metrics.json with the digests that the run recorded."""
+    for name, digest in recorded.get("tables", {}).items():
+        path = folder / f"{name}.parquet"
+        try:
+            found = table_digest(path)
+        except StorageError as error:
+            raise CheckFailed(error.message) from None
+        if found != digest:
+            raise CheckFailed(f"{path} is not the table that the run wrote: its digest is {found}, not {digest}")
+    metrics = folder / "metrics.json"
+    if "metrics" in recorded and (not metrics.is_file() or digest_of(metrics.read_bytes()) != recorded["metrics"]):
+        raise CheckFailed(f"{metrics} is missing or is not what the run wrote")
 
 
 def read_run_json(folder: Path) -> dict[str, Any] | None:
@@ -77,7 +103,7 @@ def read_run_json(folder: Path) -> dict[str, Any] | None:
         return None
     try:
         content = msgspec.json.decode(path.read_bytes())
-        content["log"]["digest"], content["status"], content["final"]["cash"], content["final"]["positions"]
+        content["log"]["digest"], content["log"]["lines"], content["status"], content["final"]["cash"]
     except (OSError, msgspec.DecodeError, KeyError, TypeError) as error:
         raise UsageError(f"{path} is not a run.json: {error}") from None
     return dict(content)
@@ -101,20 +127,18 @@ def verify(folder: Path, *, data: Path | None = None) -> PreparedRun:
         raise UsageError(f"{folder} was never sealed: it names no inputs to run again", hint=f"bt replay {folder}")
     replay(folder)
     layer: dict[str, Any] = {} if data is None else {"data": {"dir": str(data)}}
-    config = load_backtest_config(folder / "config.toml", layer)
+    config = load_backtest_config(folder / CONFIG, layer)
     try:
         run = prepare(config, relative_to=folder)
     except DataError as error:
-        raise CheckFailed(
-            f"cannot run again: {error.message}", hint=error.hint or "--data DIR says where the lake is now"
-        ) from None
+        raise CheckFailed(f"cannot run again: {error.message}", hint="--data DIR says where the lake is now") from None
     with tempfile.TemporaryDirectory(prefix="bt-verify-") as scratch:
         again = run_backtest(run, Path(scratch))
         if recorded["status"] == COMPLETE and again.digest == recorded["log"]["digest"]:
             return run
         difference = _first_difference(folder / LOG, again.path / LOG, prefix=recorded["status"] != COMPLETE)
         if difference is not None:
-            changed = _changed_inputs(recorded, again.details)
+            changed = _changed_inputs(folder, recorded, again.details)
             raise CheckFailed(
                 f"verification failed: {difference}",
                 hint="changed since the run: " + ("; ".join(changed) if changed else "nothing that is recorded"),
@@ -138,9 +162,11 @@ def _shown(line: LogLine | None) -> str:
     return f"{line.topic} at tick {line.tick} {msgspec.json.encode(line.event).decode()}"
 
 
-def _changed_inputs(was: dict[str, Any], now: dict[str, Any]) -> list[str]:
+def _changed_inputs(folder: Path, was: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """Return in words which recorded inputs are not what they were."""
     changed = []
+    if was.get("config") != digest_of((folder / CONFIG).read_bytes()):
+        changed.append(CONFIG)
     if was.get("engine_digest") != engine_digest():
         changed.append("the engine's sources")
     for name, value in versions().items():
@@ -149,10 +175,8 @@ def _changed_inputs(was: dict[str, Any], now: dict[str, Any]) -> list[str]:
     before = {p["path"]: p["content"] for p in was.get("data", [])}
     after = {p["path"]: p["content"] for p in now["data"]}
     changed.extend(f"data {path}" for path in sorted(before | after) if before.get(path) != after.get(path))
-    old_modules, new_modules = was["strategy"].get("modules", {}), now["strategy"].get("modules", {})
-    changed.extend(
-        f"strategy source {name}"
-        for name in sorted(old_modules | new_modules)
-        if old_modules.get(name) != new_modules.get(name)
-    )
+    for kind in ("modules", "imported"):
+        old, new = was["strategy"].get(kind, {}), now["strategy"].get(kind, {})
+        names = old.keys() | new.keys() if kind == "modules" else old.keys() & new.keys()
+        changed.extend(f"strategy source {name}" for name in sorted(names) if old.get(name) != new.get(name))
     return changed

@@ -2,35 +2,25 @@
 
 import asyncio
 import gc
-import os
 import signal
+import threading
 import time
 import traceback
 from collections.abc import Callable
-from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import structlog
-import tomli_w
 
 from backtester.config.configs import RunContext
-from backtester.core.clock import merged_topics
-from backtester.core.errors import EngineError
-from backtester.core.numbers import MONEY_EXPONENT, fixed
-from backtester.core.time import format_time
+from backtester.core.errors import EngineError, Interrupted
+from backtester.engine.config_snapshot import write_config
 from backtester.engine.prepare import PreparedRun
-from backtester.engine.provenance import (
-    digest_of,
-    engine_digest,
-    git_sha,
-    modules_below,
-    platform_text,
-    versions,
-)
+from backtester.engine.provenance import digest_of, git_sha
 from backtester.engine.run_folder import RunFolder, new_run_id
+from backtester.engine.run_record import run_metrics, run_record, warnings_after
 from backtester.engine.wiring import Wired, deposit, wire
-from backtester.report.metrics import Metric, headline
+from backtester.report.metrics import Metric
 
 Progress = Callable[[int, Wired], None]
 
@@ -53,21 +43,29 @@ class RunResult(NamedTuple):
 
 
 class StopRequest:
-    """Set by Ctrl-C and SIGTERM; looked at between ticks."""
+    """Ctrl-C and SIGTERM: the first ends the run after the tick, a second one at once.
+
+    The handlers are Python's own, not asyncio's, so that they also reach a strategy that never returns.
+    """
 
     def __init__(self) -> None:
-        self.by: str | None = None
+        self.asked = False
+        self._before: dict[signal.Signals, Any] = {}
 
-    def install(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Catch the signals for as long as the loop runs."""
-        for name in (signal.SIGINT, signal.SIGTERM):
-            try:
-                loop.add_signal_handler(name, self._set, name.name)
-            except (NotImplementedError, RuntimeError):  # no signals here: another thread, or Windows
-                return
+    def __enter__(self) -> "StopRequest":
+        if threading.current_thread() is threading.main_thread():  # elsewhere signals cannot be caught
+            for name in (signal.SIGINT, signal.SIGTERM):
+                self._before[name] = signal.signal(name, self._caught)
+        return self
 
-    def _set(self, name: str) -> None:
-        self.by = name
+    def __exit__(self, *_: object) -> None:
+        for name, handler in self._before.items():
+            signal.signal(name, handler)
+
+    def _caught(self, *_: object) -> None:
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
 
 
 def run_backtest(run: PreparedRun, runs: Path, *, progress: Progress | None = None) -> RunResult:
@@ -91,20 +89,22 @@ def run_backtest(run: PreparedRun, runs: Path, *, progress: Progress | None = No
 
 
 def _run_in(run: PreparedRun, folder: RunFolder, diary: Any, progress: Progress | None) -> RunResult:
-    context = RunContext(
-        run_id=folder.final.name, seed=run.config.run.seed, git_sha=git_sha(Path(__file__).parent), allow_net=False
-    )
-    _write_config(run, folder)
+    context = RunContext(run_id=folder.final.name, seed=run.config.run.seed, git_sha=git_sha(), allow_net=False)
+    write_config(run, folder)
     diary.info("start", run_id=context.run_id, strategy=run.found.name, instruments=list(run.instruments))
     began = time.perf_counter()
     wired = wire(run, folder.partial)
     status, error = FAILED, None
     try:
-        status = asyncio.run(_drive(run, wired, progress))
+        with StopRequest() as stop:
+            status = asyncio.run(_drive(run, wired, progress, stop))
         wired.host.stop()
         breaks = wired.account.ledger.identity_breaks()
         if breaks:
             raise EngineError("money does not add up: " + "; ".join(breaks))
+    except Interrupted as caught:
+        status = INTERRUPTED
+        diary.warning(caught.message)
     except Exception as caught:
         status, error = FAILED, caught
         diary.error("failed", error=str(caught), traceback=traceback.format_exc())
@@ -113,44 +113,17 @@ def _run_in(run: PreparedRun, folder: RunFolder, diary: Any, progress: Progress 
     sealed = time.perf_counter()
     table_seconds = wired.equity.seconds
     run_seconds = sealed - began - table_seconds
-    wired.clock.hand_on_marks()  # of a window that was not finished
-    wired.bus.drain()
-    wired.account.curve.close()
-    tables = {"equity": wired.equity.close(), **wired.recorder.close(wired.board.now)}
-    metrics = _metrics(run, wired)
+    try:
+        tables = _close_tables(wired)
+    except EngineError as caught:  # the log is whole; what could not be derived from it is said
+        status, error, tables = FAILED, error or caught, {}
+        diary.error("tables", error=str(caught), traceback=traceback.format_exc())
+    metrics = run_metrics(run, wired)
     table_seconds += time.perf_counter() - sealed
-    warnings = run.warnings + _warnings_after(run, wired)
-    details = {
-        "status": status,
-        "context": context.model_dump(),
-        "error": None if error is None else str(error),
-        "strategy": _strategy_origin(run),
-        "engine_digest": engine_digest(),
-        "versions": versions(),
-        "platform": platform_text(),
-        "range": {
-            "start": format_time(run.start),
-            "end": format_time(run.end),
-            "last_tick": format_time(wired.board.now),
-        },
-        "data": [
-            {"path": p.path, "content": p.content, "rows": p.rows, "sources": [s.address for s in p.sources]}
-            for p in run.lake.partitions_read()
-        ],
-        "log": {"digest": wired.log.digest, "lines": wired.log.lines},
-        "tables": tables,
-        "final": _final_state(run, wired),
-        "counts": {
-            "fills": wired.recorder.fills,
-            "ambiguous_candles": wired.exchange.ambiguous_candles,
-            "intents_dropped_in_warmup": wired.host.dropped_in_warmup,
-            "incomplete_candles_dropped": sum(feed.incomplete_dropped for feed in wired.feeds),
-        },
-        "assumptions": assumptions(run),
-        "warnings": warnings,
-        "timings": {"run_s": round(run_seconds, 6), "tables_s": round(table_seconds, 6)},
-    }
-    folder.write_json("metrics.json", metrics)
+    warnings = run.warnings + warnings_after(run, wired)
+    details = run_record(run, wired, context, status, error, tables, warnings)
+    details["timings"] = {"run_s": round(run_seconds, 6), "tables_s": round(table_seconds, 6)}
+    details["metrics"] = digest_of(folder.write_json("metrics.json", metrics))
     folder.write_json("run.json", details)
     for warning in warnings:
         diary.warning(warning)
@@ -159,17 +132,24 @@ def _run_in(run: PreparedRun, folder: RunFolder, diary: Any, progress: Progress 
     return RunResult(context.run_id, path, status, wired.log.digest, metrics, warnings, details, error)
 
 
-async def _drive(run: PreparedRun, wired: Wired, progress: Progress | None) -> str:
+def _close_tables(wired: Wired) -> dict[str, str]:
+    """Write what the tables still wait for; return their digests."""
+    wired.clock.hand_on_marks()  # of a window that was not finished
+    wired.bus.drain()
+    wired.account.curve.close()
+    return {"equity": wired.equity.close(), **wired.recorder.close(wired.board.now)}
+
+
+async def _drive(run: PreparedRun, wired: Wired, progress: Progress | None, stop: StopRequest) -> str:
     """Run all ticks; return complete or interrupted."""
-    stop = StopRequest()
-    stop.install(asyncio.get_running_loop())
 
     def pulse(now: int) -> bool:
         if progress is not None:
             progress(now, wired)
-        return stop.by is None
+        return not stop.asked
 
     deposit(wired, run)
+    await _drain(wired)
     wired.host.start()
     await _drain(wired)
     thresholds = gc.get_threshold()
@@ -191,105 +171,6 @@ async def _drain(wired: Wired) -> None:
         await wired.bus.drain_async()
     else:
         wired.bus.drain()
-
-
-def assumptions(run: PreparedRun) -> dict[str, str]:
-    """Return what the simulated exchange assumes, in words."""
-    config = run.config
-    stored = sorted({item.stored_timeframe for item in run.series})
-    words = {
-        "fills": f"candles of {', '.join(stored)}, market orders at the next open, stops before limits inside a candle",
-        "limit": "filled when touched" if config.execution.touch_fills else "filled only when traded through",
-        "stop_through": f"a stop that is already through the market is "
-        f"{'rejected' if config.execution.stop_through == 'reject' else 'executed at the market'}",
-        "fees": f"maker {config.fees.maker_bps} bps, taker {config.fees.taker_bps} bps"
-        + (f", {len(config.fees.tiers)} volume tiers" if config.fees.tiers else "")
-        + (", taken from what is bought" if config.fees.spot_asset == "received" else ""),
-        "slippage": f"{config.slippage.bps} bps against the trader on every taker fill",
-        "latency": "none: an order decided at a close reaches the exchange at that instant",
-    }
-    if config.run.market == "um":
-        words["leverage"] = "none: futures are fully collateralised, without funding or liquidation"
-    return words
-
-
-def _warnings_after(run: PreparedRun, wired: Wired) -> list[str]:
-    found = [
-        f"the strategy has {hook} but this run has no such data: it is never called"
-        for hook in wired.host.unfed_hooks(merged_topics(wired.feeds))
-    ]
-    ambiguous = wired.exchange.ambiguous_candles
-    if ambiguous:
-        found.append(f"{ambiguous} candles touched both a stop and a limit: the stop was filled first")
-    dropped = sum(feed.incomplete_dropped for feed in wired.feeds)
-    if dropped:
-        found.append(f"{dropped} derived candles lacked parts and were not shown to the strategy")
-    if run.config.run.market == "um":
-        found.append("futures are simulated without funding, margin and liquidation")
-    if wired.equity.stats.lowest_units <= 0:
-        found.append("ruined: equity fell to zero or below")
-    return found
-
-
-def _metrics(run: PreparedRun, wired: Wired) -> dict[str, Metric]:
-    currency = run.config.account.currency
-    assets = wired.account.ledger.assets
-    return headline(
-        wired.equity.stats,
-        wired.recorder.trade_stats,
-        n_open=wired.recorder.n_open_trades,
-        realised_units=sum(account.realised_units for account in assets.values()),
-        fees={str(asset): account.fees_units for asset, account in assets.items()},
-        currency=currency,
-    )
-
-
-def _final_state(run: PreparedRun, wired: Wired) -> dict[str, Any]:
-    """Return balances, positions and open orders at the last tick, as exact text."""
-    ledger = wired.account.ledger
-    return {
-        "cash": {asset: fixed(a.cash_units, MONEY_EXPONENT) for asset, a in sorted(ledger.assets.items())},
-        "positions": {
-            instrument: {
-                "qty": fixed(position.qty_units, run.instruments[instrument].scale.qty),
-                "basis": fixed(position.basis_units, MONEY_EXPONENT),
-            }
-            for instrument, position in sorted(ledger.positions.items())
-        },
-        "open_orders": [order.order_id for order in wired.exchange.open_orders()],
-    }
-
-
-def _write_config(run: PreparedRun, folder: RunFolder) -> None:
-    content = plain_toml(run.config.model_dump())
-    if run.found.file is not None:
-        for relative, path in modules_below(run.found.file.parent).items():
-            folder.write(f"source/{relative}", path.read_bytes())
-        content["strategy"]["name"] = f"source/{run.found.file.name}:{run.found.cls.__name__}"
-    folder.write("config.toml", tomli_w.dumps(content).encode())
-
-
-def plain_toml(value: Any) -> Any:
-    """Return a dumped model as TOML can hold it: exact decimals as text, without what is None."""
-    if isinstance(value, dict):
-        return {key: plain_toml(item) for key, item in value.items() if item is not None}
-    if isinstance(value, list | tuple):
-        return [plain_toml(item) for item in value]
-    return f"{value:f}" if isinstance(value, Decimal) else value
-
-
-def _strategy_origin(run: PreparedRun) -> dict[str, Any]:
-    origin: dict[str, Any] = {
-        "name": run.found.name,
-        "class": f"{run.found.cls.__module__}:{run.found.cls.__qualname__}",
-    }
-    if run.found.file is None:
-        return origin
-    root = run.found.file.parent
-    return origin | {
-        "file": os.path.relpath(run.found.file),
-        "modules": {name: digest_of(path.read_bytes()) for name, path in modules_below(root).items()},
-    }
 
 
 def _diagnostics(file: Any) -> Any:

@@ -30,6 +30,7 @@ class RunFolder:
     """The folder of a run in the making."""
 
     def __init__(self, runs: Path, run_id: str) -> None:
+        runs = runs.absolute()  # a strategy may change the working directory
         self.final = runs / run_id
         self.partial = runs / f".{run_id}.partial"
         try:
@@ -58,9 +59,11 @@ class RunFolder:
         except OSError as error:
             raise StorageError(f"{path} cannot be written: {error.strerror}") from None
 
-    def write_json(self, name: str, content: Any) -> None:
-        """Write an object as indented JSON."""
-        self.write(name, msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n")
+    def write_json(self, name: str, content: Any) -> bytes:
+        """Write an object as indented JSON; return the bytes."""
+        text = msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n"
+        self.write(name, text)
+        return text
 
     def seal(self) -> Path:
         """Rename the folder to its final name; from now on it counts."""

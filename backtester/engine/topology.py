@@ -19,7 +19,8 @@ from typing import Any, NamedTuple
 from backtester.config.configs import BacktestConfig
 from backtester.core import topics as registry
 from backtester.core.clock import Clock, merged_topics
-from backtester.core.events import Candle, FundingRate, OrderRejected, OrderUpdate, Quote, Trade
+from backtester.core.events import OrderRejected, OrderUpdate
+from backtester.core.market import Candle, FundingRate, Quote, Trade
 from backtester.core.time import format_time
 from backtester.core.topics import ALL_TOPICS, Topic
 from backtester.data.sample import SAMPLE_START, write_sample_lake

@@ -65,6 +65,7 @@ def exchange_rules(run: PreparedRun) -> ExchangeRules:
         fees=fee_model(config),
         slippage=SlippageModel(exact_units(config.slippage.bps, _BPS_DECIMALS)),
         fee_from_received=config.fees.spot_asset == "received",
+        allow_short=config.risk.allow_short,
         touch_fills=config.execution.touch_fills,
         stop_through_fills=config.execution.stop_through == "market",
         max_wait_us={

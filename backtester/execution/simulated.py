@@ -13,8 +13,6 @@ from backtester.core.events import (
     Cashflow,
     Fill,
     Liquidity,
-    MarketCandle,
-    MarketOpen,
     OrderKind,
     OrderRejected,
     OrderUpdate,
@@ -27,6 +25,7 @@ from backtester.core.events import (
 from backtester.core.folds import Ledger, Reservations
 from backtester.core.funds import collateral_units, opening_qty, released_units
 from backtester.core.instruments import Instrument, InstrumentId
+from backtester.core.market import MarketCandle, MarketOpen
 from backtester.core.numbers import FLOOR, floor_to, mul_div
 from backtester.core.topics import (
     T_CASHFLOWS,
@@ -50,6 +49,7 @@ class ExchangeRules(NamedTuple):
     fees: FeeModel
     slippage: SlippageModel
     fee_from_received: bool
+    allow_short: bool
     touch_fills: bool
     stop_through_fills: bool
     max_wait_us: Mapping[InstrumentId, int]
@@ -223,7 +223,7 @@ class SimulatedExchange:
         if price <= 0:
             self._end(working, State.EXPIRED, Reason.BAD_PRICE)
             return
-        rate = self._rules.fees.rate(liquidity is Liquidity.MAKER, self._volume.at(ts))
+        rate = self._rules.fees.rate(liquidity is Liquidity.MAKER, self._volume.at(self._board.now))
         received = spec.is_spot and self._rules.fee_from_received and sign > 0
         qty = order.qty_units or self._sized(order, spec, price, 0 if spec.is_spot and (received or sign < 0) else rate)
         notional = spec.notional_units(qty, price)
@@ -245,20 +245,21 @@ class SimulatedExchange:
             qty_units=qty,
             price_units=price,
             reference_price_units=reference,
-            fee_units=self._rules.fees.fee_units(charged, liquidity is Liquidity.MAKER, self._volume.at(ts)),
+            fee_units=self._rules.fees.fee_units(
+                charged, liquidity is Liquidity.MAKER, self._volume.at(self._board.now)
+            ),
             fee_asset=spec.base if received else spec.quote,
             liquidity=liquidity,
             leaves_units=0,
             tag=order.tag,
             scale=order.scale,
         )
-        self._volume.add(ts, notional)
+        self._volume.add(self._board.now, notional)
         self._ledger.apply_fill(fill)
         self._forget(working, State.FILLED)
         self._bus.publish(T_FILLS, fill)
         if order.oco:
-            working_orders = [w for book in self._book.values() for w in book.values()]
-            for sibling in [w for w in working_orders if w.order.oco == order.oco]:
+            for sibling in [w for w in self._book[order.instrument].values() if w.order.oco == order.oco]:
                 self._end(sibling, State.CANCELLED, Reason.OCO)
 
     def _sized(self, order: SanitizedOrder, spec: Instrument, price: int, fee_rate: int) -> int:
@@ -286,9 +287,16 @@ class SimulatedExchange:
             payable = spec.base_money(qty) <= self._ledger.asset(spec.base).cash_units - others
         elif spec.is_spot:
             payable = cost <= self._ledger.asset(spec.quote).cash_units - others
+        elif self._opens_forbidden_short(order, spec, qty):
+            return Reason.SHORT_NOT_ALLOWED
         else:
             payable = self._can_carry(order, spec, qty, notional, cost, others)
         return None if payable else Reason.INSUFFICIENT_BALANCE
+
+    def _opens_forbidden_short(self, order: SanitizedOrder, spec: Instrument, qty: int) -> bool:
+        """Say whether a sale would go below zero where that is not allowed; each of two sales alone may only reduce."""
+        short = order.side is Side.SELL and opening_qty(self._ledger, spec, order.side, qty) > 0
+        return short and not self._rules.allow_short
 
     def _can_carry(
         self, order: SanitizedOrder, spec: Instrument, qty: int, notional: int, cost: int, others: int

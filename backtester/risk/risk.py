@@ -100,6 +100,8 @@ class Risk:
 
     def _funded(self, intent: OrderIntent, spec: Instrument, rounded: RoundedOrder) -> SanitizedOrder | Refusal:
         """Size an order and find the funds it binds."""
+        if intent.oco and any(o.oco == intent.oco and o.instrument != spec.id for o in self._open.values()):
+            return Refusal(Reason.BAD_GROUP, {"oco": intent.oco, "why": "a group has one instrument"})
         budget = 0
         if rounded.qty_units:
             need = order_need(self._ledger, spec, intent.side, rounded.qty_units, rounded.price_units, self._fee_rate)

@@ -1,1 +1,20 @@
-"""What strategies are made of: base class, host, registry, and the strategies that ship."""
+"""What strategies are made of: `from backtester.strategy import Strategy` and the events that its hooks receive."""
+
+from backtester.core.events import Fill, OrderRejected, OrderUpdate, Side, Status
+from backtester.core.market import Candle, FundingRate, Quote, Trade
+from backtester.strategy.base import Intents, Strategy, StrategyParams
+
+__all__ = [
+    "Candle",
+    "Fill",
+    "FundingRate",
+    "Intents",
+    "OrderRejected",
+    "OrderUpdate",
+    "Quote",
+    "Side",
+    "Status",
+    "Strategy",
+    "StrategyParams",
+    "Trade",
+]

@@ -15,21 +15,18 @@ from backtester.core.errors import EngineError
 from backtester.core.events import (
     AnyIntent,
     CancelIntent,
-    Candle,
     Fill,
-    FundingRate,
     LimitOrderIntent,
     MarketOrderIntent,
     Note,
     OrderRejected,
     OrderUpdate,
-    Quote,
     SanitizedOrder,
     Side,
     StopOrderIntent,
-    Trade,
 )
 from backtester.core.instruments import Instrument
+from backtester.core.market import Candle, FundingRate, Quote, Trade
 from backtester.core.numbers import MONEY_EXPONENT, decimal, decimal_of
 from backtester.strategy.view import PositionView, StrategyView
 
@@ -142,7 +139,13 @@ class Strategy:
         return decimal(self._view.ledger.asset(self._view.currency).cash_units, MONEY_EXPONENT)
 
     def call_at(self, time: int) -> None:
-        """Ask for on_timer at a time (UTC microseconds)."""
+        """Ask for on_timer at a time (UTC microseconds).
+
+        Raises:
+            TypeError: the time is not an int.
+        """
+        if not isinstance(time, int) or isinstance(time, bool):
+            raise TypeError(f"call_at takes UTC microseconds as an int, this is {time!r}")
         self._view.board.set_timer(time)
 
     def note(self, text: str, **values: object) -> None:

@@ -6,20 +6,17 @@ from pathlib import Path
 from typing import Any
 
 from backtester.core.bus import Bus
-from backtester.core.errors import BacktesterError, StrategyError
+from backtester.core.errors import BacktesterError, Interrupted, StrategyError
 from backtester.core.events import (
     AnyOrder,
-    CancelIntent,
-    Candle,
     Cashflow,
     Fill,
-    OrderIntent,
     OrderRejected,
     OrderUpdate,
     SanitizedCancel,
     Status,
-    TimerFired,
 )
+from backtester.core.market import Candle, TimerFired
 from backtester.core.time import format_time
 from backtester.core.topics import (
     T_CANDLES,
@@ -37,7 +34,10 @@ from backtester.core.topics import (
     Topic,
 )
 from backtester.strategy.base import Strategy
+from backtester.strategy.intents import checked_intent
 from backtester.strategy.view import StrategyView
+
+_FAILURES = (Exception, SystemExit, KeyboardInterrupt)  # whatever a strategy raises, the tick is finished without it
 
 
 class StrategyHost:
@@ -53,6 +53,7 @@ class StrategyHost:
         self._view = view
         self._bus = bus
         self._start = start
+        self._silenced = False
         self._notes = strategy.pending_notes
         self._hears_updates = self._overrides("on_order_update")
         strategy.bind(view, seed)
@@ -73,6 +74,7 @@ class StrategyHost:
         bus.subscribe(T_ORDERS_UPDATE, self.on_update)
         bus.subscribe(T_FILLS, self.on_fill)
         bus.subscribe(T_CASHFLOWS, self.on_cashflow)
+        bus.on_overrun(self.silence)
 
     def _overrides(self, hook: str) -> bool:
         return getattr(type(self._strategy), hook) is not getattr(Strategy, hook)
@@ -90,17 +92,17 @@ class StrategyHost:
         """Call on_stop; the run is over, it can want nothing any more."""
         try:
             self._strategy.on_stop()
-        except Exception as error:
+        except _FAILURES as error:
             raise self._failure(self._strategy.on_stop, (), error) from error
 
     def on_candle(self, candle: Candle) -> None:
         """Hot path of every run: one call, one look at what came back."""
         try:
             intents = self._on_candle(candle)
-        except Exception as error:
-            raise self._failure(self._on_candle, (candle,), error) from error
-        if intents or self._notes:
-            self._send(self._on_candle, intents)
+            if intents or self._notes:
+                self._send(self._on_candle, intents)
+        except _FAILURES as error:
+            self._fail(self._on_candle, (candle,), error)
 
     def on_timer(self, timer: TimerFired) -> None:
         """Call on_timer."""
@@ -140,11 +142,12 @@ class StrategyHost:
         return lambda event: self._call(hook, event)
 
     def _call(self, hook: Callable[..., Any], *args: Any) -> None:
+        if self._silenced:
+            return
         try:
-            intents = hook(*args)
-        except Exception as error:
-            raise self._failure(hook, args, error) from error
-        self._send(hook, intents)
+            self._send(hook, hook(*args))
+        except _FAILURES as error:
+            self._fail(hook, args, error)
 
     def _send(self, hook: Callable[..., Any], intents: Any) -> None:
         in_warmup = self._view.board.now < self._start
@@ -153,35 +156,45 @@ class StrategyHost:
         self._notes.clear()
         if intents is None:
             return
-        wanted = list(intents) if isinstance(intents, list | tuple) else None
-        wrong = (
-            [i for i in wanted if not isinstance(i, OrderIntent | CancelIntent)] if wanted is not None else [intents]
-        )
-        if wrong or wanted is None:
-            raise StrategyError(
-                f"strategy {self._name}: {hook.__name__} returned {wrong[0]!r}, not a list of intents",
-                hint="return [self.buy(...)], [] or None",
+        if not isinstance(intents, list | tuple):
+            raise TypeError(
+                f"{hook.__name__} returned {intents!r}, not a list of intents; return [self.buy(...)] or None"
             )
+        wanted = [checked_intent(intent) for intent in intents]
         if self._view.board.now <= self._start:
             self.dropped_in_warmup += len(wanted)
             return
         for intent in wanted:
             self._bus.publish(T_ORDERS_INTENT, intent)
 
-    def _failure(self, hook: Callable[..., Any], args: tuple[Any, ...], error: Exception) -> StrategyError:
+    def silence(self) -> None:
+        """Call no hook any more; go on folding, so that the view stays true to the log."""
+        self._silenced = True
+        self._on_candle = Strategy.on_candle.__get__(self._strategy)  # the base class wants nothing
+
+    def _fail(self, hook: Callable[..., Any], args: tuple[Any, ...], error: BaseException) -> None:
+        """End the run, but not before what is published has reached every fold."""
+        if isinstance(error, KeyboardInterrupt):
+            failure: BacktesterError = Interrupted(f"interrupted in {hook.__name__} of strategy {self._name}")
+        else:
+            failure = self._failure(hook, args, error)
+        failure.__cause__ = error
+        self.silence()
+        self._bus.fail(failure)
+
+    def _failure(self, hook: Callable[..., Any], args: tuple[Any, ...], error: BaseException) -> StrategyError:
         """Name strategy, event and the line of the strategy that raised."""
-        file = inspect_file(type(self._strategy))
-        frames = traceback.extract_tb(error.__traceback__)
-        own = [frame for frame in frames if frame.filename == file] or frames
-        where = f"{Path(own[-1].filename).name}, line {own[-1].lineno}" if own else "unknown line"
+        file = file_of(type(self._strategy))
+        own = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == file]
+        where = f" ({Path(own[-1].filename).name}, line {own[-1].lineno})" if own else ""
         reason = error.message if isinstance(error, BacktesterError) else f"{type(error).__name__}: {error}"
         return StrategyError(
-            f"strategy {self._name} failed in {hook.__name__}{_describe(args)} ({where}): {reason}",
+            f"strategy {self._name} failed in {hook.__name__}{_describe(args)}{where}: {reason}",
             hint=error.hint if isinstance(error, BacktesterError) else "",
         )
 
 
-def inspect_file(cls: type) -> str:
+def file_of(cls: type) -> str:
     """Return the file in which a class is defined, empty when there is none."""
     import sys
 

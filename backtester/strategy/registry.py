@@ -74,16 +74,16 @@ def _from_file(path: Path, class_name: str, relative_to: Path | None) -> FoundSt
     spec = importlib.util.spec_from_file_location(f"strategy_file_{file.stem}", file)
     if spec is None or spec.loader is None:
         raise UsageError(f"{path} is not a Python file")
+    _forget_namesakes(file)
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # so that its classes can be looked up while it runs, and hashed after
-    sys.path.insert(0, str(file.parent))
+    if str(file.parent) not in sys.path:
+        sys.path.insert(0, str(file.parent))  # and there it stays: a hook may import, too
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         line = getattr(error, "lineno", None) if isinstance(error, SyntaxError) else _line_in(error, file)
         raise StrategyError(f"{path}, line {line}: {type(error).__name__}: {error}") from error
-    finally:
-        sys.path.remove(str(file.parent))
     found = getattr(module, class_name, None)
     if found is None:
         classes = [n for n, v in vars(module).items() if isinstance(v, type) and issubclass(v, Strategy)]
@@ -92,7 +92,18 @@ def _from_file(path: Path, class_name: str, relative_to: Path | None) -> FoundSt
     return FoundStrategy(_checked(found, f"{path}:{class_name}"), class_name, file)
 
 
-def _line_in(error: Exception, file: Path) -> int | None:
+def _forget_namesakes(file: Path) -> None:
+    """Let a strategy import the modules beside it, not those of the same name beside a strategy loaded earlier."""
+    installed = (Path(sys.prefix).resolve(), Path(sys.base_prefix).resolve())
+    for sibling in file.parent.glob("*.py"):
+        loaded = getattr(sys.modules.get(sibling.stem), "__file__", None)
+        if not loaded or Path(loaded).resolve() == sibling.resolve():
+            continue
+        if not any(Path(loaded).resolve().is_relative_to(root) for root in installed):
+            del sys.modules[sibling.stem]
+
+
+def _line_in(error: BaseException, file: Path) -> int | None:
     trace = error.__traceback__
     line = None
     while trace is not None:

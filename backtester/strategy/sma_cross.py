@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from backtester.core.events import Candle
+from backtester.core.market import Candle
 from backtester.strategy.base import Intents, Strategy, StrategyParams
 from backtester.strategy.indicators.sma import Sma
 from backtester.strategy.view import PositionView

@@ -6,7 +6,8 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from backtester.core.events import Candle, Fill, OrderRejected, OrderUpdate, Reason, Side, Status
+from backtester.core.events import Fill, OrderRejected, OrderUpdate, Reason, Side, Status
+from backtester.core.market import Candle
 from backtester.core.time import DAY
 from backtester.strategy.base import Intents, Strategy, StrategyParams
 from backtester.strategy.indicators.sma import Sma
@@ -82,16 +83,16 @@ class SMAExtendedStrategy(Strategy):
 
     def on_candle(self, candle: Candle) -> Intents:
         """Watch the day's loss, then the means."""
-        self._watch_the_day(candle)
         name = candle.instrument
         state = self._states[name]
+        position = self.position(name)
+        self._watch_the_day(candle.ts, moved=not position.is_flat)
         fast, slow = state.fast.push(candle.close), state.slow.push(candle.close)
         state.cooldown_left = max(0, state.cooldown_left - 1)
         if fast is None or slow is None or fast == slow:
             return None
         above, crossed = fast > slow, state.was_above is not None and (fast > slow) != state.was_above
         state.was_above = above
-        position = self.position(name)
         if not position.is_flat:
             return self._leave(name, state) if not above and not state.leaving else None
         if above and crossed and not self._halted and not state.cooldown_left and not self.open_orders(name):
@@ -100,6 +101,7 @@ class SMAExtendedStrategy(Strategy):
 
     def on_fill(self, fill: Fill) -> Intents:
         """Protect an entry; after an exit, rest."""
+        self._watch_the_day(self.now, moved=True)
         state = self._states[fill.instrument]
         if fill.side is Side.BUY:
             group = f"exit-{fill.order_id}"
@@ -129,11 +131,12 @@ class SMAExtendedStrategy(Strategy):
         state.leaving = True
         return self.close(name, tag=EXIT)
 
-    def _watch_the_day(self, candle: Candle) -> None:
-        day = candle.ts // DAY
+    def _watch_the_day(self, now: int, *, moved: bool) -> None:
+        """Stop entries for the day once equity has fallen by the limit; look only when it can have moved."""
+        day = now // DAY
         if day != self._day:
             self._day, self._halted = day, False
             self._day_floor = self.equity * self._loss_factor
-        elif not self._halted and self.equity <= self._day_floor:
+        elif moved and not self._halted and self.equity <= self._day_floor:
             self._halted = True
             self.note("daily loss limit reached: no entries until the next UTC day", equity=self.equity)

@@ -37,7 +37,9 @@ class PositionView:
     def average_price(self) -> Decimal | None:
         """Cost basis over quantity, for display and for stops; None when flat."""
         position = self._positions.get(self._id)
-        return None if position is None else decimal(position.basis_units, MONEY_EXPONENT) / self.qty
+        if position is None or position.qty_units == 0:  # a fee can take all that was bought
+            return None
+        return decimal(position.basis_units, MONEY_EXPONENT) / self.qty
 
     @property
     def unrealised(self) -> Decimal:

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backtester.account.equity import EquityColumns, EquityCurve
-from backtester.core.events import Marks
 from backtester.core.folds import Ledger, Position
 from backtester.core.instruments import Asset, Instrument
+from backtester.core.market import Marks
 from backtester.core.time import MINUTE
 from tests.support.specs import instrument
 

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from backtester.core import events
+from backtester.core.market import Candle
 from backtester.core.topics import ALL_TOPICS
 from backtester.strategy.base import Strategy
 from tests.support.erratic import Erratic
@@ -130,7 +130,7 @@ def test_text_that_needs_escaping_stays_json(tmp_path: Path) -> None:
     nasty = 'a "quoted" \\ back{slash} line\nbreak µ 漢 \x01'
 
     class Notes(Strategy):
-        def on_candle(self, candle: events.Candle) -> Any:
+        def on_candle(self, candle: Candle) -> Any:
             self.note(nasty, **{"k y": nasty})
             return [self.buy(B, 1, tag=nasty, oco=nasty)]
 

@@ -13,10 +13,10 @@ from tests.support.cli import bt, start_bt
 from tests.support.lakes import wandering
 from tests.support.market import write_candles
 
-CANDLES = 12_000
+CANDLES = 8_000
 WAIT_S = 60
 
-# Trades all the time; after 3000 candles it says that it got there, and from then on goes slowly where asked to.
+# Trades all the time; after 1500 candles it says that it got there, and from then on goes slowly where asked to.
 SLOW = """
 import os, pathlib, time
 from backtester.strategy.base import Strategy
@@ -28,9 +28,9 @@ class Slow(Strategy):
 
     def on_candle(self, candle):
         self.seen += 1
-        if self.seen == 3000 and self.slow:
+        if self.seen == 1500 and self.slow:
             pathlib.Path(os.environ["SLOWLY"]).touch()
-        if self.seen > 3000 and self.slow:
+        if self.seen > 1500 and self.slow:
             time.sleep(0.0005)
         side = self.buy if self.position(candle.symbol).is_flat else self.sell
         return [side(candle.symbol, 1)]
@@ -45,7 +45,7 @@ def long_lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def begun(tmp_path: Path, lake: Path) -> "subprocess.Popen[str]":
-    """A run that has got to candle 3000 and has far to go."""
+    """A run that has got to candle 1500 and has far to go."""
     (tmp_path / "slow.py").write_text(SLOW)
     flag = tmp_path / "got_there"
     options = ("--strategy", "slow.py:Slow", "--symbols", "BTCUSDT", "--data", lake, "--json")

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from backtester.core.bus import Bus, DrainBudgetError
-from backtester.core.events import Candle, Event, Note, TickSettled, TimerFired
+from backtester.core.events import Event, Note
 from backtester.core.instruments import InstrumentId
+from backtester.core.market import Candle, TickSettled, TimerFired
 from backtester.core.topics import T_CANDLES, T_CLOCK, T_NOTES, T_TIMERS, Topic
 
 

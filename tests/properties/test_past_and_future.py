@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis.strategies import integers, sampled_from
 
+from backtester.config.configs import BacktestConfig
 from backtester.core.time import format_time
 from tests.support.erratic import Erratic
 from tests.support.lakes import wandering
 from tests.support.market import Row, time_of, write_candles
-from tests.support.runs import config_of, prepared_run, run_prepared
+from tests.support.runs import config_of, prepared_run, run_prepared, scripted
 
 SYMBOLS = ["BTCUSDT", "ETHUSDT"]
 CANDLES = 150
@@ -108,3 +109,21 @@ def test_the_runs_compared_here_do_trade(whole: Callable[..., list[bytes]]) -> N
     for seed in range(4):
         for market_ in ("spot", "um"):
             assert sum(b'"topic":"fills"' in line for line in whole(seed, market_)) > 5
+
+
+def test_candles_after_the_end_do_not_change_the_lot_of_a_coin_without_rules(tmp_path: Path) -> None:
+    fills = []
+    for volume_later in (5.0, 5.125):
+        folder = tmp_path / str(volume_later)
+        rows: list[Row | None] = [*[(1.0, 1.0, 1.0, 1.0, 5.0)] * 5, (1.0, 1.0, 1.0, 1.0, volume_later)]
+        write_candles(folder / "lake", rows, symbol="ABCUSDT")
+        config = BacktestConfig.model_validate(
+            {
+                "run": {"symbols": ["ABCUSDT"], "end": format_time(time_of(4))},
+                "strategy": {"name": "inline"},
+                "data": {"dir": str(folder / "lake")},
+            }
+        )
+        buys = scripted({0: lambda s: [s.buy("ABCUSDT", quote="7.5")]})
+        fills.append(run_prepared(folder, prepared_run(buys, config)).fills)
+    assert fills[0] == fills[1] != []

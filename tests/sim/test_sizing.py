@@ -55,14 +55,14 @@ def test_the_result_fits_and_one_more_lot_does_not(budget: int, price: int, lot:
 
 
 @given(
-    budget=integers(0, 2000),
+    budget=integers(0, 300),
     price=integers(1, 50),
     lot=integers(1, 9),
     rate=integers(-(10**7), 3 * 10**7),
     shift=integers(0, 1),
 )
 def test_counting_up_finds_the_same(budget: int, price: int, lot: int, rate: int, shift: int) -> None:
-    fitting = [qty for qty in range(0, 60_000, lot) if cost(qty, price, rate, shift) <= budget]
+    fitting = [qty for qty in range(0, 5_000, lot) if cost(qty, price, rate, shift) <= budget]
     expected = max(fitting, default=0) if budget > 0 else 0
     assert lots_for_budget(budget, price, lot, rate, shift) == expected
 

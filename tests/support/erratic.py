@@ -4,7 +4,8 @@ from decimal import Decimal
 
 from pydantic import Field
 
-from backtester.core.events import AnyIntent, Candle, Fill, OrderRejected, OrderUpdate
+from backtester.core.events import AnyIntent, Fill, OrderRejected, OrderUpdate
+from backtester.core.market import Candle
 from backtester.core.time import SECOND
 from backtester.strategy.base import Intents, Strategy, StrategyParams
 

@@ -1,0 +1,138 @@
+"""Market events: what strategies and the exchange are shown, and the clock's own signals. Frozen, never logged.
+
+The trader's side carries floats, the exchange's side the instrument's integers. `ts` is when it happened or became
+known, in UTC microseconds.
+"""
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from backtester.core.instruments import InstrumentId
+
+# --- market data, as a trader sees it -------------------------------------------------------------------------
+
+
+class MarketEvent(msgspec.Struct, frozen=True, gc=False):
+    """Something the market did. Never logged: a log line that it caused names it by instrument, kind and time."""
+
+    ts: int
+    instrument: InstrumentId
+
+    @property
+    def symbol(self) -> str:
+        """The instrument without its market: BTCUSDT."""
+        return self.instrument.partition(":")[2]
+
+    def cause(self) -> str:
+        """Return the name by which the log refers to this record."""
+        return f"{self.instrument}/{type(self).__name__.lower()}/{self.ts}"
+
+
+class Candle(MarketEvent, frozen=True, gc=False):
+    """Open, high, low, close and volume over [open_time, close_time); known at its end, so ts is close_time.
+
+    Prices in quote per base, volume in base units. complete is false for a derived candle with missing parts.
+    """
+
+    timeframe: str
+    open_time: int
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+    complete: bool = True
+
+    @property
+    def close_time(self) -> int:
+        """When the candle ended and became known."""
+        return self.ts
+
+    def cause(self) -> str:
+        """Return instrument, kind, timeframe and open time."""
+        return f"{self.instrument}/candle/{self.timeframe}/{self.open_time}"
+
+
+class Trade(MarketEvent, frozen=True, gc=False):
+    """A print on the tape. qty in base units; is_buyer_maker: the seller was the taker."""
+
+    trade_id: int
+    price: float
+    qty: float
+    is_buyer_maker: bool
+
+
+class Quote(MarketEvent, frozen=True, gc=False):
+    """Best bid and ask with their sizes in base units."""
+
+    bid: float
+    bid_qty: float
+    ask: float
+    ask_qty: float
+
+
+class FundingRate(MarketEvent, frozen=True, gc=False):
+    """A published funding rate (a fraction: longs pay shorts when positive) and its interval in microseconds."""
+
+    rate: float
+    interval: int
+
+
+class TimerFired(msgspec.Struct, frozen=True, gc=False):
+    """The moment that a strategy asked to be called at."""
+
+    ts: int
+
+
+# --- market data, as the exchange sees it ---------------------------------------------------------------------
+
+
+class MarketCandle(MarketEvent, frozen=True, gc=False):
+    """A closed execution candle in the instrument's integers; ts is its close time."""
+
+    timeframe: str
+    open_time: int
+    open_units: int
+    high_units: int
+    low_units: int
+    close_units: int
+    volume: float
+
+    def cause(self) -> str:
+        """Return the same name as the trader's candle."""
+        return f"{self.instrument}/candle/{self.timeframe}/{self.open_time}"
+
+
+class MarketOpen(MarketEvent, frozen=True, gc=False):
+    """The open price, and nothing else, of a candle that begins at ts."""
+
+    price_units: int
+
+    def cause(self) -> str:
+        """Return instrument, kind and open time."""
+        return f"{self.instrument}/open/{self.ts}"
+
+
+class Dues(msgspec.Struct, frozen=True, gc=False):
+    """The instant for funding, expiry, margin checks and snapshots: every instrument is marked."""
+
+    ts: int
+
+
+class Marks(msgspec.Struct, frozen=True):
+    """A stretch of ticks is over: the close of every instrument at each of them, in columns.
+
+    ticks: their times, shape (n,). closes: per instrument the last close in price units at each tick, shape (n,); 0
+    before its first.
+    """
+
+    ts: int
+    ticks: NDArray[np.int64]
+    closes: dict[InstrumentId, NDArray[np.int64]]
+
+
+class TickSettled(msgspec.Struct, frozen=True, gc=False):
+    """All of one tick has been delivered."""
+
+    ts: int

@@ -1,0 +1,143 @@
+"""What run.json and metrics.json say of a run: status, origin of everything that decided it, digests, assumptions."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from backtester.config.configs import RunContext
+from backtester.core.clock import merged_topics
+from backtester.core.numbers import MONEY_EXPONENT, fixed
+from backtester.core.time import format_time
+from backtester.engine.config_snapshot import config_text
+from backtester.engine.prepare import PreparedRun
+from backtester.engine.provenance import digest_of, engine_digest, modules_below, platform_text, versions
+from backtester.engine.wiring import Wired
+from backtester.report.metrics import Metric, headline
+
+
+def run_record(
+    run: PreparedRun,
+    wired: Wired,
+    context: RunContext,
+    status: str,
+    error: BaseException | None,
+    tables: dict[str, str],
+    warnings: list[str],
+) -> dict[str, Any]:
+    """Return run.json, apart from timings."""
+    return {
+        "status": status,
+        "context": context.model_dump(),
+        "error": None if error is None else str(error),
+        "strategy": _strategy_origin(run),
+        "config": digest_of(config_text(run)),
+        "engine_digest": engine_digest(),
+        "versions": versions(),
+        "platform": platform_text(),
+        "range": {
+            "start": format_time(run.start),
+            "end": format_time(run.end),
+            "last_tick": format_time(wired.board.now),
+        },
+        "data": [
+            {"path": p.path, "content": p.content, "rows": p.rows, "sources": [s.address for s in p.sources]}
+            for p in run.lake.partitions_read()
+        ],
+        "log": {"digest": wired.log.digest, "lines": wired.log.lines},
+        "tables": tables,
+        "final": _final_state(run, wired),
+        "counts": {
+            "fills": wired.recorder.fills,
+            "ambiguous_candles": wired.exchange.ambiguous_candles,
+            "intents_dropped_in_warmup": wired.host.dropped_in_warmup,
+            "incomplete_candles_dropped": sum(feed.incomplete_dropped for feed in wired.feeds),
+        },
+        "assumptions": assumptions(run),
+        "warnings": warnings,
+    }
+
+
+def assumptions(run: PreparedRun) -> dict[str, str]:
+    """Return what the simulated exchange assumes, in words."""
+    config = run.config
+    stored = sorted({item.stored_timeframe for item in run.series})
+    words = {
+        "fills": f"candles of {', '.join(stored)}, market orders at the next open, stops before limits inside a candle",
+        "limit": "filled when touched" if config.execution.touch_fills else "filled only when traded through",
+        "stop_through": f"a stop that is already through the market is "
+        f"{'rejected' if config.execution.stop_through == 'reject' else 'executed at the market'}",
+        "fees": f"maker {config.fees.maker_bps} bps, taker {config.fees.taker_bps} bps"
+        + (f", {len(config.fees.tiers)} volume tiers" if config.fees.tiers else "")
+        + (", taken from what is bought" if config.fees.spot_asset == "received" else ""),
+        "slippage": f"{config.slippage.bps} bps against the trader on every taker fill",
+        "latency": "none: an order decided at a close reaches the exchange at that instant",
+    }
+    if config.run.market == "um":
+        words["leverage"] = "none: futures are fully collateralised, without funding or liquidation"
+    return words
+
+
+def warnings_after(run: PreparedRun, wired: Wired) -> list[str]:
+    """Return what a reader of the result must know and could not know before the run."""
+    found = [
+        f"the strategy has {hook} but this run has no such data: it is never called"
+        for hook in wired.host.unfed_hooks(merged_topics(wired.feeds))
+    ]
+    ambiguous = wired.exchange.ambiguous_candles
+    if ambiguous:
+        found.append(f"{ambiguous} candles touched both a stop and a limit: the stop was filled first")
+    dropped = sum(feed.incomplete_dropped for feed in wired.feeds)
+    if dropped:
+        found.append(f"{dropped} derived candles lacked parts and were not shown to the strategy")
+    if run.config.run.market == "um":
+        found.append("futures are simulated without funding, margin and liquidation")
+    if wired.equity.stats.lowest_units <= 0:
+        found.append("ruined: equity fell to zero or below")
+    return found
+
+
+def run_metrics(run: PreparedRun, wired: Wired) -> dict[str, Metric]:
+    """Return the headline figures of a run that is over."""
+    currency = run.config.account.currency
+    assets = wired.account.ledger.assets
+    return headline(
+        wired.equity.stats,
+        wired.recorder.trade_stats,
+        n_open=wired.recorder.n_open_trades,
+        realised_units=sum(account.realised_units for account in assets.values()),
+        fees={str(asset): account.fees_units for asset, account in assets.items()},
+        currency=currency,
+    )
+
+
+def _final_state(run: PreparedRun, wired: Wired) -> dict[str, Any]:
+    """Return balances, positions and open orders at the last tick, as exact text."""
+    ledger = wired.account.ledger
+    return {
+        "cash": {asset: fixed(a.cash_units, MONEY_EXPONENT) for asset, a in sorted(ledger.assets.items())},
+        "positions": {
+            instrument: {
+                "qty": fixed(position.qty_units, run.instruments[instrument].scale.qty),
+                "basis": fixed(position.basis_units, MONEY_EXPONENT),
+            }
+            for instrument, position in sorted(ledger.positions.items())
+        },
+        "open_orders": [order.order_id for order in wired.exchange.open_orders()],
+    }
+
+
+def _strategy_origin(run: PreparedRun) -> dict[str, Any]:
+    """Return where the strategy came from, with a digest of each module that takes part and is not installed."""
+    cls = run.found.cls
+    origin: dict[str, Any] = {"name": run.found.name, "class": f"{cls.__module__}:{cls.__qualname__}"}
+    if run.found.file is not None:
+        origin["file"] = os.path.relpath(run.found.file)
+        below = modules_below(run.found.file.parent)
+        beside = {p.as_posix(): p for p in modules_below(Path("/")).values() if p not in below.values()}
+        origin["modules"] = {name: digest_of(path.read_bytes()) for name, path in below.items()}
+        origin["imported"] = {name: digest_of(path.read_bytes()) for name, path in beside.items()}
+    elif not cls.__module__.startswith("backtester."):
+        source = Path(str(sys.modules[cls.__module__].__file__))
+        origin["modules"] = {cls.__module__: digest_of(source.read_bytes())}
+    return origin
