@@ -194,6 +194,13 @@ class Bus:
         if self._failure is not None:
             self._raise_failure()
 
+    async def settle(self) -> None:
+        """Drain in the way that this bus's handlers need."""
+        if self.has_async_handlers:
+            await self.drain_async()
+        else:
+            self.drain()
+
     def _chain(self, event: Any) -> list[str]:
         waiting = [type(queued).__name__ for _, queued in list(self._queue)[: _CHAIN_SHOWN - 1]]
         return [type(event).__name__, *waiting]

@@ -121,7 +121,7 @@ class Clock:
                     if not pulse(now):
                         return False
             self.hand_on_marks()
-            await self._drain()
+            await self._bus.settle()
         return True
 
     def hand_on_marks(self) -> None:
@@ -136,12 +136,6 @@ class Clock:
             closes[instrument] = np.concatenate(([before], units))[at]
         if len(ticks):
             self._bus.publish(T_MARKS, Marks(self._board.now, ticks, closes))
-
-    async def _drain(self) -> None:
-        if self._bus.has_async_handlers:
-            await self._bus.drain_async()
-        else:
-            self._bus.drain()
 
     async def _between(self, until: int) -> None:
         """Run the ticks that only a waiting order or a timer needs, after the last tick and before `until`."""
@@ -166,19 +160,19 @@ class Clock:
             board.now = now
             if board.timers:
                 self._fire_timers(now)
-                await self._drain()
+                await self._bus.settle()
             if board.opens_wanted:
                 await self._open(now)
             if self._bus.handlers[T_CLOCK]:
                 self._bus.publish(T_CLOCK, TickSettled(now))
-                await self._drain()
+                await self._bus.settle()
 
     async def _open(self, now: int) -> None:
         for instrument in sorted(self._board.opens_wanted):
             found = self._executing[instrument].next_open(now)
             if found is not None and found[0] == now:
                 self._bus.publish(T_OPENS, MarketOpen(now, instrument, found[1]))
-        await self._drain()
+        await self._bus.settle()
 
     def _fire_timers(self, now: int) -> None:
         timers = self._board.timers

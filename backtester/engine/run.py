@@ -149,9 +149,9 @@ async def _drive(run: PreparedRun, wired: Wired, progress: Progress | None, stop
         return not stop.asked
 
     deposit(wired, run)
-    await _drain(wired)
+    await wired.bus.settle()
     wired.host.start()
-    await _drain(wired)
+    await wired.bus.settle()
     thresholds = gc.get_threshold()
     gc.collect()
     gc.freeze()  # what is alive now lives to the end: the collector need not look at it again
@@ -164,13 +164,6 @@ async def _drive(run: PreparedRun, wired: Wired, progress: Progress | None, stop
     if progress is not None:
         progress(wired.board.now, wired)
     return COMPLETE if finished else INTERRUPTED
-
-
-async def _drain(wired: Wired) -> None:
-    if wired.bus.has_async_handlers:
-        await wired.bus.drain_async()
-    else:
-        wired.bus.drain()
 
 
 def _diagnostics(file: Any) -> Any:

@@ -183,7 +183,6 @@ class Risk:
         return floor_to(qty, spec.rules.lot_units)
 
     def _refuse(self, intent: AnyIntent, refusal: Refusal) -> None:
-        cancels = isinstance(intent, CancelIntent)
         self._bus.publish(
             T_ORDERS_REJECTED,
             OrderRejected(
@@ -192,7 +191,7 @@ class Risk:
                 reason=refusal.reason,
                 instrument=intent.instrument,
                 order_id=intent.order_id if isinstance(intent, CancelIntent) else None,
-                tag="" if cancels else intent.tag,  # type: ignore[union-attr]
+                tag=intent.tag if isinstance(intent, OrderIntent) else "",
                 numbers=refusal.numbers,
             ),
         )
