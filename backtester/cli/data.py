@@ -24,6 +24,7 @@ KindOption = Annotated[str | None, typer.Option(help="Kind of data; klines when 
 TimeframeOption = Annotated[str | None, typer.Option(help="1m, 5m, 1h, ...")]
 
 _DEFAULT = Path("data")
+_CONFLICTS = "conflicting_rows_dropped"
 
 
 @data_app.command("import")
@@ -271,6 +272,9 @@ def _print_import(report: "ImportReport", data: Path, as_json: bool) -> None:
         )
         for name, count in one.repairs.items():
             print(f"  recorded: {name.replace('_', ' ')} {count:,}")
+        if left_out := sum(count for name, count in one.repairs.items() if name in ("bad_rows_dropped", _CONFLICTS)):
+            rows = one.rows_read + left_out
+            print(f"  warning: {left_out:,} of {rows:,} rows ({left_out / rows:.1%}) were bad and left out")
         if one.missing:
             series = f"{one.series.market}:{one.series.symbol}"
             print(f"  {one.missing:,} candles are missing in that span: bt data show {series}")

@@ -95,3 +95,9 @@ def test_the_commands_load_without_the_heavy_libraries() -> None:
     root = Path(__file__).resolve().parents[2]
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root)
     assert done.stdout.strip() == "[]"
+
+
+def test_bad_rows_that_are_left_out_are_said_as_a_share_of_the_file(tmp_path: Path, file: Path) -> None:
+    file.write_text(file.read_text().replace("10,12,9,11,7", "10,8,9,11,7"))  # a high below its open
+    said = run("import", file, "--market", "spot", "--data", tmp_path / "lake", "--drop-bad").stdout
+    assert "warning: 1 of 23 rows (4.3%) were bad and left out" in said
