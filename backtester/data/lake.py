@@ -67,7 +67,7 @@ class Lake:
         """Return the stored timeframe to read when candles of `timeframe` are wanted.
 
         Of those that divide it, the one that lacks least of the range; among equals the wanted one, then the longest. A
-        bound that is not given is the series' own.
+        bound that is not given is the widest that any of them reaches.
 
         Raises:
             DataError: the lake does not have the symbol, or no timeframe from which to derive.
@@ -78,10 +78,11 @@ class Lake:
         if not fitting:
             raise self._unknown_timeframe(market, KLINES.kind, symbol, timeframe)
 
+        series = {name: self.partitions(market, KLINES.kind, symbol, name) for name in fitting}
+        first = min(s[0].first_time for s in series.values()) if start is None else start
+        last = max(s[-1].last_time + timeframe_us(n) for n, s in series.items()) if end is None else end
+
         def missing(name: str) -> int:
-            series = self.partitions(market, KLINES.kind, symbol, name)
-            first = series[0].first_time if start is None else start
-            last = series[-1].last_time + timeframe_us(name) if end is None else end
             return sum(to - from_ for from_, to in self.gaps(market, KLINES.kind, symbol, name, first, last))
 
         return min(reversed(fitting), key=missing)  # min keeps the first of equals: the longest

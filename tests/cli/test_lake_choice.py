@@ -18,6 +18,18 @@ def test_a_stray_file_of_another_timeframe_does_not_hide_what_is_there(tmp_path:
     assert "candles of 1m" in said.out
 
 
+def test_without_a_range_the_series_that_reaches_furthest_is_read(tmp_path: Path) -> None:
+    lake = tmp_path / "lake"
+    hours = wandering(72, 3)
+    write_candles(lake, [*hours[:30], None, *hours[31:]], timeframe="1h")
+    write_candles(lake, wandering(120, 4), start="2024-01-05")  # without a gap, but two hours only
+    said = bt("run", "--strategy", "sma_cross", "--symbols", "BTCUSDT", "--timeframe", "1h", "--data", lake,
+              "--runs", tmp_path / "runs", "--allow-gaps")  # fmt: skip
+    assert said.code == 0, said.err
+    assert "candles of 1h" in said.out
+    assert "2024-01-01 to 2024-01-04" in said.out
+
+
 def test_candles_of_a_later_month_do_not_change_a_run(tmp_path: Path) -> None:
     lake, runs = tmp_path / "lake", tmp_path / "runs"
     write_candles(lake, wandering(600, 3), symbol="ABCUSDT")
