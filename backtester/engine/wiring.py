@@ -95,7 +95,7 @@ def wire(run: PreparedRun, folder: Path) -> Wired:
         board,
         bus,
         currency=currency,
-        worst_fee_rate=max(rate for tier in rules.fees.tiers for rate in (tier.maker_rate, tier.taker_rate, 0)),
+        worst_fee_rate=rules.fees.worst_rate(),
         allow_short=config.risk.allow_short,
     )
     view = StrategyView(board, instruments, currency)

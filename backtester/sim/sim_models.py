@@ -34,9 +34,9 @@ class FeeModel(NamedTuple):
         """Return the fee on an amount in the amount's own units; costs round up, rebates toward zero."""
         return fee_of(amount_units, self.rate(is_maker, volume_units))
 
-    def worst_rate(self, volume_units: int) -> int:
-        """Return the larger of both rates, at least 0: what must be reserved."""
-        return max(self.rate(True, volume_units), self.rate(False, volume_units), 0)
+    def worst_rate(self) -> int:
+        """Return the largest rate that any fill can pay, at least 0: what must be reserved."""
+        return max(0, *(rate for tier in self.tiers for rate in (tier.maker_rate, tier.taker_rate)))
 
 
 class SlippageModel(NamedTuple):

@@ -26,7 +26,6 @@ class Patience:
         self._cfg = cfg
         self._random = random.Random(seed)
         self._closed_until = 0.0
-        self.retried = 0
 
     async def attempt(self, what: str, once: Callable[[], Awaitable[T]]) -> T:
         """Return what `once` returns, trying again as often as the config allows.
@@ -47,7 +46,6 @@ class Patience:
                         hint="run the command again later: what was fetched is kept",
                     ) from failed
                 number += 1
-                self.retried += 1
                 if not failed.everyone:
                     await asyncio.sleep(wait)
 
