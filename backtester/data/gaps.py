@@ -44,3 +44,12 @@ def clipped(gaps: Iterable[Gap], start: int, end: int) -> list[Gap]:
         else:
             joined.append((low, high))
     return joined
+
+
+def without(gaps: Iterable[Gap], known: Iterable[Gap]) -> list[Gap]:
+    """Return the parts of the gaps that lie in none of the known ranges, in time order."""
+    left = list(gaps)
+    for low, high in known:
+        left = [part for start, end in left for part in ((start, min(end, low)), (max(start, high), end))]
+        left = [(start, end) for start, end in left if start < end]
+    return sorted(left)

@@ -13,9 +13,9 @@ import pyarrow.parquet as pq
 from backtester.core.errors import DataError
 from backtester.core.time import TIMEFRAMES, format_time, timeframe_us
 from backtester.data.columns import CandleColumns
-from backtester.data.gaps import Gap, clipped, first_open
-from backtester.data.manifest import read_manifest
-from backtester.data.partition import Partition
+from backtester.data.gaps import Gap, clipped, first_open, without
+from backtester.data.manifest import read_journal
+from backtester.data.partition import Outage, Partition
 from backtester.data.schemas import KLINES, ROW_GROUP_ROWS
 from backtester.data.verifying import Discrepancy, unlisted_files, verify_partitions
 
@@ -31,12 +31,15 @@ class Lake:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._manifest: Mapping[str, Partition] = read_manifest(root)
+        self._manifest: Mapping[str, Partition] = {}
+        self._outages: list[Outage] = []
+        self.refresh()
         self._read: dict[str, Partition] = {}
 
     def refresh(self) -> None:
         """Read the manifest again."""
-        self._manifest = read_manifest(self.root)
+        journal = read_journal(self.root)
+        self._manifest, self._outages = journal.partitions, journal.outages
 
     def all_partitions(self) -> list[Partition]:
         """Return every partition, sorted by market, kind, symbol, timeframe and time."""
@@ -119,6 +122,20 @@ class Lake:
             cursor = max(cursor, partition.last_time + length)
         found.append((cursor, end))
         return clipped(found, first_open(start, length), end)
+
+    def outages(self, market: str, kind: str, symbol: str, timeframe: str) -> list[Outage]:
+        """Return the ranges of a series that no source has, as recorded, in time order; see `bt data repair`."""
+        series = (market, kind, symbol, timeframe)
+        return sorted((one for one in self._outages if one.series == series), key=lambda one: (one.start, one.end))
+
+    def unknown_gaps(self, market: str, kind: str, symbol: str, timeframe: str, start: int, end: int) -> list[Gap]:
+        """Return the parts of `gaps` that are no recorded outages, in time order.
+
+        Raises:
+            DataError: as `gaps`.
+        """
+        known = [(one.start, one.end) for one in self.outages(market, kind, symbol, timeframe)]
+        return without(self.gaps(market, kind, symbol, timeframe, start, end), known)
 
     def read_candles(
         self, market: str, symbol: str, timeframe: str, start: int, end: int, batch_rows: int = ROW_GROUP_ROWS

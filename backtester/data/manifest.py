@@ -15,7 +15,7 @@ import msgspec
 
 from backtester.core.errors import DataError
 from backtester.data.durable import file_sha256
-from backtester.data.partition import Partition
+from backtester.data.partition import Outage, Partition
 
 MANIFEST_NAME: Final = "manifest.jsonl"
 
@@ -47,7 +47,13 @@ class Remove(msgspec.Struct, frozen=True, tag_field="op", tag="remove"):
     removed: int
 
 
-Line = Pending | Commit | Void | Remove
+class Noted(msgspec.Struct, frozen=True, tag_field="op", tag="outage"):
+    """No source has the rows of this range."""
+
+    outage: Outage
+
+
+Line = Pending | Commit | Void | Remove | Noted
 _ENCODER: Final = msgspec.json.Encoder()
 _DECODER: Final = msgspec.json.Decoder(Line)
 
@@ -72,12 +78,14 @@ class Journal:
     """The fold of all whole lines.
 
     partitions: by path, committed. pending: by path, not settled yet. removed: paths whose removal was the last word.
+    outages: known gaps, in the order in which they were recorded.
     length: bytes up to and including the last newline; what follows is a torn line.
     """
 
     partitions: dict[str, Partition] = field(default_factory=dict)
     pending: dict[str, Partition] = field(default_factory=dict)
     removed: set[str] = field(default_factory=set)
+    outages: list[Outage] = field(default_factory=list)
     length: int = 0
 
     def apply(self, line: Line) -> None:
@@ -96,6 +104,8 @@ class Journal:
                 self.partitions.pop(path, None)
                 self.pending.pop(path, None)
                 self.removed.add(path)
+            case Noted(outage):
+                self.outages.append(outage)
 
     def took_effect(self, root: Path) -> dict[str, bool]:
         """Return, per pending path, whether the promised file is in place."""
@@ -138,8 +148,8 @@ def read_manifest_bytes(root: Path) -> bytes:
         ) from error
 
 
-def read_manifest(root: Path) -> Mapping[str, Partition]:
-    """Return what the lake holds, by path, pending lines settled; writes nothing and takes no lock.
+def read_journal(root: Path) -> Journal:
+    """Return the fold of the manifest, pending lines settled; writes nothing and takes no lock.
 
     Raises:
         DataError: the manifest is damaged or cannot be read.
@@ -148,7 +158,12 @@ def read_manifest(root: Path) -> Mapping[str, Partition]:
     for path, done in journal.took_effect(root).items():
         if done:
             journal.partitions[path] = journal.pending[path]
-    return journal.partitions
+    return journal
+
+
+def read_manifest(root: Path) -> Mapping[str, Partition]:
+    """Return what the lake holds, by path; see `read_journal`."""
+    return read_journal(root).partitions
 
 
 def _is_file_with(path: Path, sha256: str) -> bool:

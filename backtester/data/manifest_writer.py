@@ -17,6 +17,7 @@ from backtester.data.manifest import (
     Commit,
     Journal,
     Line,
+    Noted,
     Pending,
     Remove,
     Void,
@@ -24,7 +25,7 @@ from backtester.data.manifest import (
     fold,
     read_manifest_bytes,
 )
-from backtester.data.partition import Partition
+from backtester.data.partition import Outage, Partition
 
 LOCK_NAME: Final = "manifest.lock"
 TEMPORARY_NAME: Final = ".tmp"
@@ -118,6 +119,15 @@ class ManifestWriter:
             self._append(Pending(partition))
             replace_file(finished, final)
             self._append(Commit(partition.path, partition.sha256))
+
+    def note(self, outage: Outage) -> None:
+        """Record that no source has the rows of a range.
+
+        Raises:
+            StorageError: the disk refuses.
+        """
+        with storing(self.root):
+            self._append(Noted(outage))
 
     def remove(self, paths: Iterable[str]) -> None:
         """Take partitions out of the lake and delete their files.

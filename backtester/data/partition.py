@@ -67,6 +67,28 @@ class Partition(msgspec.Struct, frozen=True):
         return is_synthetic(self.sources)
 
 
+class Outage(msgspec.Struct, frozen=True):
+    """A range [start, end) of open times, UTC µs, that no source has: a gap that is known and need not be mended.
+
+    reason: which sources were asked and what they said. recorded: when that was, UTC µs. Rows that arrive later win:
+    an outage says nothing of times that the lake has.
+    """
+
+    market: str
+    kind: str
+    symbol: str
+    timeframe: str
+    start: int
+    end: int
+    reason: str
+    recorded: int
+
+    @property
+    def series(self) -> tuple[str, str, str, str]:
+        """The series it belongs to: market, kind, symbol, timeframe."""
+        return (self.market, self.kind, self.symbol, self.timeframe)
+
+
 def is_synthetic(sources: tuple[Source, ...]) -> bool:
     """Say whether any source is synthetic."""
     return any(source.address.startswith(SYNTHETIC) for source in sources)

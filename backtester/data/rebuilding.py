@@ -11,6 +11,7 @@ from backtester.data.manifest import (
     MANIFEST_NAME,
     Commit,
     Journal,
+    Noted,
     Pending,
     decode_line,
     encode,
@@ -19,7 +20,7 @@ from backtester.data.manifest import (
 from backtester.data.manifest_writer import lake_lock
 from backtester.data.ordering import rises
 from backtester.data.parquet import describe, read_facts, read_partition_file
-from backtester.data.partition import Partition
+from backtester.data.partition import Outage, Partition
 from backtester.data.schemas import schema_of
 from backtester.data.verifying import unlisted_files
 
@@ -59,7 +60,7 @@ def rebuild_manifest(root: Path) -> RebuildReport:
                     report.recreated.append(_recreated(root, path))
             except DataError as error:
                 report.left_out.append((path, error.message))
-        _write(root, sorted([*report.kept, *report.recreated], key=lambda partition: partition.path))
+        _write(root, sorted([*report.kept, *report.recreated], key=lambda p: p.path), journal.outages)
         with storing(root):
             for path in journal.removed:
                 (root / path).unlink(missing_ok=True)
@@ -90,9 +91,10 @@ def _recreated(root: Path, path: str) -> Partition:
     return partition
 
 
-def _write(root: Path, partitions: list[Partition]) -> None:
+def _write(root: Path, partitions: list[Partition], outages: list[Outage]) -> None:
     temporary = root / f"{MANIFEST_NAME}.new"
     lines = [encode(line) for p in partitions for line in (Pending(p), Commit(p.path, p.sha256))]
+    lines += [encode(Noted(outage)) for outage in outages]
     with storing(temporary):
         temporary.write_bytes(b"".join(line + b"\n" for line in lines))
         sync_file(temporary)
