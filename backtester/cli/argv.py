@@ -1,10 +1,10 @@
 """One rewrite of the command line before Typer sees it.
 
-`--symbols BTCUSDT ETHUSDT` takes several values after one flag, which Typer cannot; and `bt --strategy ...`, options
-without a command, means `bt run`.
+`--symbols BTCUSDT ETHUSDT` takes several values after one flag, which Typer cannot, and so does `--feeds`; and
+`bt --strategy ...`, options without a command, means `bt run`.
 """
 
-_LIST_OPTIONS = ("--symbols",)
+_LIST_OPTIONS = ("--symbols", "--feeds")
 _LIST_COMMANDS = ("run", "download")
 _ROOT_OPTIONS = ("--help", "-h", "--version", "--install-completion", "--show-completion")
 

@@ -134,13 +134,19 @@ class RiskSection(Section):
 
 
 class DataSection(Section):
-    """Where the lake is. allow_gaps: run over unknown gaps.
+    """Where the lake is, what a run reads of it, and what gaps in that mean.
 
+    feeds: market data besides the run's candles, as `[MARKET:SYMBOL/]KIND[:TIMEFRAME]`; a timeframe alone means
+    candles.
+    gap_policy: gaps of unknown cause refuse the run; or it runs over them; or it does so and opens no position from
+    the first missing candle on until pause_candles good ones have followed. Recorded outages never refuse a run.
     incomplete: whether derived candles that lack parts are dropped, or shown to the strategy with a flag.
     """
 
     dir: str = "data"
-    allow_gaps: bool = False
+    feeds: tuple[str, ...] = ()
+    gap_policy: Literal["refuse", "continue", "pause_entries"] = "refuse"
+    pause_candles: Annotated[int, Field(ge=1, le=1_000_000)] = 10
     incomplete: Literal["drop", "publish"] = "drop"
 
 

@@ -16,7 +16,8 @@ from backtester.core.errors import EngineError
 from backtester.core.numbers import MONEY_EXPONENT, exact_units, fixed
 from backtester.data.sample import write_sample_lake
 from backtester.engine.bare_loop import run_bare_loop
-from backtester.engine.prepare import BATCH_ROWS, PreparedRun, prepare
+from backtester.engine.feeding import BATCH_ROWS
+from backtester.engine.prepare import PreparedRun, prepare
 from backtester.engine.run import run_backtest
 from backtester.engine.wiring import exchange_rules
 

@@ -19,15 +19,14 @@ from typing import Any, NamedTuple
 from backtester.config.configs import BacktestConfig
 from backtester.core import topics as registry
 from backtester.core.clock import Clock, merged_topics
-from backtester.core.events import OrderRejected, OrderUpdate
-from backtester.core.market import Candle, FundingRate, Quote, Trade
 from backtester.core.time import format_time
 from backtester.core.topics import ALL_TOPICS, Topic
+from backtester.data.feeds.records import RECORD_KINDS
 from backtester.data.sample import SAMPLE_START, write_sample_lake
 from backtester.engine.prepare import PreparedRun, prepare
 from backtester.engine.provenance import PACKAGE_ROOT
 from backtester.engine.wiring import wire
-from backtester.strategy.base import Strategy, StrategyParams
+from backtester.strategy.base import Intents, Strategy, StrategyParams
 from backtester.strategy.registry import FoundStrategy
 
 PAGE = PACKAGE_ROOT.parent / "docs" / "bus_topology.md"
@@ -48,20 +47,11 @@ nothing. What is published on a logged topic is numbered and chained into the lo
 class EveryHook(Strategy):
     """A strategy that overrides every market hook, so that the host subscribes to all it can."""
 
-    def on_candle(self, candle: Candle) -> None:
-        """Want nothing."""
+    def _want_nothing(self, event: Any) -> Intents:
+        return None
 
-    def on_trade(self, trade: Trade) -> None:
-        """Want nothing."""
-
-    def on_quote(self, quote: Quote) -> None:
-        """Want nothing."""
-
-    def on_funding(self, funding: FundingRate) -> None:
-        """Want nothing."""
-
-    def on_order_update(self, update: OrderUpdate | OrderRejected) -> None:
-        """Want nothing."""
+    on_candle = on_trade = on_quote = on_funding = on_mark = on_index = on_premium = _want_nothing
+    on_metrics = on_chain = on_volatility = on_order_update = _want_nothing
 
 
 class Wires(NamedTuple):
@@ -122,7 +112,10 @@ def wires() -> Wires:
         wired.log.close()
         wired.equity.close()
         wired.recorder.close(SAMPLE_START)
-        return Wires(publishers(merged_topics(wired.feeds)), wired.bus.wiring())
+        return Wires(
+            publishers(merged_topics(wired.feeds) | {record.topic for record in RECORD_KINDS.values()}),
+            wired.bus.wiring(),
+        )
 
 
 def _small_run(lake: Path) -> PreparedRun:

@@ -10,12 +10,14 @@ from backtester.core.board import Board
 from backtester.core.bus import Bus
 from backtester.core.clock import Clock
 from backtester.core.events import Cashflow
+from backtester.core.feed import Feed
 from backtester.core.folds import Ledger
 from backtester.core.instruments import Asset
 from backtester.core.numbers import MONEY_EXPONENT, exact_units
 from backtester.core.time import timeframe_us
 from backtester.core.topics import T_CASHFLOWS
-from backtester.data.feeds import CandleFeed
+from backtester.engine.feeding import make_feeds
+from backtester.engine.gap_policy import paused_spans
 from backtester.engine.prepare import PreparedRun
 from backtester.engine.tables import EquityTable, Recorder
 from backtester.execution.simulated import ExchangeRules, SimulatedExchange
@@ -34,7 +36,7 @@ class Wired(NamedTuple):
     bus: Bus
     board: Board
     clock: Clock
-    feeds: list[CandleFeed]
+    feeds: list[Feed]
     host: StrategyHost
     exchange: SimulatedExchange
     account: Account
@@ -97,11 +99,12 @@ def wire(run: PreparedRun, folder: Path) -> Wired:
         currency=currency,
         worst_fee_rate=rules.fees.worst_rate(),
         allow_short=config.risk.allow_short,
+        paused=paused_spans(run.gaps, config.data.pause_candles) if config.data.gap_policy == "pause_entries" else {},
     )
     view = StrategyView(board, instruments, currency)
     host = StrategyHost(run.make_strategy(), run.found.name, view, bus, start=run.start, seed=config.run.seed)
     recorder = Recorder(folder, instruments, board, bus)
-    feeds = run.feeds()
+    feeds = make_feeds(run, {topic for topic, handlers in bus.handlers.items() if handlers})
     clock = Clock(bus, board, feeds, run.start)
     return Wired(bus, board, clock, feeds, host, exchange, account, log, equity, recorder)
 

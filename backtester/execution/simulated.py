@@ -101,7 +101,7 @@ class SimulatedExchange:
         at_market = order.kind is OrderKind.MARKET or through
         working = WorkingOrder(
             order,
-            accepted=self._board.now,
+            accepted=self._board.now + (1 if self._board.after_open else 0),
             deadline=self._board.now + self._rules.max_wait_us[order.instrument] if at_market else 0,
             waits_for_open=at_market,
             takes_at_open=order.kind is OrderKind.LIMIT and (order.limit_price_units - last) * sign > 0,

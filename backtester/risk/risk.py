@@ -1,5 +1,6 @@
 """Risk: turns order intents into sanitized orders with reserved funds, or refuses them with a reason."""
 
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from backtester.core.board import Board
@@ -20,8 +21,9 @@ from backtester.core.events import (
 )
 from backtester.core.folds import Ledger, Reservations
 from backtester.core.funds import Need, collateral_units, opening_qty, order_need, released_units
-from backtester.core.instruments import Asset, Instrument
+from backtester.core.instruments import Asset, Instrument, InstrumentId
 from backtester.core.numbers import FLOOR, MONEY_EXPONENT, decimal, floor_to, units_of
+from backtester.core.time import format_time
 from backtester.core.topics import (
     T_CASHFLOWS,
     T_FILLS,
@@ -31,6 +33,7 @@ from backtester.core.topics import (
     T_ORDERS_UPDATE,
 )
 from backtester.risk.order_validation import Refusal, RoundedOrder, SymbolSpecs, plain
+from backtester.risk.pauses import Pauses
 
 
 class Risk:
@@ -50,7 +53,9 @@ class Risk:
         currency: Asset,
         worst_fee_rate: int,
         allow_short: bool,
+        paused: Mapping[InstrumentId, Sequence[tuple[int, int]]] | None = None,
     ) -> None:
+        """Wire the component; paused: the spans [from, to) of ticks in which no position may be opened."""
         self._specs = specs
         self._ledger = ledger
         self._board = board
@@ -58,6 +63,7 @@ class Risk:
         self._currency = currency
         self._fee_rate = worst_fee_rate
         self._allow_short = allow_short
+        self._pauses = Pauses(paused or {})
         self._reservations = Reservations()
         self._open: dict[int, SanitizedOrder] = {}
         self._last_order_id = 0
@@ -111,11 +117,9 @@ class Risk:
             if isinstance(sized, Refusal):
                 return sized
             budget, need, opening = sized
-        if intent.side is Side.SELL and opening:
-            if spec.is_spot and self._ledger.position(spec.id).qty_units < spec.rules.lot_units:
-                return Refusal(Reason.SHORT_NOT_ALLOWED, {"held": plain(self._held(spec))})
-            if not spec.is_spot and not self._allow_short:
-                return Refusal(Reason.SHORT_NOT_ALLOWED, {"risk.allow_short": "false"})
+        refusal = self._opening_refusal(intent, spec, opening)
+        if refusal is not None:
+            return refusal
         free = self._free(need.asset)
         if not spec.is_spot and rounded.qty_units and opening:
             notional = spec.notional_units(rounded.qty_units, rounded.price_units)
@@ -143,6 +147,19 @@ class Risk:
             oco=intent.oco,
             scale=spec.scale,
         )
+
+    def _opening_refusal(self, intent: OrderIntent, spec: Instrument, opening: int) -> Refusal | None:
+        """Return why a quantity may not open a position, or None."""
+        if not opening:
+            return None
+        if intent.side is Side.SELL:
+            if spec.is_spot:
+                too_little = self._ledger.position(spec.id).qty_units < spec.rules.lot_units
+                return Refusal(Reason.SHORT_NOT_ALLOWED, {"held": plain(self._held(spec))}) if too_little else None
+            if not self._allow_short:
+                return Refusal(Reason.SHORT_NOT_ALLOWED, {"risk.allow_short": "false"})
+        since = self._pauses.since(spec.id, self._board.now)
+        return None if since is None else Refusal(Reason.PAUSED_AFTER_GAP, {"since": format_time(since)})
 
     def _budget(self, intent: OrderIntent, spec: Instrument, rounded: RoundedOrder) -> tuple[int, Need, int] | Refusal:
         """Return money to spend, the funds it binds, and the quantity that it roughly opens.

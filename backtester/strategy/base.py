@@ -26,7 +26,18 @@ from backtester.core.events import (
     StopOrderIntent,
 )
 from backtester.core.instruments import Instrument
-from backtester.core.market import Candle, FundingRate, Quote, Trade
+from backtester.core.market import (
+    Candle,
+    FundingRate,
+    FuturesMetrics,
+    IndexPrice,
+    MarkPrice,
+    OptionChain,
+    PremiumIndex,
+    Quote,
+    Trade,
+    VolatilityIndex,
+)
 from backtester.core.numbers import MONEY_EXPONENT, decimal, decimal_of
 from backtester.strategy.view import PositionView, StrategyView
 
@@ -51,7 +62,8 @@ class Strategy:
     """Subclass, set Params, override the hooks that matter.
 
     Params: the pydantic model of the parameters. warmup_candles: how many candles the strategy needs before it
-    may decide; they are loaded from before the start when the lake has them.
+    may decide; they are loaded from before the start when the lake has them. feeds: market data that it needs besides
+    the run's candles.
     """
 
     Params: ClassVar[type[StrategyParams]] = StrategyParams
@@ -79,6 +91,24 @@ class Strategy:
     def on_funding(self, funding: FundingRate) -> Intents:
         """A funding rate was published."""
 
+    def on_mark(self, mark: MarkPrice) -> Intents:
+        """A mark price was computed."""
+
+    def on_index(self, index: IndexPrice) -> Intents:
+        """An index price was computed."""
+
+    def on_premium(self, premium: PremiumIndex) -> Intents:
+        """A premium index was computed."""
+
+    def on_metrics(self, metrics: FuturesMetrics) -> Intents:
+        """Open interest and long/short ratios were published."""
+
+    def on_chain(self, chain: OptionChain) -> Intents:
+        """An hour of an option chain is over."""
+
+    def on_volatility(self, volatility: VolatilityIndex) -> Intents:
+        """An index of implied volatility was computed."""
+
     def on_fill(self, fill: Fill) -> Intents:
         """One of our orders executed; the position already includes it."""
 
@@ -95,6 +125,11 @@ class Strategy:
     def warmup_candles(self) -> int:
         """How many candles this strategy needs before its first decision."""
         return 0
+
+    @property
+    def feeds(self) -> tuple[str, ...]:
+        """Which market data this strategy needs besides: ("1h", "fundingRate", "spot:ETHUSDT/klines:1d")."""
+        return ()
 
     # --- what a strategy may ask ---------------------------------------------------------------------------------
 
