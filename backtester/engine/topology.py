@@ -26,7 +26,8 @@ from backtester.data.sample import SAMPLE_START, write_sample_lake
 from backtester.engine.prepare import PreparedRun, prepare
 from backtester.engine.provenance import PACKAGE_ROOT
 from backtester.engine.wiring import wire
-from backtester.strategy.base import Intents, Strategy, StrategyParams
+from backtester.strategy.base import Strategy, StrategyParams
+from backtester.strategy.host import MARKET_HOOKS
 from backtester.strategy.registry import FoundStrategy
 
 PAGE = PACKAGE_ROOT.parent / "docs" / "bus_topology.md"
@@ -44,14 +45,8 @@ nothing. What is published on a logged topic is numbered and chained into the lo
 """
 
 
-class EveryHook(Strategy):
-    """A strategy that overrides every market hook, so that the host subscribes to all it can."""
-
-    def _want_nothing(self, event: Any) -> Intents:
-        return None
-
-    on_candle = on_trade = on_quote = on_funding = on_mark = on_index = on_premium = _want_nothing
-    on_metrics = on_chain = on_volatility = on_order_update = _want_nothing
+# A strategy that overrides every hook, so that the host subscribes to all it can, and wants nothing.
+EveryHook = type("EveryHook", (Strategy,), dict.fromkeys((*MARKET_HOOKS, "on_order_update"), lambda self, event: None))
 
 
 class Wires(NamedTuple):
