@@ -46,7 +46,7 @@ nothing. What is published on a logged topic is numbered and chained into the lo
 
 
 # A strategy that overrides every hook, so that the host subscribes to all it can, and wants nothing.
-EveryHook = type("EveryHook", (Strategy,), dict.fromkeys((*MARKET_HOOKS, "on_order_update"), lambda self, event: None))
+EveryHook = type("EveryHook", (Strategy,), dict.fromkeys((*MARKET_HOOKS, "on_order_update"), lambda *_: None))
 
 
 class Wires(NamedTuple):
