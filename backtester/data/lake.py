@@ -9,9 +9,9 @@ from typing import Any, BinaryIO, Final
 from numpy.typing import NDArray
 
 from backtester.core.errors import DataError
-from backtester.core.time import TIMEFRAMES, format_time, timeframe_us
+from backtester.core.time import TIMEFRAMES, first_open, format_time, timeframe_us
 from backtester.data.columns import CandleColumns
-from backtester.data.gaps import Gap, clipped, first_open, without
+from backtester.data.gaps import Gap, clipped, without
 from backtester.data.manifest import read_journal
 from backtester.data.partition import Outage, Partition
 from backtester.data.reading import CheckedFiles, read_range

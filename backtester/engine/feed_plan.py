@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from backtester.core.errors import DataError, UsageError
 from backtester.core.instruments import InstrumentId, instrument_id, parse_instrument, split_id
-from backtester.core.time import DAY, TIMEFRAMES, format_time, grid_offset_us, timeframe_us
+from backtester.core.time import DAY, TIMEFRAMES, format_time, timeframe_us
 from backtester.data.downloader.planning import PUBLISHED
 from backtester.data.feeds.records import RECORD_KINDS
 from backtester.data.lake import Lake
@@ -129,12 +129,6 @@ def download_hint(name: FeedName, start: int, end: int) -> str:
     return (
         f"bt download --market {market} --kind {name.kind} --symbols {symbol}{timeframe} --start {first} --end {last}"
     )
-
-
-def first_on_grid(time: int, timeframe: str) -> int:
-    """Return the first open time of a timeframe at or after a time."""
-    length = timeframe_us(timeframe)
-    return time + (grid_offset_us(length) - time) % length
 
 
 def _stored_candles(lake: Lake, name: FeedName, start: int, end: int) -> str:

@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 from backtester.config.configs import DataSection
 from backtester.core.errors import GapError
 from backtester.core.instruments import InstrumentId, split_id
-from backtester.core.time import DAY, format_time, timeframe_us
+from backtester.core.time import DAY, format_time, last_open, timeframe_us
 from backtester.data.gaps import clipped, without
 from backtester.data.lake import Lake
 from backtester.data.schemas import KLINES, schema_of
-from backtester.engine.feed_plan import FeedName, PlannedFeed, first_on_grid
+from backtester.engine.feed_plan import FeedName, PlannedFeed
 
 _SHOWN = 10
 _LONG = 2  # candles: a longer gap is warned of whatever the policy
@@ -57,7 +57,7 @@ def gaps_of_run(
         market, symbol = split_id(one.instrument)
         key = (market, one.kind, symbol, one.timeframe)
         if one.timeframe:
-            last = first_on_grid(end + 1, one.timeframe) - timeframe_us(one.timeframe)  # what ends later is not known
+            last = last_open(end, timeframe_us(one.timeframe))  # what ends later is not known
             every = lake.gaps(*key, start, last)
             unknown = lake.unknown_gaps(*key, start, last)
         elif schema_of(one.kind).daily:

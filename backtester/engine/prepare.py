@@ -9,7 +9,7 @@ from backtester.config.instruments import has_rules, instrument_of, resolved_sec
 from backtester.config.loading import Layer, merged, read_toml, validated
 from backtester.core.errors import DataError, StrategyError, UsageError
 from backtester.core.instruments import Instrument, InstrumentId, parse_instrument, split_id
-from backtester.core.time import format_time, grid_offset_us, parse_time, timeframe_us
+from backtester.core.time import first_open, format_time, last_open, parse_time, timeframe_us
 from backtester.data.lake import Lake, damaged_error
 from backtester.data.partition import Partition
 from backtester.data.schemas import KLINES
@@ -19,7 +19,6 @@ from backtester.engine.feed_plan import (
     PlannedFeed,
     execution_timeframe,
     feed_names,
-    first_on_grid,
     planned_feeds,
     traded_candles,
 )
@@ -186,13 +185,11 @@ def _range(
 ) -> tuple[int, int]:
     """Return the half-open range on the run's grid: as asked, else what all symbols have in common."""
     length = timeframe_us(config.run.timeframe)
-    offset = grid_offset_us(length)
     firsts = {i: partitions[0].first_time for i, partitions in stored.items()}
     lasts = {i: partitions[-1].last_time + timeframe_us(sources[i]) for i, partitions in stored.items()}
     start = parse_time(config.run.start) if config.run.start else max(firsts.values())
     end = parse_time(config.run.end) if config.run.end else min(lasts.values())
-    start += -(start - offset) % length
-    end -= (end - offset) % length
+    start, end = first_open(start, length), last_open(end, length)
     shown = "; ".join(f"{i} {format_time(firsts[i])} .. {format_time(lasts[i])}" for i in stored)
     if end <= start and config.run.start and config.run.end:
         raise UsageError(
@@ -296,7 +293,7 @@ def _warmup_start(lake: Lake, instrument: InstrumentId, source: str, timeframe: 
     wanted = start - candles * length
     gaps = lake.gaps(market, "klines", symbol, source, wanted, start)
     first = max((gap_end for _, gap_end in gaps), default=wanted)
-    return min(start, first_on_grid(first, timeframe))
+    return min(start, first_open(first, length))
 
 
 def _resolved(

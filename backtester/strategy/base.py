@@ -5,7 +5,7 @@ A strategy does no I/O, sees only what is closed, and gets randomness only from 
 """
 
 import random
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Any, ClassVar, cast
 
@@ -42,7 +42,7 @@ from backtester.core.numbers import MONEY_EXPONENT, decimal, decimal_of
 from backtester.strategy.view import PositionView, StrategyView
 
 Number = Decimal | int | float | str
-Intents = Iterable[AnyIntent] | None
+Intents = Sequence[AnyIntent] | Iterator[AnyIntent] | None
 
 
 class _Unbound:

@@ -1,7 +1,7 @@
 """The host: brings events to a strategy, and its wishes to the bus. The only way in and out of a strategy."""
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -168,7 +168,7 @@ class StrategyHost:
         self._notes.clear()
         if intents is None:
             return
-        if not isinstance(intents, list | tuple):
+        if not isinstance(intents, list | tuple | Iterator):  # a set has no order that a run could repeat
             raise TypeError(
                 f"{hook.__name__} returned {intents!r}, not a list of intents; return [self.buy(...)] or None"
             )
