@@ -101,13 +101,14 @@ class Clock:
                         board.next_dues = NEVER
                         publish(T_DUES, Dues(now))
                         await bus.drain_async() if asynchronous else drain()
-                if end - first == 1 and not timers and not asynchronous and not late[sources[first]]:
-                    if (topic := topics[sources[first]]) is not None:
-                        deliver(topic, events[first])
-                    tape = end
+                tape = first  # records stand in rank order: those of the tape come last
+                if end - first == 1 and not timers and not asynchronous:
+                    if not late[sources[first]]:
+                        tape = end
+                        if (topic := topics[sources[first]]) is not None:
+                            deliver(topic, events[first])
                 else:
-                    tape = first
-                    while tape < end and not late[sources[tape]]:  # records stand in rank order: the late ones are last
+                    while tape < end and not late[sources[tape]]:
                         if (topic := topics[sources[tape]]) is not None:
                             publish(topic, events[tape])
                         tape += 1
@@ -117,10 +118,14 @@ class Clock:
                     await self._open(now)
                 if tape < end:
                     board.after_open = True
-                    for i in range(tape, end):
-                        if (topic := topics[sources[i]]) is not None:
-                            publish(topic, events[i])
-                    await bus.drain_async() if asynchronous else drain()
+                    if end - tape == 1 and not asynchronous:
+                        if (topic := topics[sources[tape]]) is not None:
+                            deliver(topic, events[tape])
+                    else:
+                        for i in range(tape, end):
+                            if (topic := topics[sources[i]]) is not None:
+                                publish(topic, events[i])
+                        await bus.drain_async() if asynchronous else drain()
                     board.after_open = False
                 if handlers[T_CLOCK]:
                     publish(T_CLOCK, TickSettled(now))
