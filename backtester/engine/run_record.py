@@ -9,6 +9,7 @@ from backtester.config.configs import RunContext
 from backtester.core.clock import merged_topics
 from backtester.core.numbers import MONEY_EXPONENT, fixed
 from backtester.core.time import format_time
+from backtester.engine.applied_rules import applied_versions, fees_in_words, rules_in_words
 from backtester.engine.config_snapshot import config_text
 from backtester.engine.prepare import PreparedRun
 from backtester.engine.provenance import digest_of, engine_digest, modules_below, platform_text, versions
@@ -44,6 +45,7 @@ def run_record(
             {"path": p.path, "content": p.content, "rows": p.rows, "sources": [s.address for s in p.sources]}
             for p in run.lake.partitions_read()
         ],
+        "rules": applied_versions(run.config),
         "log": {"digest": wired.log.digest, "lines": wired.log.lines},
         "tables": tables,
         "final": _final_state(run, wired),
@@ -69,7 +71,9 @@ def assumptions(run: PreparedRun) -> dict[str, str]:
         f"{'rejected' if config.execution.stop_through == 'reject' else 'executed at the market'}",
         "fees": f"maker {config.fees.maker_bps} bps, taker {config.fees.taker_bps} bps"
         + (f", {len(config.fees.tiers)} volume tiers" if config.fees.tiers else "")
-        + (", taken from what is bought" if config.fees.spot_asset == "received" else ""),
+        + (", taken from what is bought" if config.fees.spot_asset == "received" else "")
+        + (f"; {own}" if (own := fees_in_words(config)) else ""),
+        "rules": rules_in_words(config),
         "slippage": f"{config.slippage.bps} bps against the trader on every taker fill",
         "latency": "none: an order decided at a close reaches the exchange at that instant",
     }
