@@ -65,7 +65,7 @@ def resolved_section(
     start: int,
     end: int,
 ) -> InstrumentSection:
-    """Return a section with every rule spelled out that holds in [start, end), by date.
+    """Return a section with every rule spelled out that holds from start to end, by date.
 
     The config's own value wins in every version. Without a rule, orders are rounded to eight decimals and nothing is
     too small or too large. Tick and lot are not guessed from the data: what comes after a run would change it. For the
@@ -77,7 +77,7 @@ def resolved_section(
         known: what is known outside the config.
         fees: what the config says of fees; `spot_asset = "received"` needs the base asset's full eight decimals.
         price_decimals: decimals that the instrument's prices in the lake need.
-        start, end: the range of the run, UTC µs.
+        start, end: the range of the run, UTC µs. Its last tick is at `end`: what begins to hold there counts.
 
     Raises:
         UsageError: base and quote are not known, or a rule has more decimals than its scale.
@@ -94,8 +94,8 @@ def resolved_section(
         quote=quote,
         price_decimals=_price_decimals(instrument, section, history, price_decimals),
         qty_decimals=_qty_decimals(instrument, section, history, received=fees.spot_asset == "received"),
-        versions=_distinct(rules.between(start, end)),
-        fees=_fees_versions(section, known, fees, start, end),
+        versions=_distinct(rules.between(start, end + 1)),
+        fees=_fees_versions(section, known, fees, start, end + 1),
     )
 
 

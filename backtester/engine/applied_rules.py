@@ -21,7 +21,7 @@ Version = RulesVersion | FeesVersion
 def applied_sections(
     config: BacktestConfig, price_decimals: Mapping[InstrumentId, int], start: int, end: int, warnings: list[str]
 ) -> dict[InstrumentId, InstrumentSection]:
-    """Return the section of each instrument with everything spelled out that holds in [start, end).
+    """Return the section of each instrument with everything spelled out that holds from start to end.
 
     Args:
         config: what was asked; its lake's rules are read.

@@ -16,12 +16,13 @@ from backtester.core.timeline import Timeline
 class PositionView:
     """A position as a strategy reads it: live, exact, computed when asked."""
 
-    __slots__ = ("_board", "_id", "_instrument", "_positions", "_rules")
+    __slots__ = ("_board", "_id", "_instrument", "_largest_lot", "_positions", "_rules")
 
     def __init__(self, instrument: Instrument, rules: Timeline[InstrumentRules], ledger: Ledger, board: Board) -> None:
         self._id = instrument.id
         self._instrument = instrument
         self._rules = rules
+        self._largest_lot = max(version.resting.lot_units for version in rules.values)
         self._positions = ledger.positions
         self._board = board
 
@@ -29,7 +30,10 @@ class PositionView:
     def is_flat(self) -> bool:
         """Whether less than one lot is held: nothing that could be sold."""
         position = self._positions.get(self._id)
-        return position is None or abs(position.qty_units) < self._rules.at(self._board.now).resting.lot_units
+        if position is None:
+            return True
+        held = abs(position.qty_units)  # asked at every candle: what no lot exceeds needs no look at the rules
+        return held < self._largest_lot and held < self._rules.at(self._board.now).resting.lot_units
 
     @property
     def qty(self) -> Decimal:

@@ -11,6 +11,7 @@ from backtester.core.errors import DataError
 from backtester.core.numbers import EXACT, decimal_of
 
 _MOST_BYTES: Final = 512 << 20
+_LARGEST: Final = 10**14  # an epoch in ms of the year 5138
 _DECODER: Final = msgspec.json.Decoder(float_hook=Decimal)
 
 
@@ -81,9 +82,9 @@ class Fields:
         return self.number(name) if self.has(name) else None
 
     def integer(self, name: str, *, least: int = 0) -> int:
-        """Return a whole number >= least."""
+        """Return a whole number >= least, and small enough to be one of the venue's."""
         value = self._content.get(name)
-        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= _LARGEST:
             raise self._wrong(name, f"a whole number >= {least}")
         return value
 
