@@ -155,7 +155,7 @@ def test_a_file_is_read_alike_in_blocks_of_any_size(monkeypatch: pytest.MonkeyPa
     whole = parse(text)
     assert whole.rows.line.tolist() == [i + 2 for i in range(400) if i not in (17, 90, 91, 301)]
     for size in (300, 1000, 5000):
-        monkeypatch.setattr("backtester.data.downloader.parsing._BLOCK_BYTES", size)
+        monkeypatch.setattr("backtester.data.downloader.csv_tables._BLOCK_BYTES", size)
         part = parse(text)
         assert part.rows.line.tolist() == whole.rows.line.tolist()
         assert values(part, "close") == values(whole, "close")

@@ -1,25 +1,24 @@
 """Rows that can be trusted: every row checked, refused with its line or repaired on request and counted."""
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from backtester.core.errors import DataError
-from backtester.core.time import TIMEFRAMES, format_time, grid_offset_us, timeframe_us
-from backtester.data.decimals import MAX_PRICE_DECIMALS, restores
+from backtester.core.time import TIMEFRAMES, format_time, timeframe_us
 from backtester.data.downloader.merging import is_sorted, merge_rows
 from backtester.data.downloader.parsing import Parsed
 from backtester.data.downloader.problems import EXAMPLES, Problem, Problems
+from backtester.data.downloader.row_rules import check_times, check_values, rounded
 from backtester.data.downloader.rows import CleanRows, Rows
-from backtester.data.downloader.rules import DATE_SLACK, JUMP, dropped
+from backtester.data.downloader.rules import JUMP, dropped
 from backtester.data.downloader.writing import row_text, twice
-from backtester.data.ordering import changes
+from backtester.data.ordering import changes, rises
 from backtester.data.partition import Source
-from backtester.data.schemas import KLINES, Column
+from backtester.data.schemas import KLINES
 
-_CANDLE: Final = ("open", "high", "low", "close")
 _FEW: Final = 3  # spacings from which a timeframe may be inferred or doubted
 
 
@@ -70,29 +69,28 @@ def sanitise(
     """
     rows, problems = parsed.rows, parsed.problems
     read = len(rows) + problems.lost
-    rows, rounded = _rounded(name, rows, problems, allowed)
-    _check_values(rows, problems)
-    _check_times(rows, problems, timeframe, dates)
-    if problems.count and not allowed.drop_bad:
+    rows, changed = rounded(name, rows, problems, allowed.price_decimals)
+    check_values(rows, problems)
+    check_times(rows, problems, timeframe, dates)
+    if (problems.count and not allowed.drop_bad) or not len(rows) or problems.bad.all():
         raise refusal(name, problems, len(rows))
     repairs: dict[str, NDArray[np.int64]] = {}
-    good = ~problems.bad
-    if not good.any():
-        raise refusal(name, problems, len(rows))
+    good = ~problems.bad if problems.count else slice(None)
     if problems.count:
-        _note_dropped(rows, problems, repairs)
-    if rounded.any():
-        repairs["prices_rounded"] = rows.key[rounded & good]
+        note_dropped(problems, rows.key[good], rows.line[good], repairs)
+    if changed is not None:
+        repairs["prices_rounded"] = rows.key[changed & ~problems.bad]
     rows = rows.take(good)
     if timeframe:
-        _refuse_other_spacing(name, rows.key, timeframe)
+        refuse_other_spacing(name, rows.key, timeframe)
     if rows.schema.kind == KLINES.kind:
-        _refuse_index_prices(name, rows)
-    falls = rows.key < np.maximum.accumulate(rows.key)
-    if falls.any():
-        repairs["rows_sorted"] = rows.key[falls]
-    rows = _unique(name, rows, repairs, allowed, problems)
-    _flag_jumps(rows, repairs)
+        refuse_index_prices(name, rows)
+    if not rises(rows.identity):
+        falls = rows.key < np.maximum.accumulate(rows.key)
+        if falls.any():
+            repairs["rows_sorted"] = rows.key[falls]
+        rows = unique(name, rows, repairs, allowed, problems)
+    flag_jumps(rows, repairs)
     return CleanRows(rows, repairs, source, tuple(problems.found), read)
 
 
@@ -106,79 +104,23 @@ def refusal(name: str, problems: Problems, rows: int) -> DataError:
     )
 
 
-def _rounded(name: str, rows: Rows, problems: Problems, allowed: Repairs) -> tuple[Rows, NDArray[np.bool_]]:
-    """Round prices if asked; refuse prices that need more decimals than the lake keeps."""
-    changed = np.zeros(len(rows), dtype=np.bool_)
-    columns = dict(rows.columns)
-    for column in rows.schema.prices:
-        prices = columns[column]
-        finite = np.isfinite(prices)
-        if allowed.price_decimals is None:
-            too_fine = finite & ~problems.bad
-            too_fine[finite] &= ~restores(prices[finite], MAX_PRICE_DECIMALS)
-            if too_fine.any():
-                first = int(np.argmax(too_fine))
-                raise DataError(
-                    f"{name}: {int(too_fine.sum())} values of {column} need more than {MAX_PRICE_DECIMALS} decimals, "
-                    f"the first on line {rows.line[first]}: {float(prices[first])!r}",
-                    hint="round all prices of the file and have that recorded: --price-decimals 8",
-                )
-        else:
-            scale = float(10**allowed.price_decimals)
-            columns[column] = np.where(finite, np.rint(prices * scale) / scale, prices)
-            changed |= finite & (columns[column] != prices)
-    return Rows(rows.schema, columns, rows.origin, rows.line), changed
+def note_dropped(
+    problems: Problems, times: NDArray[np.int64], lines: NDArray[np.int64], repairs: dict[str, NDArray[np.int64]]
+) -> None:
+    """Enter the rows that are left out in the ledger: all together, and by rule.
 
+    Their own times may be wrong, so each counts at that of the last good row before it, or else of the first.
 
-def _check_values(rows: Rows, problems: Problems) -> None:
-    columns, lines = rows.columns, rows.line
-    with np.errstate(invalid="ignore"):
-        for column in rows.schema.columns:
-            name, values = column.name, columns[column.name]
-            if column.role in {"time", "flag"}:
-                continue
-            problems.mark("not_finite", f"{name} is not finite", np.isinf(values), lines, values)
-            if column.role == "price":
-                problems.mark("not_positive", f"{name} is not above zero", ~(values > 0), lines, values)
-            elif column.role != "number":
-                problems.mark("negative", f"{name} is negative", _negative(column, values), lines, values)
-        if "high" not in columns:
-            return
-        opens, closes = columns["open"], columns["close"]
-        for rule, bound, wrong in (
-            ("low_above", "low is above", columns["low"] > np.minimum(opens, closes)),
-            ("high_below", "high is below", columns["high"] < np.maximum(opens, closes)),
-        ):
-            problems.mark(rule, f"{bound} open or close", wrong, lines, _RowTexts(rows))
-
-
-def _check_times(rows: Rows, problems: Problems, timeframe: str, dates: tuple[int, int] | None) -> None:
-    times, lines, key = rows.key, rows.line, rows.schema.key
-    texts = _Times(times)
-    if dates is not None:
-        slack = DATE_SLACK.get(rows.schema.kind, 0)
-        outside = (times < dates[0] - slack) | (times >= dates[1] + slack)
-        span = f"{format_time(dates[0])} .. {format_time(dates[1])}"
-        problems.mark("outside_dates", f"{key} is outside the file's dates {span}", outside, lines, texts)
-    if timeframe:
-        length = timeframe_us(timeframe)
-        off = (times - grid_offset_us(length)) % length != 0
-        problems.mark("off_grid", f"{key} is off the timeframe's grid", off, lines, texts)
-
-
-def _note_dropped(rows: Rows, problems: Problems, repairs: dict[str, NDArray[np.int64]]) -> None:
-    """Enter the rows that are left out in the ledger: all together, and by rule."""
-    good = ~problems.bad
-    repairs["bad_rows_dropped"] = _times_near(rows.key, good, problems.lost)
+    Args:
+        times, lines: of the good rows, in file order, at least one.
+    """
     for problem in problems.found:
-        broken = np.isin(rows.line, problem.lines)
-        lost = len(problem.lines) - int(np.count_nonzero(broken))
-        times = _times_near(rows.key, good, lost, np.flatnonzero(broken))
-        name = dropped(problem.name)
-        repairs[name] = np.concatenate([repairs[name], times]) if name in repairs else times
+        near = times[np.maximum(np.searchsorted(lines, problem.lines) - 1, 0)]
+        for name in ("bad_rows_dropped", dropped(problem.name)):
+            repairs[name] = np.concatenate([repairs[name], near]) if name in repairs else near
 
 
-def _flag_jumps(rows: Rows, repairs: dict[str, NDArray[np.int64]]) -> None:
+def flag_jumps(rows: Rows, repairs: dict[str, NDArray[np.int64]]) -> None:
     """Count candles whose close is absurdly far from the one before; they are kept."""
     if rows.schema.kind != KLINES.kind or len(rows) < 2:
         return
@@ -188,28 +130,13 @@ def _flag_jumps(rows: Rows, repairs: dict[str, NDArray[np.int64]]) -> None:
         repairs["jumps_flagged"] = rows.key[1:][jumps]
 
 
-def _negative(column: Column, values: NDArray[Any]) -> NDArray[np.bool_]:
-    wrong: NDArray[np.bool_] = values < (-1 if column.nullable and column.dtype == "int64" else 0)
-    return wrong
-
-
-def _times_near(
-    times: NDArray[np.int64], good: NDArray[np.bool_], lost: int, bad: NDArray[np.int64] | None = None
-) -> NDArray[np.int64]:
-    """Return a time for each bad row: its own may be wrong, so that of the last good row before it, or of the first."""
-    positions = np.flatnonzero(good)
-    before = np.maximum(np.searchsorted(positions, np.flatnonzero(~good) if bad is None else bad) - 1, 0)
-    near = times[positions[before]]
-    return np.concatenate([near, np.full(lost, times[positions[0]], dtype=np.int64)])
-
-
 def _spacing(times: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the distances between neighbouring different times."""
     distances = np.diff(times if is_sorted(times) else np.sort(times))
     return distances[distances > 0]
 
 
-def _refuse_other_spacing(name: str, times: NDArray[np.int64], timeframe: str) -> None:
+def refuse_other_spacing(name: str, times: NDArray[np.int64], timeframe: str) -> None:
     spacing = _spacing(times)
     if len(spacing) >= _FEW and not (spacing == timeframe_us(timeframe)).any():
         raise DataError(
@@ -218,7 +145,7 @@ def _refuse_other_spacing(name: str, times: NDArray[np.int64], timeframe: str) -
         )
 
 
-def _refuse_index_prices(name: str, rows: Rows) -> None:
+def refuse_index_prices(name: str, rows: Rows) -> None:
     """Mark and index prices come in files of the same shape and name, with no volume but a count of samples."""
     if len(rows) >= _FEW and not rows.columns["volume"].any() and (rows.columns["trades"] > 0).all():
         raise DataError(
@@ -227,7 +154,7 @@ def _refuse_index_prices(name: str, rows: Rows) -> None:
         )
 
 
-def _unique(name: str, rows: Rows, repairs: dict[str, NDArray[np.int64]], allowed: Repairs, problems: Problems) -> Rows:
+def unique(name: str, rows: Rows, repairs: dict[str, NDArray[np.int64]], allowed: Repairs, problems: Problems) -> Rows:
     merged = merge_rows(rows)
     if len(merged.conflicts):
         if not allowed.drop_bad:
@@ -247,23 +174,3 @@ def _unique(name: str, rows: Rows, repairs: dict[str, NDArray[np.int64]], allowe
     if merged.duplicates:
         repairs["duplicates_dropped"] = merged.ordered.key[~changes(merged.ordered.identity)]
     return merged.rows
-
-
-class _RowTexts:
-    """Rows as texts, made only when one is shown."""
-
-    def __init__(self, rows: Rows) -> None:
-        self._rows = rows
-
-    def __getitem__(self, row: int) -> str:
-        return " ".join(f"{name}={self._rows.columns[name][row]}" for name in _CANDLE)
-
-
-class _Times:
-    """Times as texts, made only when one is shown."""
-
-    def __init__(self, times: NDArray[np.int64]) -> None:
-        self._times = times
-
-    def __getitem__(self, row: int) -> str:
-        return format_time(int(self._times[row]))

@@ -13,9 +13,10 @@ from backtester.core.errors import DataError
 from backtester.core.time import DAY, day_of, format_time, month_of, parse_time
 from backtester.data.downloader.merging import Merged, merge_rows
 from backtester.data.downloader.rows import IN_LAKE, CleanRows, Rows, Series, concatenated, rows_of
+from backtester.data.describing import FileFacts
 from backtester.data.durable import file_sha256
 from backtester.data.manifest_writer import ManifestWriter, now_us
-from backtester.data.parquet import FileFacts, read_partition_file, write_partition_file
+from backtester.data.parquet import read_partition_file, write_partition_file
 from backtester.data.partition import Partition, Source, is_synthetic, partition_path
 from backtester.data.schemas import SCHEMA_VERSION, Schema, content_digest, schema_of
 
