@@ -1,8 +1,9 @@
 """Who may write to the lake: one process at a time, each partition before or after, never between."""
 
+import itertools
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -11,7 +12,7 @@ from typing import Final, Self
 from filelock import FileLock, Timeout
 
 from backtester.core.errors import StorageError
-from backtester.data.durable import append_line, make_folder, replace_file, storing, sync_file, sync_folder
+from backtester.data.durable import append_lines, make_folder, storing, sync_folder
 from backtester.data.manifest import (
     MANIFEST_NAME,
     Commit,
@@ -28,6 +29,7 @@ from backtester.data.partition import Partition
 
 LOCK_NAME: Final = "manifest.lock"
 TEMPORARY_NAME: Final = ".tmp"
+TOGETHER: Final = 64  # files put in place between two waits; a reader beside the writer hashes so many at most
 
 
 def now_us() -> int:
@@ -74,7 +76,7 @@ class ManifestWriter:
         self._lock = lake_lock(root, wait_seconds)
         self._journal = Journal()
         self._fd = -1
-        self._temporaries = 0
+        self._temporaries = itertools.count(1)  # threads may share it
 
     def __enter__(self) -> Self:
         self._lock.__enter__()
@@ -103,21 +105,35 @@ class ManifestWriter:
         folder = self.root / TEMPORARY_NAME
         with storing(folder):
             folder.mkdir(exist_ok=True)
-        self._temporaries += 1
-        return folder / f"{os.getpid()}-{self._temporaries}.parquet"
+        return folder / f"{os.getpid()}-{next(self._temporaries)}.parquet"
 
     def put(self, finished: Path, partition: Partition) -> None:
-        """Make a finished temporary file the partition that the record describes, in place of what was there.
+        """Make a finished, synced temporary file the partition that the record describes, in place of what was there.
 
         Raises:
             StorageError: the disk refuses; the lake is then as it was before.
         """
-        final = self.root / partition.path
-        with storing(final):
-            sync_file(finished)
-            self._append(Pending(partition))
-            replace_file(finished, final)
-            self._append(Commit(partition.path, partition.sha256))
+        self.put_all([(finished, partition)])
+
+    def put_all(self, finished: Sequence[tuple[Path, Partition]]) -> None:
+        """Do as `put` with many files, for which the disk is waited for together: each of them is before or after.
+
+        Raises:
+            StorageError: the disk refuses; partitions put in place before that stay.
+        """
+        for at in range(0, len(finished), TOGETHER):
+            group = finished[at : at + TOGETHER]
+            with storing(self.root):
+                self._append([Pending(partition) for _, partition in group])
+                folders = set()
+                for file, partition in group:
+                    final = self.root / partition.path
+                    make_folder(final.parent)
+                    file.replace(final)
+                    folders.add(final.parent)
+                for folder in sorted(folders):
+                    sync_folder(folder)
+                self._append([Commit(partition.path, partition.sha256) for _, partition in group])
 
     def remove(self, paths: Iterable[str]) -> None:
         """Take partitions out of the lake and delete their files.
@@ -127,7 +143,7 @@ class ManifestWriter:
         """
         for path in paths:
             with storing(self.root / path):
-                self._append(Remove(path, now_us()))
+                self._append([Remove(path, now_us())])
                 self._delete(path)
 
     def _open(self) -> None:
@@ -142,14 +158,15 @@ class ManifestWriter:
             os.fsync(self._fd)
         for path, done in self._journal.took_effect(self.root).items():
             sha256 = self._journal.pending[path].sha256
-            self._append(Commit(path, sha256) if done else Void(path, sha256))
+            self._append([Commit(path, sha256) if done else Void(path, sha256)])
         for path in self._journal.removed:
             self._delete(path)
         self._clear_temporaries()
 
-    def _append(self, line: Line) -> None:
-        append_line(self._fd, encode(line))
-        self._journal.apply(line)
+    def _append(self, lines: Sequence[Line]) -> None:
+        append_lines(self._fd, [encode(line) for line in lines])
+        for line in lines:
+            self._journal.apply(line)
 
     def _delete(self, path: str) -> None:
         file = self.root / path

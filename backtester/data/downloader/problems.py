@@ -70,19 +70,27 @@ class Problems:
 
 
 def joined_problems(parts: Sequence[Problems]) -> Problems:
-    """Return the problems of one file from those of its parts, in order; rules of lost lines come last."""
+    """Return the problems of one file from those of its parts, in order."""
     if len(parts) == 1:
         return parts[0]
-    joined = Problems(np.concatenate([part.bad for part in parts]), [], sum(part.lost for part in parts))
+    bad = np.concatenate([part.bad for part in parts])
+    return Problems(bad, joined_found([part.found for part in parts]), sum(part.lost for part in parts))
+
+
+def joined_found(parts: Sequence[Sequence[Problem]]) -> list[Problem]:
+    """Return the broken rules of one file from those of its parts, in order; lines that gave no row come last."""
+    if len(parts) == 1:
+        return list(parts[0])
     by_rule: dict[str, list[Problem]] = {}
     for part in parts:
-        for problem in part.found:
+        for problem in part:
             by_rule.setdefault(problem.rule, []).append(problem)
-    for rule, found in sorted(by_rule.items(), key=lambda one: one[1][0].name == WRONG_COLUMNS):
+    joined = []
+    for rule, found in by_rule.items():
         examples = [text for problem in found for text in problem.examples]
         lines = np.concatenate([problem.lines for problem in found])
-        joined.found.append(Problem(found[0].name, rule, lines, tuple(examples[:EXAMPLES])))
-    return joined
+        joined.append(Problem(found[0].name, rule, lines, tuple(examples[:EXAMPLES])))
+    return sorted(joined, key=lambda problem: problem.name == WRONG_COLUMNS)
 
 
 def _shown(value: Any) -> str:
