@@ -107,12 +107,15 @@ class Schema:
 
     def to_table(self, columns: Columns) -> Any:
         """Return an Arrow table of the columns, unknown values as nulls."""
+        schema = self.arrow
         arrays = []
-        for column in self.columns:
-            values = columns[column.name]
-            mask = None if column.all_known(values) else ~column.known(values)
-            arrays.append(pa.array(values, type=_ARROW[column.dtype], mask=mask))
-        return pa.Table.from_arrays(arrays, schema=self.arrow)
+        for column, kind in zip(self.columns, schema.types, strict=True):
+            values = np.ascontiguousarray(columns[column.name])
+            known = None if column.all_known(values) else _bits(column.known(values))
+            # From buffers, without a copy: pyarrow's own conversion imports pandas where that is installed.
+            data = _bits(values) if column.dtype == "bool" else pa.py_buffer(values)
+            arrays.append(pa.Array.from_buffers(kind, len(values), [known, data]))
+        return pa.Table.from_arrays(arrays, schema=schema)
 
     def from_table(self, table: Any) -> dict[str, NDArray[Any]]:
         """Return the columns of an Arrow table (or record batch) of this schema, nulls as unknown values."""
@@ -126,6 +129,10 @@ class Schema:
 
 
 _ARROW: Final = {"int64": "int64", "float64": "float64", "bool": "bool"}
+
+
+def _bits(flags: NDArray[Any]) -> Any:
+    return pa.py_buffer(np.packbits(flags, bitorder="little"))
 
 
 def _numpy(array: Any) -> NDArray[Any]:

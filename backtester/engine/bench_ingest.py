@@ -27,7 +27,7 @@ from backtester.engine.bench_children import Figures, child, medians, peak_mib
 
 _THIS: Final = "backtester.engine.bench_ingest"
 _SYMBOL: Final = "BTCUSDT"
-_FILES: Final = 12
+_FILES: Final = 24
 _TRADES_A_DAY: Final = 100_000
 _DAYS: Final = 30
 _FILES_OF_A_SERIES: Final = 60  # of a user's own tree: enough to measure, and both sides fit on a disk

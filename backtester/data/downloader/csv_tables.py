@@ -26,7 +26,7 @@ from backtester.data.schemas import Schema
 _MOST_NEEDED: Final = 5  # so many columns make a line one of the table, or all required ones when a kind has fewer
 _PREAMBLE_LINES: Final = 20
 _HEAD_BYTES: Final = 1 << 16
-_BLOCK_BYTES: Final = 4 << 20  # memory holds a few blocks, whatever the size of the table
+_BLOCK_BYTES: Final = 1 << 20  # memory holds a few blocks, and its columns stay in a core's cache
 _LONGEST_LINE: Final = 64 << 20
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _TRUE: Final = ["true", "True", "TRUE"]
@@ -69,15 +69,17 @@ def read_csv(
         DataError: its columns are unclear, it holds several symbols, or it is no table.
     """
     blocks = _blocks(name, chunks)
-    head = next(blocks, b"").removeprefix(_BYTE_ORDER_MARK)
-    layout = _layout(name, head, schema)
+    head = memoryview(next(blocks, b""))
+    if head[: len(_BYTE_ORDER_MARK)] == _BYTE_ORDER_MARK:
+        head = head[len(_BYTE_ORDER_MARK) :]
+    layout = _layout(name, bytes(head[:_HEAD_BYTES]), schema)
     chosen = match_columns(name, layout.names, mapping, schema)
     symbol = symbol_column(layout.names, schema)
     reader = _Reader(name, layout, _types(schema, chosen, symbol, layout), fast=fast)
     symbols: set[str] = set()
     line = layout.lines + 1
     for text in chain([head[layout.bytes :]], blocks):
-        if not text:
+        if not len(text):
             continue
         table, lines, unsplit = reader.read(text, line)
         line += len(lines) + len(unsplit)
@@ -115,13 +117,13 @@ class _Reader:
         self._types = types
         self._fast = fast
 
-    def read(self, text: bytes, first: int) -> tuple[Any, NDArray[np.int64], list[tuple[int, str]]]:
+    def read(self, text: memoryview | bytes, first: int) -> tuple[Any, NDArray[np.int64], list[tuple[int, str]]]:
         """Return the rows of a block, their lines, and number and text of all lines that gave no row.
 
         first: the number of the block's first line.
         """
-        if not text.isascii():
-            text = text.decode("utf-8", errors="replace").encode()  # broken text breaks its own row, not the table
+        if not _is_ascii(text):
+            text = bytes(text).decode("utf-8", errors="replace").encode()  # broken text breaks its row, not the table
         if self._fast:
             unsplit: list[tuple[int, str]] = []
             try:
@@ -132,7 +134,7 @@ class _Reader:
                 return table, _line_numbers(first, table.num_rows, unsplit), unsplit
         return self._read_as_text(text, first)
 
-    def _read_as_text(self, text: bytes, first: int) -> tuple[Any, NDArray[np.int64], list[tuple[int, str]]]:
+    def _read_as_text(self, text: memoryview | bytes, first: int) -> tuple[Any, NDArray[np.int64], list[tuple[int, str]]]:
         unsplit: list[tuple[int, str]] = []
         try:
             table = self._parse(text, first, dict.fromkeys(self._types, pa.string()), unsplit)
@@ -147,7 +149,7 @@ class _Reader:
             table, lines = table.filter(pa.array(~blank)), lines[~blank]
         return table, lines, unsplit
 
-    def _parse(self, text: bytes, first: int, types: dict[str, Any], unsplit: list[tuple[int, str]]) -> Any:
+    def _parse(self, text: memoryview | bytes, first: int, types: dict[str, Any], unsplit: list[tuple[int, str]]) -> Any:
         def skip(row: Any) -> str:
             unsplit.append((first + row.number - 1, row.text.strip()))
             return "skip"
@@ -188,28 +190,27 @@ def _types(schema: Schema, chosen: Mapping[str, int], symbol: int | None, layout
     return dict(sorted(types.items(), key=lambda one: int(one[0])))
 
 
-def _blocks(name: str, chunks: Iterable[bytes]) -> Iterator[bytes]:
+def _blocks(name: str, chunks: Iterable[bytes]) -> Iterator[bytes | memoryview]:
     """Cut bytes into blocks that end at line ends; the last may lack one."""
-    waiting: list[bytes] = []
-    length = 0
+    rest = b""
     for chunk in chunks:
-        waiting.append(chunk)
-        length += len(chunk)
-        if length < _BLOCK_BYTES:
-            continue
-        text, at = b"".join(waiting), 0
+        text, at = rest + chunk if rest else chunk, 0
+        whole = memoryview(text)
         while len(text) - at >= _BLOCK_BYTES:
             stop = text.rfind(b"\n", at, at + _BLOCK_BYTES) + 1 or text.find(b"\n", at + _BLOCK_BYTES) + 1
             if not stop:
                 break
-            yield text[at:stop]
+            yield whole[at:stop]
             at = stop
-        waiting, length = [text[at:]], len(text) - at
-        if length > _LONGEST_LINE:
+        rest = text[at:]
+        if len(rest) > _LONGEST_LINE:
             raise DataError(f"{name} has a line of more than {_LONGEST_LINE} bytes", hint="one row a line is needed")
-    rest = b"".join(waiting)
     if rest:
         yield rest
+
+
+def _is_ascii(text: memoryview | bytes) -> bool:
+    return len(text) == 0 or int(np.frombuffer(text, dtype=np.uint8).max()) < 128
 
 
 def _whole(column: Any) -> Any:
@@ -231,7 +232,7 @@ def _layout(name: str, head: bytes, schema: Schema) -> _Layout:
     """
     fewest = min(_MOST_NEEDED, sum(not column.nullable for column in source_columns(schema)))
     positions = POSITIONS[schema.kind]
-    lines = head[:_HEAD_BYTES].splitlines(keepends=True)
+    lines = head.splitlines(keepends=True)
     offset = 0
     for number, raw in enumerate(lines[:_PREAMBLE_LINES]):
         line = raw.decode("utf-8", errors="replace").rstrip("\r\n")

@@ -63,7 +63,8 @@ def times_of_array(array: Any) -> NDArray[np.int64]:
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         return times_of_text(array.fill_null(""))
     if pa.types.is_integer(kind):
-        return epochs_to_us(pc.cast(array, pa.int64()).fill_null(0).to_numpy(zero_copy_only=False))
+        whole = pc.cast(array, pa.int64())
+        return epochs_to_us(plain_values(whole.fill_null(0) if whole.null_count else whole))
     if pa.types.is_floating(kind):
         return _float_epochs(pc.cast(array, pa.float64()).fill_null(0.0).to_numpy(zero_copy_only=False))
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
@@ -71,6 +72,15 @@ def times_of_array(array: Any) -> NDArray[np.int64]:
         found: NDArray[np.int64] = pc.cast(micros, pa.int64()).fill_null(NOT_A_TIME).to_numpy(zero_copy_only=False)
         return found
     return np.full(len(array), NOT_A_TIME, dtype=np.int64)
+
+
+def plain_values(array: Any) -> NDArray[Any]:
+    """Return the values of a numeric Arrow array without nulls, not copied, read only.
+
+    pyarrow's own conversion imports pandas where that is installed.
+    """
+    dtype = np.dtype(str(array.type).replace("double", "float64"))
+    return np.frombuffer(array.buffers()[1], dtype=dtype, count=len(array), offset=array.offset * dtype.itemsize)
 
 
 def _matches(text: Any, pattern: str) -> NDArray[np.bool_]:

@@ -11,7 +11,7 @@ from backtester.data.downloader.archive_columns import ours_from
 from backtester.data.downloader.csv_tables import Batch
 from backtester.data.downloader.problems import Problems
 from backtester.data.downloader.rows import Rows, rows_of
-from backtester.data.downloader.times import NOT_A_TIME, times_of_array
+from backtester.data.downloader.times import NOT_A_TIME, plain_values, times_of_array
 from backtester.data.schemas import Column, Schema
 
 _NUMBER: Final = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
@@ -48,8 +48,9 @@ def typed_rows(batch: Batch, schema: Schema) -> tuple[Rows, Problems]:
 def _flags(array: Any) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Return where a column says true, and where it says neither true nor false."""
     if pa.types.is_boolean(array.type):
-        absent = _mask(array.is_null()) if array.null_count else np.zeros(len(array), dtype=np.bool_)
-        return _mask(array.fill_null(False)), absent
+        if array.null_count:
+            return _mask(array.fill_null(False)), _mask(array.is_null())
+        return plain_values(array.cast(pa.uint8())).view(np.bool_), np.zeros(len(array), dtype=np.bool_)
     text = pc.utf8_lower(pc.utf8_trim_whitespace(pc.cast(array, pa.string()).fill_null("")))
     true, false = _mask(pc.equal(text, "true")), _mask(pc.equal(text, "false"))
     return true, ~(true | false)
@@ -68,9 +69,11 @@ def _numbers(array: Any, column: Column) -> tuple[NDArray[Any], NDArray[np.bool_
     wrong: NDArray[np.bool_] | None = None
     if _is_text(array):
         array, wrong = _numbers_of_text(array, kind)
-    absent = _mask(array.is_null()) if array.null_count else None
-    filled = array.fill_null(float("nan") if column.dtype == "float64" else -1) if array.null_count else array
-    values = filled.to_numpy(zero_copy_only=False)
+    absent = None
+    if array.null_count:
+        absent = _mask(array.is_null())
+        array = array.fill_null(float("nan") if column.dtype == "float64" else -1)
+    values = plain_values(array)
     if column.dtype == "float64":
         values = np.add(values, 0.0)  # a negative zero becomes zero
         if len(values) and np.isnan(np.min(values)):

@@ -5,11 +5,12 @@ import hashlib
 import io
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePath
 from typing import IO, Final
 
 from backtester.core.errors import DataError
+from backtester.data.downloader.inflating import InflateError, inflated
 from backtester.data.durable import file_sha256
 from backtester.data.partition import Source
 
@@ -118,11 +119,11 @@ def unpacked(name: str, file: IO[bytes], size: int, most: int = MOST_BYTES) -> I
             yield from _unzipped(name, file, size, most)
         elif lower.endswith(".gz"):
             with gzip.GzipFile(fileobj=file) as table:
-                yield from _bounded(name, table, size, most)
+                yield from _bounded(name, iter(lambda: table.read(_CHUNK), b""), size, most)
         else:
             while chunk := file.read(_CHUNK):
                 yield chunk
-    except (zipfile.BadZipFile, zlib.error, EOFError, gzip.BadGzipFile, RuntimeError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, gzip.BadGzipFile, InflateError, NotImplementedError) as error:
         raise DataError(f"{name} is damaged or cut short: {error}", hint="fetch the file again") from error
 
 
@@ -151,13 +152,12 @@ def _unzipped(name: str, file: IO[bytes], size: int, most: int) -> Iterator[byte
                 f"{name} must hold exactly one file, {wanted}; it holds {listed or 'nothing'}",
                 hint="unpack it and import the CSV that you mean",
             )
-        with archive.open(wanted) as table:
-            yield from _bounded(name, table, size, most)
+        yield from _bounded(name, inflated(file, archive.getinfo(wanted)), size, most)
 
 
-def _bounded(name: str, table: IO[bytes] | gzip.GzipFile, packed: int, most: int) -> Iterator[bytes]:
+def _bounded(name: str, chunks: Iterable[bytes], packed: int, most: int) -> Iterator[bytes]:
     total = 0
-    while chunk := table.read(_CHUNK):
+    for chunk in chunks:
         total += len(chunk)
         if total > most:
             raise DataError(f"{name} unpacks to more than {most} bytes", hint="split it into smaller files")
