@@ -67,8 +67,8 @@ def ingest_command(
 ) -> None:
     """Rows per second from checksummed archives to verified Parquet, beside bare polars over the unzipped tables.
 
-    Then peak memory by number of trades, and the time to open a manifest of many partitions. Without --archive the files
-    are made in a temporary folder. Needs polars. Example: bt bench ingest --archive ~/archive --trades 0
+    Then peak memory by number of trades, and the time to open a manifest of many partitions. Without --archive the
+    files are made in a temporary folder. Needs polars. Example: bt bench ingest --archive ~/archive --trades 0
     """
     from backtester.engine.bench_ingest import bench_ingest
 

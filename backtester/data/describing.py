@@ -1,10 +1,13 @@
 """What the manifest says about rows, gathered while they pass."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from backtester.core.errors import DataError
 from backtester.data.decimals import MAX_PRICE_DECIMALS, MAX_VOLUME_DECIMALS, DecimalsNeeded
@@ -51,9 +54,7 @@ class Description:
         self._last = int(key[-1])
         self.rows += len(key)
 
-    def record(
-        self, facts: FileFacts, created: int, path: Path, blocks: Callable[[], Iterable[Columns]]
-    ) -> Partition:
+    def record(self, facts: FileFacts, created: int, path: Path, blocks: Callable[[], Iterable[Columns]]) -> Partition:
         """Return the manifest record of a finished file that holds these rows, at least one.
 
         blocks: yields all rows again, for the rare values that one look does not settle.
@@ -63,7 +64,7 @@ class Description:
         """
         for counter, names in self._counted():
             if not counter.is_sure:
-                counter.recount(lambda names=names: (block[name] for block in blocks() for name in names))
+                counter.recount(partial(_values, blocks, names))
         if self._prices.decimals is None:
             raise DataError(
                 f"{facts.market}:{facts.symbol}: prices need more than {MAX_PRICE_DECIMALS} decimals",
@@ -106,3 +107,7 @@ def describe(path: Path, columns: Columns, facts: FileFacts, created: int) -> Pa
     description = Description(facts.kind, facts.timeframe)
     description.update(columns)
     return description.record(facts, created, path, lambda: [columns])
+
+
+def _values(blocks: Callable[[], Iterable[Columns]], names: Sequence[str]) -> Iterator[NDArray[Any]]:
+    return (block[name] for block in blocks() for name in names)

@@ -4,7 +4,7 @@ import itertools
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -22,8 +22,6 @@ from backtester.data.manifest import (
     Remove,
     Void,
     encode,
-    fold,
-    read_manifest_bytes,
 )
 from backtester.data.partition import Partition
 
@@ -66,34 +64,37 @@ class ManifestWriter:
     the file's digest, files of removed partitions and leftover temporary files are deleted. Readers need no lock and
     never wait.
 
+    reusable: it is entered again and again, and then reads only what others appended meanwhile; `close` it in the end.
+
     Raises (on entering):
         StorageError: another process holds the lock for longer than `wait_seconds`, or the folder cannot be written.
         DataError: the manifest is damaged.
     """
 
-    def __init__(self, root: Path, *, wait_seconds: float = 30.0) -> None:
+    def __init__(self, root: Path, *, wait_seconds: float = 30.0, reusable: bool = False) -> None:
         self.root = root
-        self._lock = lake_lock(root, wait_seconds)
+        self._wait_seconds = wait_seconds
+        self._lock: AbstractContextManager[None] | None = None
         self._journal = Journal()
+        self._reusable = reusable
         self._fd = -1
         self._temporaries = itertools.count(1)  # threads may share it
 
     def __enter__(self) -> Self:
+        self._lock = lake_lock(self.root, self._wait_seconds)
         self._lock.__enter__()
         try:
             with storing(self.root):
                 self._open()
         except BaseException:
-            self._close()
-            self._lock.__exit__(None, None, None)
+            self._leave()
             raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._close()
-        self._lock.__exit__(None, None, None)
+        self._leave()
 
     @property
     def partitions(self) -> Mapping[str, Partition]:
@@ -147,13 +148,8 @@ class ManifestWriter:
                 self._delete(path)
 
     def _open(self) -> None:
-        text = read_manifest_bytes(self.root)
-        self._journal = fold(text)
-        is_new = not (self.root / MANIFEST_NAME).exists()
-        self._fd = os.open(self.root / MANIFEST_NAME, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-        if is_new:
-            sync_folder(self.root)
-        if len(text) > self._journal.length:
+        self._read()
+        if os.fstat(self._fd).st_size > self._journal.length:
             os.ftruncate(self._fd, self._journal.length)
             os.fsync(self._fd)
         for path, done in self._journal.took_effect(self.root).items():
@@ -163,10 +159,27 @@ class ManifestWriter:
             self._delete(path)
         self._clear_temporaries()
 
+    def _read(self) -> None:
+        """Open the manifest and read it; one that was kept open and is still in place, from where it was left."""
+        path = self.root / MANIFEST_NAME
+        if self._fd >= 0 and not (path.exists() and os.path.samestat(os.fstat(self._fd), path.stat())):
+            self.close()
+        if self._fd < 0:
+            is_new = not path.exists()
+            self._journal = Journal()
+            self._fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+            if is_new:
+                sync_folder(self.root)
+        with open(self._fd, "rb", closefd=False) as file:
+            file.seek(self._journal.length)
+            self._journal.extend(file.read())
+
     def _append(self, lines: Sequence[Line]) -> None:
         append_lines(self._fd, [encode(line) for line in lines])
         for line in lines:
             self._journal.apply(line)
+        self._journal.length = os.fstat(self._fd).st_size
+        self._journal.lines += len(lines)
 
     def _delete(self, path: str) -> None:
         file = self.root / path
@@ -185,11 +198,20 @@ class ManifestWriter:
             for leftover in folder.iterdir():
                 leftover.unlink()
 
-    def _close(self) -> None:
+    def _leave(self) -> None:
         if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
             folder = self.root / TEMPORARY_NAME
             if folder.is_dir():
                 self._clear_temporaries()
                 folder.rmdir()
+        if not self._reusable:
+            self.close()
+        if self._lock is not None:
+            self._lock.__exit__(None, None, None)
+            self._lock = None
+
+    def close(self) -> None:
+        """Let go of the manifest's file."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1

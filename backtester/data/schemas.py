@@ -302,7 +302,9 @@ class ContentDigest:
     def __init__(self, schema: Schema) -> None:
         self._schema = schema
         self._rows = 0
-        self._all_known = hashlib.blake2b(digest_size=32)  # the validity of every column without an unknown value so far
+        self._all_known = hashlib.blake2b(
+            digest_size=32
+        )  # the validity of every column without an unknown value so far
         self._validity: dict[str, hashlib.blake2b] = {}
         self._values = [hashlib.blake2b(digest_size=32) for _ in schema.columns]
 
@@ -317,12 +319,12 @@ class ContentDigest:
                 known = column.known(array)
                 if validity is None:
                     validity = self._validity[column.name] = self._all_known.copy()
-                validity.update(known.astype(np.uint8))
+                validity.update(known.astype(np.uint8).data)
                 array = np.where(known, array, 0)
             elif validity is not None:
                 validity.update(ones)
             dtype = "<f8" if column.dtype == "float64" else "<i8"
-            values.update(np.ascontiguousarray(array, dtype=dtype))
+            values.update(np.ascontiguousarray(array, dtype=dtype).data)
         self._all_known.update(ones)
         self._rows += rows
 

@@ -35,7 +35,9 @@ def monthly_klines(root: Path, market: str, symbol: str, months: int) -> None:
         end = month_bounds(start)[1]
         frame, price = _candles(bits, start, (end - start) // MINUTE, price)
         text = frame.write_csv(include_header=False, float_precision=8 if spot else None).encode()
-        _put_zip(folder / f"{symbol}-1m-{month_of(start)}.zip", [text if spot else f"{_KLINES_HEADER}\n".encode() + text])
+        _put_zip(
+            folder / f"{symbol}-1m-{month_of(start)}.zip", [text if spot else f"{_KLINES_HEADER}\n".encode() + text]
+        )
         start = end
 
 
@@ -142,4 +144,3 @@ def unpacked(zips: Iterable[Path], folder: Path) -> list[Path]:
             target.write_bytes(archive.read(archive.namelist()[0]))
         found.append(target)
     return found
-

@@ -1,7 +1,7 @@
 """What `bt bench ingest` measures: archives into a lake, beside polars that only reads and writes the same tables.
 
-Ours is the whole path: checksum, unzip, parse, every rule, sort, gaps, digests, Parquet, fsync, manifest. Both sides run
-in turn in one process, because machines are noisy; peak memory comes from processes of their own.
+Ours is the whole path: checksum, unzip, parse, every rule, sort, gaps, digests, Parquet, fsync, manifest. Both sides
+run in turn in one process, because machines are noisy; peak memory comes from processes of their own.
 """
 
 import json
@@ -108,7 +108,7 @@ def _copy(file: SourceFile, folder: Path) -> None:
 
 
 def _overall(cases: Sequence[Figures]) -> float:
-    return round(sum(c["polars_s"] for c in cases) / sum(c["seconds"] for c in cases), 3)
+    return round(float(sum(c["polars_s"] for c in cases) / sum(c["seconds"] for c in cases)), 3)
 
 
 def _memory(folder: Path, form: str, rows: int) -> Figures:

@@ -51,8 +51,8 @@ class BigReport:
     repairs: dict[str, int]
 
 
-class _NotInOrder(Exception):  # noqa: N818
-    pass
+class _NotInOrder(Exception):
+    """A row does not come after the one before it."""
 
 
 def write_big_file(file: BigFile, writer: SeriesWriter) -> BigReport:

@@ -47,7 +47,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """How a CSV is written: lines and bytes before the first row, delimiter, names of its columns, that row's fields."""
+    """How a CSV is written: lines and bytes before the first row, delimiter, names of columns, fields of that row."""
 
     lines: int
     bytes: int
@@ -70,7 +70,7 @@ def read_csv(
     """
     blocks = _blocks(name, chunks)
     head = memoryview(next(blocks, b""))
-    if head[: len(_BYTE_ORDER_MARK)] == _BYTE_ORDER_MARK:
+    if bytes(head[: len(_BYTE_ORDER_MARK)]) == _BYTE_ORDER_MARK:
         head = head[len(_BYTE_ORDER_MARK) :]
     layout = _layout(name, bytes(head[:_HEAD_BYTES]), schema)
     chosen = match_columns(name, layout.names, mapping, schema)
@@ -134,7 +134,9 @@ class _Reader:
                 return table, _line_numbers(first, table.num_rows, unsplit), unsplit
         return self._read_as_text(text, first)
 
-    def _read_as_text(self, text: memoryview | bytes, first: int) -> tuple[Any, NDArray[np.int64], list[tuple[int, str]]]:
+    def _read_as_text(
+        self, text: memoryview | bytes, first: int
+    ) -> tuple[Any, NDArray[np.int64], list[tuple[int, str]]]:
         unsplit: list[tuple[int, str]] = []
         try:
             table = self._parse(text, first, dict.fromkeys(self._types, pa.string()), unsplit)
@@ -149,7 +151,9 @@ class _Reader:
             table, lines = table.filter(pa.array(~blank)), lines[~blank]
         return table, lines, unsplit
 
-    def _parse(self, text: memoryview | bytes, first: int, types: dict[str, Any], unsplit: list[tuple[int, str]]) -> Any:
+    def _parse(
+        self, text: memoryview | bytes, first: int, types: dict[str, Any], unsplit: list[tuple[int, str]]
+    ) -> Any:
         def skip(row: Any) -> str:
             unsplit.append((first + row.number - 1, row.text.strip()))
             return "skip"

@@ -151,9 +151,7 @@ class _Import:
 
     def _writer_of(self, series: Series) -> SeriesWriter:
         if series not in self._writers:
-            self._writers[series] = SeriesWriter(
-                self._writer, series, replace=self._replace, workers=self._workers
-            )
+            self._writers[series] = SeriesWriter(self._writer, series, replace=self._replace, workers=self._workers)
         return self._writers[series]
 
 

@@ -3,7 +3,7 @@
 import struct
 import zipfile
 from collections.abc import Iterator
-from typing import IO, Final
+from typing import IO, Final, cast
 
 from isal import isal_zlib
 
@@ -14,7 +14,7 @@ _PACKED_PIECE: Final = 1 << 17
 _CHUNK: Final = 1 << 20
 _RAW_DEFLATE: Final = -15
 
-InflateError = isal_zlib.error
+InflateError = cast(type[Exception], isal_zlib.error)
 
 
 def inflated(file: IO[bytes], entry: zipfile.ZipInfo) -> Iterator[bytes]:

@@ -1,4 +1,4 @@
-"""Arrow columns of any type into the columns of a schema. Text is read as decimals, exponents and all, never by width."""
+"""Arrow columns of any type into those of a schema. Text is read as decimals, exponents and all, never by width."""
 
 from typing import Any, Final
 

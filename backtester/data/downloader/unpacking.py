@@ -6,8 +6,12 @@ import io
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path, PurePath
 from typing import IO, Final
+
+import numpy as np
+from numpy.typing import NDArray
 
 from backtester.core.errors import DataError
 from backtester.data.downloader.inflating import InflateError, inflated
@@ -125,6 +129,21 @@ def unpacked(name: str, file: IO[bytes], size: int, most: int = MOST_BYTES) -> I
                 yield chunk
     except (zipfile.BadZipFile, zlib.error, EOFError, gzip.BadGzipFile, InflateError, NotImplementedError) as error:
         raise DataError(f"{name} is damaged or cut short: {error}", hint="fetch the file again") from error
+
+
+def lines_of(chunks: Iterable[bytes], wanted: NDArray[np.int64]) -> list[bytes]:
+    """Return the lines with these numbers, sorted and from 1, of a text in chunks; empty where it has no such line."""
+    found, number, rest = dict.fromkeys(wanted.tolist(), b""), 1, b""
+    for chunk in chain(chunks, [b"\n"]):
+        text = rest + chunk
+        count = text.count(b"\n")
+        here = wanted[np.searchsorted(wanted, number) : np.searchsorted(wanted, number + count)]
+        if len(here):
+            lines = text.split(b"\n")
+            found.update({line: lines[line - number] for line in here.tolist()})
+        number += count
+        rest = text[text.rfind(b"\n") + 1 :]
+    return list(found.values())
 
 
 def unpacked_size(name: str, file: IO[bytes], size: int) -> int:
