@@ -1,8 +1,9 @@
 """Text tables, block by block, into Arrow columns: straight into numbers where a whole block is clean, else as text."""
 
 import csv
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from typing import Any, Final
 
@@ -37,12 +38,14 @@ _FALSE: Final = ["false", "False", "FALSE"]
 class Batch:
     """A part of a table: Arrow arrays by our column's name, and the line of each row.
 
-    unsplit: number and text of lines that could not be split into the columns.
+    unsplit: number and text of lines that could not be split into the columns. as_text: reads the same rows again, so
+    that a message can show what the file says; None when the columns are as the file has them.
     """
 
     columns: dict[str, Any]
     lines: NDArray[np.int64]
     unsplit: Sequence[tuple[int, str]] = ()
+    as_text: "Callable[[], Batch] | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +84,12 @@ def read_csv(
     for text in chain([head[layout.bytes :]], blocks):
         if not len(text):
             continue
-        table, lines, unsplit = reader.read(text, line)
-        line += len(lines) + len(unsplit)
+        block = reader.read(text, line)
         if symbol is not None:
-            refuse_several_symbols(name, symbols, table.column(str(symbol)))
-        columns = {ours: _whole(table.column(str(at))) for ours, at in chosen.items()}
-        yield Batch(columns, lines, [(number, kept) for number, kept in unsplit if kept])
+            refuse_several_symbols(name, symbols, block.table.column(str(symbol)))
+        as_text = partial(_again_as_text, reader, text, line, chosen) if block.is_typed else None
+        yield _batch(block, chosen, as_text)
+        line += len(block.lines) + len(block.unsplit)
 
 
 def symbol_column(header: Sequence[str], schema: Schema) -> int | None:
@@ -108,6 +111,25 @@ def refuse_several_symbols(name: str, seen: set[str], column: Any) -> None:
         raise DataError(f"{name} holds {len(seen)} symbols: {listed}", hint="split it into one file per symbol")
 
 
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """A block as it was read. unsplit: number and text of all lines that gave no row, empty ones too."""
+
+    table: Any
+    lines: NDArray[np.int64]
+    unsplit: list[tuple[int, str]]
+    is_typed: bool
+
+
+def _batch(block: _Block, chosen: Mapping[str, int], as_text: Callable[[], Batch] | None = None) -> Batch:
+    columns = {ours: _whole(block.table.column(str(at))) for ours, at in chosen.items()}
+    return Batch(columns, block.lines, [(number, kept) for number, kept in block.unsplit if kept], as_text)
+
+
+def _again_as_text(reader: "_Reader", text: memoryview | bytes, line: int, chosen: Mapping[str, int]) -> Batch:
+    return _batch(reader.read_as_text(text, line), chosen)
+
+
 class _Reader:
     """Reads blocks of whole lines of one table."""
 
@@ -117,26 +139,22 @@ class _Reader:
         self._types = types
         self._fast = fast
 
-    def read(self, text: memoryview | bytes, first: int) -> tuple[Any, NDArray[np.int64], list[tuple[int, str]]]:
-        """Return the rows of a block, their lines, and number and text of all lines that gave no row.
-
-        first: the number of the block's first line.
-        """
-        if not _is_ascii(text):
-            text = bytes(text).decode("utf-8", errors="replace").encode()  # broken text breaks its row, not the table
-        if self._fast:
+    def read(self, text: memoryview | bytes, first: int) -> _Block:
+        """Return the rows of a block; `first` is the number of its first line."""
+        if self._fast and _is_ascii(text):
             unsplit: list[tuple[int, str]] = []
             try:
                 table = self._parse(text, first, self._types, unsplit)
             except pa.ArrowInvalid:
                 pass  # something in this block is no plain number: read it as text
             else:
-                return table, _line_numbers(first, table.num_rows, unsplit), unsplit
-        return self._read_as_text(text, first)
+                return _Block(table, _line_numbers(first, table.num_rows, unsplit), unsplit, is_typed=True)
+        return self.read_as_text(text, first)
 
-    def _read_as_text(
-        self, text: memoryview | bytes, first: int
-    ) -> tuple[Any, NDArray[np.int64], list[tuple[int, str]]]:
+    def read_as_text(self, text: memoryview | bytes, first: int) -> _Block:
+        """Return the rows of a block as `read` does, every column as text."""
+        if not _is_ascii(text):
+            text = bytes(text).decode("utf-8", errors="replace").encode()  # broken text breaks its row, not the table
         unsplit: list[tuple[int, str]] = []
         try:
             table = self._parse(text, first, dict.fromkeys(self._types, pa.string()), unsplit)
@@ -149,7 +167,7 @@ class _Reader:
         if blank.any():
             unsplit = sorted([*unsplit, *((int(line), "") for line in lines[blank])])
             table, lines = table.filter(pa.array(~blank)), lines[~blank]
-        return table, lines, unsplit
+        return _Block(table, lines, unsplit, is_typed=False)
 
     def _parse(
         self, text: memoryview | bytes, first: int, types: dict[str, Any], unsplit: list[tuple[int, str]]

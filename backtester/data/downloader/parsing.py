@@ -69,6 +69,8 @@ def parse_blocks(
     )
     for batch in batches:
         rows, problems = typed_rows(batch, schema)
+        if problems.found and batch.as_text is not None:
+            rows, problems = typed_rows(batch.as_text(), schema)
         problems.lose(batch.unsplit)
         yield Parsed(rows, problems)
 

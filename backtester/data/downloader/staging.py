@@ -87,7 +87,9 @@ class Stager:
     def facts(self, sources: tuple[Source, ...], repairs: dict[str, int]) -> FileFacts:
         """Return what a file of this series says about itself."""
         one = self._series
-        return FileFacts(one.market, one.kind, one.symbol, one.timeframe, SCHEMA_VERSION, sources, repairs)
+        return FileFacts(
+            one.market, one.kind, one.symbol, one.timeframe, SCHEMA_VERSION, sources, dict(sorted(repairs.items()))
+        )
 
     def is_damaged(self, partition: Partition) -> bool:
         """Say whether a partition's file is not the recorded one; that is refused unless replacing was asked for."""
