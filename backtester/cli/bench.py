@@ -83,22 +83,24 @@ def _print_ingest(figures: dict[str, Any]) -> None:
     from rich.table import Table
 
     out = console()
-    table = Table("archives", box=None, pad_edge=False)
-    for title in ("rows/s", "MB/s of text", "polars rows/s", "polars MB/s", "ratio", "peak MiB", "files", "rows"):
+    table = Table(box=None, pad_edge=False)
+    table.add_column("archives", overflow="fold")
+    for title in ("M rows/s", "MB/s", "polars M rows/s", "polars MB/s", "ratio", "peak MiB", "files"):
         table.add_column(title, justify="right")
     for name, case in figures["cases"].items():
         table.add_row(
             name,
-            f"{case['rows_per_s']:,.0f}",
+            f"{case['rows_per_s'] / 1e6:.2f}",
             f"{case['mb_per_s']:,.0f}",
-            f"{case['polars_rows_per_s']:,.0f}",
+            f"{case['polars_rows_per_s'] / 1e6:.2f}",
             f"{case['polars_mb_per_s']:,.0f}",
             f"{case['ratio']:.2f}",
             f"{case['peak_mib']:.0f}",
             f"{case['files']:,}",
-            f"{case['rows']:,}",
         )
     out.print(table)
+    rows = sum(case["rows"] for case in figures["cases"].values())
+    out.print(f"MB are of unzipped text; {rows:,} rows in all")
     out.print(f"all together at {figures['ratio']:.2f} of the speed of polars, which only reads and writes")
     for name, case in figures.get("memory", {}).items():
         out.print(f"{name}: peak {case['peak_mib']:.0f} MiB, {case['rows_per_s']:,.0f} rows/s")

@@ -80,7 +80,7 @@ def bench_ingest(archive: Path | None, repeat: int, trades: int, partitions: int
 
 
 def _made(root: Path) -> dict[str, Path]:
-    cases = {"spot 1m, monthly files": "spot", "um 1m, monthly files": "um", "aggTrades, daily files": "trades"}
+    cases = {"spot 1m, monthly": "spot", "um 1m, monthly": "um", "aggTrades, daily": "trades"}
     for form in cases.values():
         child(_THIS, "make", form, str(root / form), str(_FILES), str(_TRADES_A_DAY))
     return {title: root / form for title, form in cases.items()}

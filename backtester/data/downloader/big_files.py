@@ -59,7 +59,7 @@ def write_big_file(file: BigFile, writer: SeriesWriter) -> BigReport:
     """Check a file and hand its rows to a series, as `sanitise` and `SeriesWriter.add` would.
 
     Raises:
-        DataError: as these do; nothing of the file is in the series then.
+        DataError: as these do; the series is not to be committed then.
         StorageError: the disk refuses.
     """
     for way in (_in_order, _by_partition):

@@ -125,8 +125,7 @@ class _Import:
                 repairs = {name: len(times) for name, times in clean.repairs.items()}
                 report = BigReport(clean.read, len(clean.rows), clean.refused, repairs)
             _note(self.reports.setdefault(series, SeriesReport(series)), report)
-            if not self._refused:
-                self._writers[series].begin_staging(_complete_until(file, following))
+            self._writers[series].begin_staging(_complete_until(file, following))
         except DataError as error:
             self._refused.append(error)
 
