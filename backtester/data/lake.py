@@ -2,7 +2,7 @@
 
 import difflib
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
@@ -150,9 +150,16 @@ class Lake:
         for partition in self.partitions(market, KLINES.kind, symbol, timeframe, start, end):
             yield from self._read_partition(partition, start, end, batch_rows)
 
-    def verify(self, partitions: Iterable[Partition] | None = None, *, full: bool = False) -> list[Discrepancy]:
+    def verify(
+        self,
+        partitions: Iterable[Partition] | None = None,
+        *,
+        full: bool = False,
+        on_checked: Callable[[str], None] | None = None,
+    ) -> list[Discrepancy]:
         """Return which files are not what the manifest promises; see `verify_partitions`. None: all partitions."""
-        return verify_partitions(self.root, self.all_partitions() if partitions is None else partitions, full=full)
+        chosen = self.all_partitions() if partitions is None else partitions
+        return verify_partitions(self.root, chosen, full=full, on_checked=on_checked)
 
     def unlisted(self) -> list[str]:
         """Return Parquet files in the lake's folders that the manifest does not list; readers ignore them."""
