@@ -77,8 +77,8 @@ def show_command(
     With --json everything, whatever is asked for.
     """
     from backtester.cli.data_page import partition_lines, print_page, series_object
-    from backtester.data.describing import describe_series
     from backtester.data.lake import Lake
+    from backtester.data.series_description import describe_series
     from backtester.data.series_summary import summaries
 
     lake = Lake(data)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, Final
 from backtester.cli.tables import count_text, print_table, size_text, sparkline, text_width, time_text
 
 if TYPE_CHECKING:
-    from backtester.data.describing import Description
     from backtester.data.partition import Partition
+    from backtester.data.series_description import Description
     from backtester.data.series_summary import SeriesSummary
 
 _TIMES: Final = frozenset({"open_time", "time", "expiry", "event_time"})
@@ -72,7 +72,7 @@ def series_object(seen: "Description", kind: str, partitions: "Sequence[Partitio
     """Return what was seen of a series, with its partitions, for JSON."""
     import msgspec
 
-    from backtester.data.describing import values_of
+    from backtester.data.series_description import values_of
 
     return {
         "column": seen.column,
@@ -104,7 +104,7 @@ def _facts(one: "SeriesSummary") -> Iterator[str]:
 
 def _print_rows(rows: dict[str, Any], kind: str) -> None:
     """Print rows as a table; one that is too wide as several, one below the other."""
-    from backtester.data.describing import values_of
+    from backtester.data.series_description import values_of
 
     texts = [{name: _cell(name, value) for name, value in row.items()} for row in values_of(rows, kind)]
     for names in _fitting(texts):

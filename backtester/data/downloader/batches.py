@@ -157,9 +157,9 @@ def _group_key(file: ArchiveFile) -> tuple[str, ...]:
 def _refused_rows(problems: Sequence[Problem], table: bytes) -> tuple[RefusedRow, ...]:
     if not problems:
         return ()
-    lines = table.split(b"\n")
+    lines = table.removeprefix(b"\xef\xbb\xbf").splitlines()  # of bytes: at \n, \r\n and \r, as the parser counts
     found = [
-        RefusedRow(line, problem.name, lines[line - 1].decode("utf-8", errors="replace").rstrip("\r"))
+        RefusedRow(line, problem.name, lines[line - 1].decode("utf-8", errors="replace"))
         for problem in problems
         for line in problem.lines.tolist()
     ]

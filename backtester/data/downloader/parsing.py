@@ -20,6 +20,7 @@ from backtester.data.downloader.archive_columns import (
     ours_from,
     source_columns,
 )
+from backtester.data.downloader.broken_lines import head_lines, rows_among, usual_columns, without_open_quotes
 from backtester.data.downloader.naming import SYMBOL_NAMES, match_columns, plain_name
 from backtester.data.downloader.problems import Problems, joined_problems
 from backtester.data.downloader.rows import Rows, concatenated, rows_of
@@ -54,8 +55,11 @@ class _Batch:
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """How a CSV is written: the lines before the first row, the delimiter, and the names of its columns."""
+    """How a CSV is written: the lines above the table and before its first row (one more with a header), the
+    delimiter, and the names of its columns.
+    """
 
+    above: int
     skipped: int
     delimiter: str
     names: list[str]
@@ -78,7 +82,7 @@ def parse_table(
     if name.lower().endswith(".parquet"):
         batches = _read_parquet(name, data, schema, mapping)
     else:
-        batches = _read_csv(name, data, schema, {} if official else mapping, lost)
+        batches = _read_csv(name, data, schema, {} if official else mapping, lost, official=official)
     parts = [_typed(batch, schema) for batch in batches if len(batch.lines)]
     if not parts:
         raise DataError(f"{name} holds no rows", hint="leave it out")
@@ -112,14 +116,24 @@ def _typed(batch: _Batch, schema: Schema) -> Parsed:
 
 
 def _read_csv(
-    name: str, data: bytes, schema: Schema, mapping: Mapping[str, str], lost: list[tuple[int, str]]
+    name: str,
+    data: bytes,
+    schema: Schema,
+    mapping: Mapping[str, str],
+    lost: list[tuple[int, str]],
+    *,
+    official: bool,
 ) -> Iterator[_Batch]:
     """Yield a CSV block by block; lines that cannot be split into the columns are added to `lost` as they are met."""
     if data.startswith(_BYTE_ORDER_MARK):
         data = data[len(_BYTE_ORDER_MARK) :]
     if not data.isascii():
         data = data.decode("utf-8", errors="replace").encode()  # broken text breaks its own row, not the table
-    layout = _layout(name, data, schema)
+    data, open_quotes = without_open_quotes(data)
+    lost += open_quotes
+    layout = _layout(name, data, schema, official=official)
+    if official:  # nothing stands above an archive's table, so what does is a broken row
+        lost += rows_among(head_lines(data)[: layout.above])
     chosen = match_columns(name, layout.names, mapping, schema)
     symbol = _symbol_column(layout.names, schema)
     wanted = [str(at) for at in sorted({*chosen.values(), *([] if symbol is None else [symbol])})]
@@ -179,24 +193,25 @@ def _symbol_column(header: Sequence[str], schema: Schema) -> int | None:
     return next((at for at, text in enumerate(header) if plain_name(text) in SYMBOL_NAMES), None)
 
 
-def _layout(name: str, data: bytes, schema: Schema) -> _Layout:
-    """Find the first line that has enough columns; comment lines above it are skipped, and itself when it is a
-    header.
+def _layout(name: str, data: bytes, schema: Schema, *, official: bool) -> _Layout:
+    """Find the first line that has enough columns, in an archive as many as most lines have; comment lines above it
+    are skipped, and itself when it is a header.
     """
     fewest = min(_MOST_NEEDED, sum(not column.nullable for column in source_columns(schema)))
     positions = POSITIONS[schema.kind]
-    head = data[: 1 << 16].decode("utf-8", errors="replace").splitlines()
+    head = head_lines(data)
+    usual = usual_columns(head) if official else 0
     for number, line in enumerate(head[:_PREAMBLE_LINES]):
         if not line.strip() or line.startswith("#"):
             continue
         for delimiter in ",;\t":
             fields = next(csv.reader([line], delimiter=delimiter))
-            if len(fields) < fewest:
+            if len(fields) < fewest or (official and len(fields) != usual):
                 continue
             if not _is_value(fields[0]):
-                return _Layout(number + 1, delimiter, fields)
+                return _Layout(number, number + 1, delimiter, fields)
             names = [positions[at] if at < len(positions) else f"column {at + 1}" for at in range(len(fields))]
-            return _Layout(number, delimiter, names)
+            return _Layout(number, number, delimiter, names)
     if not data.strip():
         raise DataError(f"{name} is empty", hint="leave it out, or fetch it again")
     raise DataError(

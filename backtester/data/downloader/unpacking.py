@@ -3,6 +3,8 @@
 import gzip
 import hashlib
 import io
+import lzma
+import struct
 import zipfile
 import zlib
 from pathlib import Path, PurePath
@@ -15,6 +17,11 @@ MOST_BYTES: Final = 4 * 1024**3  # a month of 1s candles is a third of a GiB; mo
 MOST_RATIO: Final = 250  # tables of real markets shrink to a tenth, flat ones to a hundredth
 _HARMLESS: Final = 64 << 20
 _CHUNK: Final = 1 << 20
+# What the standard library raises for damaged bytes: offsets that point nowhere are ValueError, other codecs have their
+# own errors, a password or a codec that is missing is RuntimeError; a DataError of ours is none of these.
+_DAMAGED: Final = (
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError, ValueError, struct.error,
+)  # fmt: skip
 
 
 def read_source(path: Path, address: str) -> tuple[bytes, Source]:
@@ -79,7 +86,7 @@ def unpack(name: str, data: bytes, most: int = MOST_BYTES) -> bytes:
         if lower.endswith(".gz"):
             with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
                 return _bounded(name, file, len(data), most)
-    except (zipfile.BadZipFile, zlib.error, EOFError, gzip.BadGzipFile, RuntimeError, NotImplementedError) as error:
+    except _DAMAGED as error:
         raise DataError(f"{name} is damaged or cut short: {error}", hint="fetch the file again") from error
     return data
 

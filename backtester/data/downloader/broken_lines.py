@@ -1,0 +1,48 @@
+"""Lines of a table that would take others down with them, found before a CSV reader sees them."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Final
+
+_QUOTE: Final = b'"'
+_HEAD_BYTES: Final = 1 << 16
+
+Line = tuple[int, str]  # its number from 1, its text
+
+
+def without_open_quotes(data: bytes) -> tuple[bytes, list[Line]]:
+    """Return a table whose lines close every quote that they open, and the lines that did not.
+
+    A reader takes what follows an open quote, line ends and good rows too, for one value. Such lines become empty, so
+    the others keep their numbers.
+    """
+    if _QUOTE not in data:
+        return data, []
+    lines = data.splitlines()  # of bytes: at \n, \r\n and \r, as the reader does
+    broken = [at for at, line in enumerate(lines) if line.count(_QUOTE) % 2]
+    if not broken:
+        return data, []
+    found = [(at + 1, _text(lines[at])) for at in broken]
+    for at in broken:
+        lines[at] = b""
+    return b"\n".join([*lines, b""]), found
+
+
+def head_lines(data: bytes) -> list[str]:
+    """Return the lines at the beginning of a table, without their ends; the last may be cut."""
+    return [line.decode("utf-8", errors="replace") for line in data[:_HEAD_BYTES].splitlines()]
+
+
+def rows_among(lines: Sequence[str]) -> list[Line]:
+    """Return the lines that are not empty."""
+    return [(at, line.strip()) for at, line in enumerate(lines, start=1) if line.strip()]
+
+
+def usual_columns(lines: Sequence[str]) -> int:
+    """Return how many columns most lines have, so that a broken first line does not decide it."""
+    counts = Counter(text.count(",") + 1 for _, text in rows_among(lines))
+    return counts.most_common(1)[0][0] if counts else 0
+
+
+def _text(line: bytes) -> str:
+    return line.decode("utf-8", errors="replace").strip()
