@@ -36,7 +36,9 @@ def print_table(
         table.add_column(name, justify=justify, no_wrap=name not in fold, overflow="fold")  # type: ignore[arg-type]
     for row in rows:
         table.add_row(*(str(cell) for cell in row))
-    out = Console(width=text_width() - indent, highlight=False, markup=False)
+    # A column that may not be broken would lose characters in a narrow terminal: that terminal breaks the lines itself.
+    width = text_width() if set(header) <= set(fold) else max(text_width(), PLAIN_WIDTH)
+    out = Console(width=width - indent, highlight=False, markup=False)
     with out.capture() as captured:
         out.print(table)
     for line in captured.get().splitlines():

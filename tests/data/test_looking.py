@@ -181,6 +181,16 @@ def test_long_names_do_not_make_the_list_wider_than_120(tmp_path: Path, candles,
     assert sum(line.count("A") for line in lines) == 40
 
 
+def test_a_narrow_terminal_loses_no_character(tmp_path: Path, candles, put, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(tmp_path, candles([1, 2]))
+    wide = [bt("data", *words, "--data", tmp_path).out for words in (("ls",), ("show", "BTCUSDT"))]
+    monkeypatch.setattr("backtester.cli.tables.text_width", lambda: 40)
+    monkeypatch.setattr("backtester.cli.data_page.text_width", lambda: 40)
+    assert bt("data", "ls", "--data", tmp_path).out == wide[0]
+    narrow = bt("data", "show", "BTCUSDT", "--data", tmp_path).out
+    assert sorted(narrow.split()) == sorted(wide[1].split())
+
+
 def test_a_table_keeps_every_character_of_its_cells(capsys: pytest.CaptureFixture[str]) -> None:
     print_table(("a", "b"), [["[bold]x", "1"]], right=("b",), indent=2)
     assert capsys.readouterr().out.splitlines() == ["  a        b", "  [bold]x  1"]
