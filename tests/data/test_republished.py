@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -129,6 +130,16 @@ def test_a_length_alone_does_not_tell_and_neither_does_a_store_that_was_deleted(
     for path in (tmp_path / "lake/.archives").rglob("*.facts.json"):
         path.unlink()
     assert statuses(diff(tmp_path / "lake", base, "--json")) == ["unchanged", "unchanged", "unknown"]
+
+
+def test_what_another_address_says_is_not_compared_with_what_this_one_said(
+    tmp_path: Path, archive: Path, served: Any
+) -> None:
+    download(tmp_path / "lake", served[0])
+    shutil.copytree(archive, tmp_path / "mirror")
+    os.utime(tmp_path / "mirror" / KEYS[2], (1, 1))
+    with serving(tmp_path / "mirror") as (mirror, _):
+        assert statuses(diff(tmp_path / "lake", mirror, "--json")) == ["unchanged", "unchanged", "unknown"]
 
 
 def test_a_zip_that_changed_under_an_old_checksum_is_found(tmp_path: Path, archive: Path, served: Any) -> None:
