@@ -30,7 +30,12 @@ def run_command(
     data: Annotated[str, typer.Option(help="Folder of the lake [default: data].")] = "",
     runs: Annotated[Path, typer.Option(help="Folder for results.")] = Path("runs"),
     seed: Annotated[int | None, typer.Option(help="Seed of the strategy's randomness.")] = None,
-    allow_gaps: Annotated[bool, typer.Option("--allow-gaps", help="Run over missing candles, and say so.")] = False,
+    feeds: Annotated[
+        list[str] | None, typer.Option(help="Market data besides the candles: fundingRate markPriceKlines:1h 1h ...")
+    ] = None,
+    gap_policy: Annotated[
+        str, typer.Option(help="What unknown gaps mean: refuse, continue or pause_entries [default: refuse].")
+    ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
 ) -> None:
     """Run a backtest and seal it under runs/.
@@ -51,7 +56,7 @@ def run_command(
             "end": end,
             "seed": seed,
         },
-        "data": {"dir": data, "allow_gaps": allow_gaps or None},
+        "data": {"dir": data, "feeds": split_list(feeds or []), "gap_policy": gap_policy},
     }
     given = {s: {k: v for k, v in keys.items() if v not in (None, "", [])} for s, keys in options.items()}
     loaded = load_backtest_config(config, dotted_layer(set_ or []), given)

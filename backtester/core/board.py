@@ -17,6 +17,7 @@ class Board:
 
     def __init__(self) -> None:
         self.now = 0
+        self.after_open = False  # whether strategies are shown what happens at `now` itself, so that its open is over
         self.dues_time = 0  # the last tick whose DUES have passed: boundaries up to it are settled
         self.next_dues = 0  # the first tick that somebody wants DUES at
         self.price_units: dict[InstrumentId, int] = {}

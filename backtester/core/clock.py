@@ -1,8 +1,9 @@
-"""The clock: merges all feeds into ticks and leads each tick through its five phases.
+"""The clock: merges all feeds into ticks and leads each tick through its phases.
 
-Each distinct time is one tick: MATCH, DUES, DECIDE, OPEN, SETTLE, each published and then drained until quiet.
+Each distinct time is one tick: MATCH, DUES, DECIDE, OPEN, TAPE, SETTLE, each published and then drained until quiet.
 The exchange moves first: it meets a candle before any strategy can see it, and of a candle that begins it is
-told the open and nothing else.
+told the open and nothing else. What happens at the instant itself, trades and quotes, is shown after the open: it may
+be what made it.
 """
 
 import asyncio
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from backtester.core.board import NEVER, Board
 from backtester.core.bus import Bus
-from backtester.core.feed import Feed
+from backtester.core.feed import CANDLE_RANK, ExecutionFeed, Feed
 from backtester.core.instruments import InstrumentId
 from backtester.core.market import Dues, MarketEvent, MarketOpen, Marks, TickSettled, TimerFired
 from backtester.core.topics import T_CLOCK, T_DUES, T_MARKET, T_MARKS, T_OPENS, T_TIMERS, Topic
@@ -23,7 +24,6 @@ from backtester.core.topics import T_CLOCK, T_DUES, T_MARKET, T_MARKS, T_OPENS, 
 Pulse = Callable[[int], bool]
 
 _TICKS_PER_YIELD = 2048
-_LOOKAHEAD_ROWS = 2  # a window ends one row before its shortest feed's buffer, so that the next open is in sight
 
 
 class _MarkWindow(NamedTuple):
@@ -52,7 +52,7 @@ class Clock:
         self._bus = bus
         self._board = board
         self._feeds = sorted(feeds, key=lambda feed: feed.rank)
-        self._executing: dict[InstrumentId, Feed] = {f.instrument: f for f in self._feeds if f.executes}
+        self._executing = {f.instrument: cast(ExecutionFeed, f) for f in self._feeds if f.executes}
         self._start = start
         self._pulse: Pulse = lambda _: True
         self._stopped = False
@@ -72,6 +72,7 @@ class Clock:
         opens_wanted, timers = board.opens_wanted, board.timers
         price_units, price_time = board.price_units, board.price_time
         topics = [cast(Topic[Any] | None, feed.topic) for feed in self._feeds]
+        late = [feed.rank[0] > CANDLE_RANK for feed in self._feeds]
         asynchronous = bus.has_async_handlers
         until_yield = _TICKS_PER_YIELD
         while (window := self._next_window()) is not None:
@@ -92,25 +93,40 @@ class Clock:
                 if now > start:
                     if handlers[T_MARKET]:
                         for i in range(first, end):
-                            if marked[i] is not None:
-                                publish(T_MARKET, self._feeds[sources[i]].market(rows[i]))
+                            if (instrument := marked[i]) is not None:
+                                publish(T_MARKET, self._executing[instrument].market(rows[i]))
                         await bus.drain_async() if asynchronous else drain()
                     board.dues_time = now
                     if now >= board.next_dues:
                         board.next_dues = NEVER
                         publish(T_DUES, Dues(now))
                         await bus.drain_async() if asynchronous else drain()
+                tape = first  # records stand in rank order: those of the tape come last
                 if end - first == 1 and not timers and not asynchronous:
-                    if (topic := topics[sources[first]]) is not None:
-                        deliver(topic, events[first])
+                    if not late[sources[first]]:
+                        tape = end
+                        if (topic := topics[sources[first]]) is not None:
+                            deliver(topic, events[first])
                 else:
-                    for i in range(first, end):
-                        if (topic := topics[sources[i]]) is not None:
-                            publish(topic, events[i])
+                    while tape < end and not late[sources[tape]]:
+                        if (topic := topics[sources[tape]]) is not None:
+                            publish(topic, events[tape])
+                        tape += 1
                     self._fire_timers(now)
                     await bus.drain_async() if asynchronous else drain()
                 if opens_wanted:
                     await self._open(now)
+                if tape < end:
+                    board.after_open = True
+                    if end - tape == 1 and not asynchronous:
+                        if (topic := topics[sources[tape]]) is not None:
+                            deliver(topic, events[tape])
+                    else:
+                        for i in range(tape, end):
+                            if (topic := topics[sources[i]]) is not None:
+                                publish(topic, events[i])
+                        await bus.drain_async() if asynchronous else drain()
+                    board.after_open = False
                 if handlers[T_CLOCK]:
                     publish(T_CLOCK, TickSettled(now))
                     await bus.drain_async() if asynchronous else drain()
@@ -184,21 +200,30 @@ class Clock:
             self._bus.publish(T_TIMERS, TimerFired(now))
 
     def _next_window(self) -> _Window | None:
-        """Merge what all feeds hold up to the time at which the first of them must load again."""
-        horizon: int | None = None
-        for index, feed in enumerate(self._feeds):
-            while not self._finished[index] and len(feed.times) < _LOOKAHEAD_ROWS:
-                self._finished[index] = not feed.load()
-            if not self._finished[index]:
-                last = int(feed.times[-_LOOKAHEAD_ROWS])
-                horizon = last if horizon is None else min(horizon, last)
-        counts = [
-            len(feed.times) if horizon is None else int(np.searchsorted(feed.times, horizon, side="right"))
-            for feed in self._feeds
-        ]
-        if not any(counts):
-            return None
-        return self._merge(counts)
+        """Merge what all feeds hold up to the time at which the first of them must load again.
+
+        The last record of a buffer waits for the next window: others of its time may follow, and the open after a
+        candle must be in sight.
+        """
+        while True:
+            horizon: int | None = None
+            for index, feed in enumerate(self._feeds):
+                while not self._finished[index] and len(feed.times) < 2:
+                    self._finished[index] = not feed.load()
+                if not self._finished[index]:
+                    before_last = int(feed.times[-1]) - 1
+                    horizon = before_last if horizon is None else min(horizon, before_last)
+            counts = [
+                len(feed.times) if horizon is None else int(np.searchsorted(feed.times, horizon, side="right"))
+                for feed in self._feeds
+            ]
+            if any(counts):
+                return self._merge(counts)
+            if horizon is None:
+                return None
+            for index, feed in enumerate(self._feeds):  # all that is buffered may be of one instant: see more of it
+                if not self._finished[index] and int(feed.times[-1]) - 1 == horizon:
+                    self._finished[index] = not feed.load()
 
     def _merge(self, counts: list[int]) -> _Window:
         times = np.concatenate([feed.times[:count] for feed, count in zip(self._feeds, counts, strict=True)])

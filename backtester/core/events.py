@@ -80,6 +80,7 @@ class Reason(StrEnum):
     UNKNOWN_INSTRUMENT = "unknown_instrument"
     UNKNOWN_ORDER = "unknown_order"
     BAD_GROUP = "bad_group"
+    PAUSED_AFTER_GAP = "paused_after_gap"
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):

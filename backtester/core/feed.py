@@ -9,11 +9,14 @@ from backtester.core.instruments import InstrumentId
 from backtester.core.market import MarketCandle, MarketEvent
 from backtester.core.topics import Topic
 
-CANDLE_RANK = 10  # trades, quotes and funding get ranks of their own when their feeds arrive
+CANDLE_RANK = 10  # what is known at one instant: references first, then candles that end there, then trades and quotes
 
 
 class Feed(Protocol):
-    """One instrument's records of one kind. `times` says when each buffered record is known."""
+    """One instrument's records of one kind. `times` says when each buffered record is known.
+
+    Records of equal times belong to one tick, also when more of them have still to be loaded.
+    """
 
     instrument: InstrumentId
     rank: tuple[int, int, str]  # kind, larger timeframe first, instrument
@@ -30,13 +33,17 @@ class Feed(Protocol):
         ...
 
     def take(self, rows: int) -> tuple[list[MarketEvent] | None, NDArray[np.int64] | None]:
-        """Move the first rows out of the buffer into the current window.
+        """Move the first records out of the buffer into the current window.
 
         Returns:
             The records as a trader sees them (None without a topic), and the closes in price units, shape (rows,)
             (None when the feed does not execute).
         """
         ...
+
+
+class ExecutionFeed(Feed, Protocol):
+    """The one feed of an instrument that marks it and meets its orders."""
 
     def market(self, row: int) -> MarketCandle:
         """Return a row of the current window as the exchange sees it."""

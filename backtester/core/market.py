@@ -55,12 +55,18 @@ class Candle(MarketEvent, frozen=True, gc=False):
 
 
 class Trade(MarketEvent, frozen=True, gc=False):
-    """A print on the tape. qty in base units; is_buyer_maker: the seller was the taker."""
+    """A print on the tape. qty in base units (contracts where the venue counts those); is_buyer_maker: the seller was
+    the taker. trade_id: the venue's id, of the aggregate for aggregated trades.
+    """
 
     trade_id: int
     price: float
     qty: float
     is_buyer_maker: bool
+
+    def cause(self) -> str:
+        """Return instrument, kind and trade id."""
+        return f"{self.instrument}/trade/{self.trade_id}"
 
 
 class Quote(MarketEvent, frozen=True, gc=False):
@@ -73,10 +79,101 @@ class Quote(MarketEvent, frozen=True, gc=False):
 
 
 class FundingRate(MarketEvent, frozen=True, gc=False):
-    """A published funding rate (a fraction: longs pay shorts when positive) and its interval in microseconds."""
+    """A published funding rate (a fraction: longs pay shorts when positive) and its interval in microseconds.
+
+    interval is 0 where the source does not say it.
+    """
 
     rate: float
     interval: int
+
+
+class ReferencePrice(MarketEvent, frozen=True, gc=False):
+    """A price that is computed, not traded: `price` at ts, and its path over the timeframe that ended then."""
+
+    timeframe: str
+    open: float
+    high: float
+    low: float
+    price: float
+
+    def cause(self) -> str:
+        """Return instrument, kind, timeframe and time."""
+        return f"{self.instrument}/{type(self).__name__.lower()}/{self.timeframe}/{self.ts}"
+
+
+class MarkPrice(ReferencePrice, frozen=True, gc=False):
+    """The price that values positions and liquidates them."""
+
+
+class IndexPrice(ReferencePrice, frozen=True, gc=False):
+    """The price of the underlying over several venues."""
+
+
+class PremiumIndex(ReferencePrice, frozen=True, gc=False):
+    """How far the contract trades from its index, a fraction that may be negative; funding follows from it."""
+
+
+class FuturesMetrics(MarketEvent, frozen=True, gc=False):
+    """Open interest (contracts or base units, and in quote) and ratios of long to short; NaN where one is unknown.
+
+    top_account_ratio, top_position_ratio: of the largest traders, by head and by size. account_ratio: of all.
+    taker_volume_ratio: bought over sold by takers.
+    """
+
+    open_interest: float
+    open_interest_value: float
+    top_account_ratio: float
+    top_position_ratio: float
+    account_ratio: float
+    taker_volume_ratio: float
+
+
+class VolatilityIndex(MarketEvent, frozen=True, gc=False):
+    """An index of implied volatility, in percent a year."""
+
+    value: float
+
+
+class OptionQuote(msgspec.Struct, frozen=True, gc=False):
+    """One contract of a chain over an hour: its candle, and at the hour's end quotes, volatilities, mark and Greeks.
+
+    contract: BTC-231229-34000-C. expiry: UTC µs. Prices in quote, quantities in contracts, volatilities as fractions a
+    year; NaN where a figure is unknown.
+    """
+
+    contract: str
+    expiry: int
+    strike: float
+    is_call: bool
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+    bid: float
+    ask: float
+    bid_qty: float
+    ask_qty: float
+    bid_iv: float
+    ask_iv: float
+    mark: float
+    mark_iv: float
+    delta: float
+    gamma: float
+    vega: float
+    theta: float
+    open_interest: float
+    open_interest_value: float
+
+
+class OptionChain(MarketEvent, frozen=True, gc=False):
+    """All contracts on one underlying, as they stood at ts; sorted by expiry, strike, puts before calls.
+
+    instrument: the underlying, `option:BTCUSDT`.
+    """
+
+    quotes: tuple[OptionQuote, ...]
 
 
 class TimerFired(msgspec.Struct, frozen=True, gc=False):

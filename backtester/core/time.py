@@ -51,9 +51,14 @@ def grid_offset_us(timeframe: int) -> int:
     return _MONDAY if timeframe == WEEK else 0
 
 
-def on_grid(time: int, timeframe: int) -> bool:
-    """Say whether a candle of this timeframe may open at `time`."""
-    return (time - grid_offset_us(timeframe)) % timeframe == 0
+def first_open(time: int, timeframe: int) -> int:
+    """Return the first open time on the grid of a timeframe (µs) that is >= time."""
+    return time + (grid_offset_us(timeframe) - time) % timeframe
+
+
+def last_open(time: int, timeframe: int) -> int:
+    """Return the last open time on the grid of a timeframe (µs) that is <= time."""
+    return time - (time - grid_offset_us(timeframe)) % timeframe
 
 
 def parse_time(text: str) -> int:

@@ -23,13 +23,19 @@ from backtester.core.market import (
     Candle,
     Dues,
     FundingRate,
+    FuturesMetrics,
+    IndexPrice,
     MarketCandle,
     MarketOpen,
+    MarkPrice,
     Marks,
+    OptionChain,
+    PremiumIndex,
     Quote,
     TickSettled,
     TimerFired,
     Trade,
+    VolatilityIndex,
 )
 
 E = TypeVar("E")
@@ -60,9 +66,19 @@ T_DUES: Final = Topic[Dues](
     "dues", Dues, logged=False, purpose="DUES: the instant for funding, expiry, margin and snapshots"
 )
 T_CANDLES: Final = Topic[Candle]("candles", Candle, logged=False, purpose="DECIDE: closed candles")
-T_TRADES: Final = Topic[Trade]("trades", Trade, logged=False, purpose="DECIDE: prints on the tape")
-T_QUOTES: Final = Topic[Quote]("quotes", Quote, logged=False, purpose="DECIDE: best bid and ask")
+T_TRADES: Final = Topic[Trade]("trades", Trade, logged=False, purpose="TAPE: prints on the tape")
+T_QUOTES: Final = Topic[Quote]("quotes", Quote, logged=False, purpose="TAPE: best bid and ask")
 T_FUNDING: Final = Topic[FundingRate]("funding", FundingRate, logged=False, purpose="DECIDE: published funding rates")
+T_MARK: Final = Topic[MarkPrice]("mark", MarkPrice, logged=False, purpose="DECIDE: mark prices")
+T_INDEX: Final = Topic[IndexPrice]("index", IndexPrice, logged=False, purpose="DECIDE: index prices")
+T_PREMIUM: Final = Topic[PremiumIndex]("premium", PremiumIndex, logged=False, purpose="DECIDE: premium indices")
+T_METRICS: Final = Topic[FuturesMetrics](
+    "metrics", FuturesMetrics, logged=False, purpose="DECIDE: open interest and long/short ratios"
+)
+T_CHAIN: Final = Topic[OptionChain]("chain", OptionChain, logged=False, purpose="DECIDE: option chains, hour by hour")
+T_VOLATILITY: Final = Topic[VolatilityIndex](
+    "volatility", VolatilityIndex, logged=False, purpose="DECIDE: indices of implied volatility"
+)
 T_TIMERS: Final = Topic[TimerFired]("timers", TimerFired, logged=False, purpose="DECIDE: a moment a strategy asked for")
 T_OPENS: Final = Topic[MarketOpen](
     "opens", MarketOpen, logged=False, purpose="OPEN: the open of a candle for which a market order waits"

@@ -11,12 +11,12 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from backtester.core.time import grid_offset_us, timeframe_us
+from backtester.core.time import grid_offset_us, last_open, timeframe_us
 from backtester.data.gap_report import SeriesKey, by_series
 from backtester.data.lake import Lake
 from backtester.data.partition import Partition
-from backtester.data.reading import Rows, rows_between
 from backtester.data.schemas import Column, Schema, schema_of
+from backtester.data.series_rows import Rows, rows_of
 
 EXAMPLES: Final = 20
 _PRICES: Final = ("open", "high", "low", "close")
@@ -81,13 +81,13 @@ def _compare(lake: Lake, short: list[Partition], long: list[Partition]) -> Cross
     schema, length = schema_of(long[0].kind), timeframe_us(long[0].timeframe)
     first, last = short[0].first_time, short[-1].last_time
     reached: int | None = None
-    for stored in rows_between(lake.root, long, first - (first - grid_offset_us(length)) % length, last + 1):
+    for stored in rows_of(lake, long, start=last_open(first, length), end=last + 1):
         times = stored[schema.key]
         begin = int(times[0]) if reached is None else reached
         reached = int(times[-1]) + length
         parts = _Parts(schema, times, length, length // timeframe_us(result.shorter))
         meeting = [p for p in short if p.last_time >= begin and p.first_time < reached]
-        for rows in rows_between(lake.root, meeting, begin, reached):
+        for rows in rows_of(lake, meeting, start=begin, end=reached):
             parts.add(rows)
         parts.compare_with(stored, result)
     return result

@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 from backtester.core.errors import DataError, UsageError
 from backtester.data.durable import storing
 from backtester.data.lake import Lake
-from backtester.data.reading import rows_between
 from backtester.data.schemas import schema_of
+from backtester.data.series_rows import rows_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ def export_series(
     try:
         with storing(part):
             writer: Any = None
-            for columns in rows_between(lake.root, lake.partitions(*series, start, end), start, end):
+            for columns in rows_of(lake, lake.partitions(*series, start, end), start=start, end=end):
                 table = schema.to_table(columns)
                 if writer is None:
                     writer = (

@@ -15,8 +15,8 @@ from backtester.core.time import MINUTE, timeframe_us
 from backtester.data.gap_report import SeriesKey, by_series, peers
 from backtester.data.lake import Lake
 from backtester.data.partition import Partition
-from backtester.data.reading import rows_between
 from backtester.data.schemas import KLINES
+from backtester.data.series_rows import rows_of
 
 FUTURES: Final = frozenset({"um", "cm"})
 SHORTEST: Final = 5 * MINUTE  # shorter stretches are ordinary in small markets
@@ -69,7 +69,7 @@ def _stretches(lake: Lake, partitions: Sequence[Partition]) -> Iterator[tuple[in
     """Yield [start, end) of each stretch; one that goes on over batches or partitions is one."""
     length = timeframe_us(partitions[0].timeframe)
     waiting: tuple[int, int, float] | None = None  # start, end and price of the stretch that may go on
-    for rows in rows_between(lake.root, partitions, None, None, _COLUMNS):
+    for rows in rows_of(lake, partitions, _COLUMNS):
         for start, end, price in _runs(rows["open_time"], rows["close"], _stood_still(rows), length):
             if waiting is not None and waiting[1] == start and waiting[2] == price:
                 waiting = (waiting[0], end, price)

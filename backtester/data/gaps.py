@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from backtester.core.time import grid_offset_us, timeframe_us
+from backtester.core.time import timeframe_us
 
 Gap = tuple[int, int]
 
@@ -25,11 +25,6 @@ def gaps_of(open_time: NDArray[Any], timeframe: str) -> tuple[Gap, ...]:
 def count_missing(gaps: Iterable[Gap], timeframe: int) -> int:
     """Return how many candles the gaps lack."""
     return sum(-((start - end) // timeframe) for start, end in gaps)
-
-
-def first_open(time: int, timeframe: int) -> int:
-    """Return the first open time on the grid that is >= time."""
-    return time + (grid_offset_us(timeframe) - time) % timeframe
 
 
 def clipped(gaps: Iterable[Gap], start: int, end: int) -> list[Gap]:

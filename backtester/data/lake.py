@@ -1,25 +1,24 @@
-"""Reading the lake: what is there, what is missing, and candles in batches of constant memory."""
+"""The lake for readers: what is there, what is missing, and rows in batches of constant memory."""
 
 import difflib
-import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
-import numpy as np
-import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from backtester.core.errors import DataError
-from backtester.core.time import TIMEFRAMES, format_time, timeframe_us
+from backtester.core.time import TIMEFRAMES, first_open, format_time, timeframe_us
 from backtester.data.columns import CandleColumns
-from backtester.data.gaps import Gap, clipped, first_open, without
+from backtester.data.gaps import Gap, clipped, without
 from backtester.data.manifest import read_journal
 from backtester.data.partition import Outage, Partition
-from backtester.data.schemas import KLINES, ROW_GROUP_ROWS
+from backtester.data.reading import CheckedFiles, read_range
+from backtester.data.schemas import KLINES, ROW_GROUP_ROWS, schema_of
 from backtester.data.verifying import Discrepancy, unlisted_files, verify_partitions
 
-_CANDLE_COLUMNS: Final = ["open_time", "open", "high", "low", "close", "volume"]
+_CANDLE_COLUMNS: Final = ("open_time", "open", "high", "low", "close", "volume")
 
 
 class Lake:
@@ -34,6 +33,7 @@ class Lake:
         self._manifest: Mapping[str, Partition] = {}
         self._outages: list[Outage] = []
         self.refresh()
+        self._files = CheckedFiles(root)
         self._read: dict[str, Partition] = {}
 
     def refresh(self) -> None:
@@ -46,7 +46,7 @@ class Lake:
         return sorted(self._manifest.values(), key=lambda p: (p.market, p.kind, p.symbol, _length(p), p.first_time))
 
     def partitions_read(self) -> list[Partition]:
-        """Return the partitions from which candles were read so far, as they were read, sorted by path."""
+        """Return the partitions from which rows were read so far, as they were read, sorted by path."""
         return [self._read[path] for path in sorted(self._read)]
 
     def symbols(self, market: str, kind: str = KLINES.kind) -> list[str]:
@@ -137,18 +137,56 @@ class Lake:
         known = [(one.start, one.end) for one in self.outages(market, kind, symbol, timeframe)]
         return without(self.gaps(market, kind, symbol, timeframe, start, end), known)
 
-    def read_candles(
-        self, market: str, symbol: str, timeframe: str, start: int, end: int, batch_rows: int = ROW_GROUP_ROWS
-    ) -> Iterator[CandleColumns]:
-        """Yield the stored candles with start <= open_time < end in time order, at most batch_rows at a time.
+    def read(
+        self,
+        market: str,
+        kind: str,
+        symbol: str,
+        timeframe: str,
+        start: int,
+        end: int,
+        *,
+        names: Sequence[str] | None = None,
+        batch_rows: int = ROW_GROUP_ROWS,
+    ) -> Iterator[dict[str, NDArray[Any]]]:
+        """Yield the rows of a series with start <= time < end in time order, at most batch_rows at a time, as columns.
 
-        Each file is checked against the manifest's SHA-256 before its rows are used. Memory holds one row group.
+        Each file is compared with the manifest's SHA-256 before its rows are used, once; of a file only the row groups
+        of the range are read. Memory holds one row group.
+
+        Args:
+            timeframe: empty for kinds without one.
+            names: the columns wanted besides the time; None means all.
 
         Raises:
             DataError: the lake does not have the series, or a file is missing or differs from the manifest.
         """
-        for partition in self.partitions(market, KLINES.kind, symbol, timeframe, start, end):
-            yield from self._read_partition(partition, start, end, batch_rows)
+        wanted = schema_of(kind).names if names is None else names
+        for partition in self.partitions(market, kind, symbol, timeframe, start, end):
+            file, found = self._open_checked(partition)
+            with file:
+                yield from read_range(file, found, start, end, wanted, batch_rows)
+
+    def read_candles(
+        self, market: str, symbol: str, timeframe: str, start: int, end: int, batch_rows: int = ROW_GROUP_ROWS
+    ) -> Iterator[CandleColumns]:
+        """Yield the stored candles with start <= open_time < end; see `read`."""
+        rows = self.read(
+            market, KLINES.kind, symbol, timeframe, start, end, names=_CANDLE_COLUMNS, batch_rows=batch_rows
+        )
+        for columns in rows:
+            yield CandleColumns(*(columns[name] for name in _CANDLE_COLUMNS))
+
+    def damaged(self, partitions: Iterable[Partition]) -> list[Partition]:
+        """Return which of the partitions cannot be read: their file is missing or is not the recorded one."""
+        found = []
+        for partition in partitions:
+            file = self._files.open(partition)
+            if file is None:
+                found.append(partition)
+            else:
+                file.close()
+        return found
 
     def verify(
         self,
@@ -165,29 +203,18 @@ class Lake:
         """Return Parquet files in the lake's folders that the manifest does not list; readers ignore them."""
         return unlisted_files(self.root, self._manifest)
 
-    def _read_partition(self, partition: Partition, start: int, end: int, batch_rows: int) -> Iterator[CandleColumns]:
-        with self._open_checked(partition) as file:
-            parquet = pq.ParquetFile(file, pre_buffer=False)
-            groups = [g for g in range(parquet.num_row_groups) if _may_hold(parquet.metadata.row_group(g), start, end)]
-            for batch in parquet.iter_batches(
-                batch_size=batch_rows, row_groups=groups, columns=_CANDLE_COLUMNS, use_threads=False
-            ):
-                candles = CandleColumns(*(_array(batch, name) for name in _CANDLE_COLUMNS)).between(start, end)
-                if len(candles):
-                    yield candles
-
-    def _open_checked(self, partition: Partition) -> Any:
-        """Open a partition's file after comparing it with the manifest; on a mismatch read the manifest once more."""
-        file = _open_if_matching(self.root, partition)
+    def _open_checked(self, partition: Partition) -> tuple[BinaryIO, Partition]:
+        """Open a partition's file and return it with its record; on a mismatch read the manifest once more."""
+        file = self._files.open(partition)
         if file is None:
             self.refresh()
             again = self._manifest.get(partition.path)
-            file = None if again is None else _open_if_matching(self.root, again)
+            file = None if again is None else self._files.open(again)
             if again is None or file is None:
-                raise _damaged(self.root, partition)
+                raise damaged_error(self.root, [partition])
             partition = again
         self._read[partition.path] = partition
-        return file
+        return file, partition
 
     def _unknown_symbol(self, market: str, kind: str, symbol: str) -> DataError:
         if not self._manifest:
@@ -230,40 +257,17 @@ def series_gaps(partitions: Sequence[Partition]) -> list[Gap]:
     return clipped(found, partitions[0].first_time, partitions[-1].last_time)
 
 
-def _damaged(root: Path, partition: Partition) -> DataError:
-    first, last = format_time(partition.first_time), format_time(partition.last_time)
+def damaged_error(root: Path, partitions: Sequence[Partition]) -> DataError:
+    """Return the error that names partitions whose files are not the recorded ones; at least one."""
+    one = partitions[0]
+    span = f"{format_time(one.first_time)} .. {format_time(one.last_time)}"
+    name = " ".join(filter(None, (f"{one.market}:{one.symbol}", one.timeframe, one.kind)))
+    more = f", and {len(partitions) - 1} more files" if len(partitions) > 1 else ""
     return DataError(
-        f"{partition.market}:{partition.symbol} {partition.timeframe} {first} .. {last}: {root / partition.path} "
-        "is missing or is not the file that the manifest records",
-        hint=f"bt data verify --data {root} shows all that is wrong; then import that month again with --replace",
+        f"{name} {span}: {root / one.path} is missing or is not the file that the manifest records{more}",
+        hint=f"bt data verify --data {root} shows all that is wrong; bt data repair fetches it again",
     )
 
 
 def _length(partition: Partition) -> int:
     return TIMEFRAMES.get(partition.timeframe, 0)
-
-
-def _array(batch: Any, name: str) -> Any:
-    column = batch.column(name)  # read from its buffer: pyarrow's own conversion imports pandas where that is installed
-    dtype = np.dtype(str(column.type).replace("double", "float64"))
-    return np.frombuffer(column.buffers()[1], dtype=dtype, count=len(column), offset=column.offset * dtype.itemsize)
-
-
-def _open_if_matching(root: Path, partition: Partition) -> Any:
-    """Return the open file, at its start, if it is the one recorded; the check and the rows share one open file."""
-    try:
-        file = (root / partition.path).open("rb")
-    except OSError:
-        return None
-    if hashlib.file_digest(file, "sha256").hexdigest() != partition.sha256:
-        file.close()
-        return None
-    file.seek(0)
-    return file
-
-
-def _may_hold(row_group: Any, start: int, end: int) -> bool:
-    statistics = row_group.column(0).statistics
-    if statistics is None or not statistics.has_min_max:
-        return True
-    return bool(statistics.max >= start and statistics.min < end)

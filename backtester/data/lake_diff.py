@@ -12,8 +12,8 @@ from backtester.data.gap_report import SeriesKey
 from backtester.data.lake import Lake
 from backtester.data.ordering import changes
 from backtester.data.partition import Partition
-from backtester.data.reading import Rows, partition_rows
 from backtester.data.schemas import Schema, schema_of
+from backtester.data.series_rows import Rows, joined, rows_of
 
 EXAMPLES: Final = 5
 
@@ -85,7 +85,7 @@ def diff_lakes(a: Lake, b: Lake, chosen: SeriesFilter | None = None, *, examples
 
 def _diff_partition(a: Lake, in_a: Partition, b: Lake, in_b: Partition, examples: int) -> PartitionDiff:
     schema = schema_of(in_a.kind)
-    rows_a, rows_b = _all_rows(a, in_a), _all_rows(b, in_b)
+    rows_a, rows_b = joined(rows_of(a, [in_a])), joined(rows_of(b, [in_b]))
     pairs = _pairs(schema, rows_a, rows_b)
     differs = np.zeros(len(pairs), dtype=np.bool_)
     by_column: dict[str, NDArray[np.bool_]] = {}
@@ -102,11 +102,6 @@ def _diff_partition(a: Lake, in_a: Partition, b: Lake, in_b: Partition, examples
     return PartitionDiff(
         in_a.path, lengths[0] - len(pairs), lengths[1] - len(pairs), int(np.count_nonzero(differs)), shown
     )
-
-
-def _all_rows(lake: Lake, partition: Partition) -> Rows:
-    parts = list(partition_rows(lake.root, partition))
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def _pairs(schema: Schema, rows_a: Rows, rows_b: Rows) -> NDArray[np.int64]:

@@ -1,108 +1,91 @@
-"""Rows of any kind out of the lake: checked against the manifest, a row group at a time, only the columns asked for."""
+"""Reading partition files: each compared with the manifest before its rows are used, and only the row groups needed."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from backtester.core.errors import DataError
-from backtester.data.durable import file_sha256
-from backtester.data.parquet import read_row_groups
 from backtester.data.partition import Partition
-from backtester.data.schemas import Schema, schema_of
+from backtester.data.schemas import Column, schema_of
 
-Rows = dict[str, NDArray[Any]]
-
-
-def narrowed(schema: Schema, names: Iterable[str]) -> Schema:
-    """Return a schema with only these columns and the key, in the schema's order; for reading, not for digests."""
-    wanted = {schema.key, *names}
-    return replace(schema, columns=tuple(column for column in schema.columns if column.name in wanted))
+_Identity = tuple[int, int, int, int]
 
 
-def partition_rows(root: Path, partition: Partition, names: Sequence[str] | None = None) -> Iterator[Rows]:
-    """Yield the rows of a partition as columns, a row group at a time. names: None means every column.
+class CheckedFiles:
+    """Opens the files of a lake that are what the manifest records.
 
-    Raises:
-        DataError: the file is missing, or is not the one that the manifest records.
+    A file is hashed when it is first opened, and again only when it is not the same file any more, by device, inode,
+    size and time of change. So a range read costs the row groups of the range.
     """
-    path = root / partition.path
-    if not path.is_file() or file_sha256(path) != partition.sha256:
-        raise DataError(
-            f"{path} is missing or is not the file that the manifest records",
-            hint=f"bt data verify --data {root} shows all that is wrong",
-        )
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._known: dict[str, tuple[str, _Identity]] = {}
+
+    def open(self, partition: Partition) -> BinaryIO | None:
+        """Return the open file, at its start, or None if it is missing or another one than recorded."""
+        try:
+            file = (self._root / partition.path).open("rb")
+        except OSError:
+            return None
+        identity = _identity(file)
+        if self._known.get(partition.path) != (partition.sha256, identity):
+            if hashlib.file_digest(file, "sha256").hexdigest() != partition.sha256:
+                file.close()
+                return None
+            file.seek(0)
+            self._known[partition.path] = (partition.sha256, identity)
+        return file
+
+
+def read_range(
+    file: BinaryIO, partition: Partition, start: int, end: int, names: Sequence[str], batch_rows: int
+) -> Iterator[dict[str, NDArray[Any]]]:
+    """Yield the rows with start <= time < end of an open partition file, at most batch_rows at a time.
+
+    Only row groups that may hold such rows are read, and of these only the named columns.
+    """
     schema = schema_of(partition.kind)
-    yield from read_row_groups(path, schema if names is None else narrowed(schema, names))
+    columns = [column for column in schema.columns if column.name in {schema.key, *names}]
+    parquet = pq.ParquetFile(file, pre_buffer=False)
+    groups = [g for g in range(parquet.num_row_groups) if _may_hold(parquet.metadata.row_group(g), start, end)]
+    wanted = [column.name for column in columns]
+    for batch in parquet.iter_batches(batch_size=batch_rows, row_groups=groups, columns=wanted, use_threads=False):
+        key = _values(batch.column(schema.key), columns[0])
+        low, high = (int(at) for at in np.searchsorted(key, [start, end], side="left"))
+        if low < high:
+            part = batch.slice(low, high - low)
+            yield {column.name: _values(part.column(column.name), column) for column in columns}
 
 
-def rows_between(
-    root: Path, partitions: Iterable[Partition], start: int | None, end: int | None, names: Sequence[str] | None = None
-) -> Iterator[Rows]:
-    """Yield the rows with start <= time < end of one series' partitions, in time order; no batch is empty.
+def _values(array: Any, column: Column) -> NDArray[Any]:
+    """Return a column's values, unknown ones as the schema writes them.
 
-    Raises:
-        DataError: as `partition_rows`.
+    Read from the buffer where that is possible: pyarrow's own conversion imports pandas where that is installed.
     """
-    for partition in partitions:
-        key = schema_of(partition.kind).key
-        for rows in partition_rows(root, partition, names):
-            low = 0 if start is None else int(np.searchsorted(rows[key], start, side="left"))
-            high = None if end is None else int(np.searchsorted(rows[key], end, side="left"))
-            chosen = {name: values[low:high] for name, values in rows.items()}
-            if len(chosen[key]):
-                yield chosen
+    if array.null_count:
+        array = array.fill_null(float("nan") if column.dtype == "float64" else -1)
+    if pa.types.is_boolean(array.type):
+        bits = np.frombuffer(array.buffers()[1], dtype=np.uint8)
+        flags = np.unpackbits(bits, bitorder="little", count=array.offset + len(array))
+        return flags[array.offset :].astype(np.bool_)
+    dtype = np.dtype(column.dtype)
+    return np.frombuffer(array.buffers()[1], dtype=dtype, count=len(array), offset=array.offset * dtype.itemsize)
 
 
-def first_rows(root: Path, partitions: Sequence[Partition], count: int) -> Rows:
-    """Return the first `count` rows, or all when there are fewer, of one series' partitions, at least one.
-
-    Raises:
-        DataError: as `partition_rows`.
-    """
-    parts: list[Rows] = []
-    left = count
-    for rows in rows_between(root, partitions, None, None):
-        parts.append(_cut(rows, 0, left))
-        left -= _length(parts[-1])
-        if left <= 0:
-            break
-    return _joined(parts)
+def _identity(file: BinaryIO) -> _Identity:
+    facts = os.fstat(file.fileno())
+    return facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns
 
 
-def last_rows(root: Path, partitions: Sequence[Partition], count: int) -> Rows:
-    """Return the last `count` rows, or all when there are fewer, of one series' partitions, at least one.
-
-    Raises:
-        DataError: as `partition_rows`.
-    """
-    found: list[Rows] = []
-    left = count
-    for partition in reversed(partitions):
-        tail: list[Rows] = []
-        for rows in partition_rows(root, partition):
-            tail = [_last(_joined([*tail, rows]), left)]
-        found = tail + found
-        left -= sum(map(_length, tail))
-        if left <= 0:
-            break
-    return _joined(found)
-
-
-def _last(rows: Rows, count: int) -> Rows:
-    return _cut(rows, max(_length(rows) - count, 0), _length(rows))
-
-
-def _cut(rows: Rows, low: int, high: int) -> Rows:
-    return {name: values[low:high] for name, values in rows.items()}
-
-
-def _length(rows: Rows) -> int:
-    return len(next(iter(rows.values())))
-
-
-def _joined(parts: Sequence[Rows]) -> Rows:
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+def _may_hold(row_group: Any, start: int, end: int) -> bool:
+    statistics = row_group.column(0).statistics
+    if statistics is None or not statistics.has_min_max:
+        return True
+    return bool(statistics.max >= start and statistics.min < end)

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from backtester.core.time import HOUR, TIMEFRAMES
 from backtester.data.lake import Lake
 from backtester.data.partition import Partition
-from backtester.data.reading import Rows, first_rows, last_rows, rows_between
 from backtester.data.schemas import Column, Schema, schema_of
+from backtester.data.series_rows import Rows, first_rows, last_rows, rows_of
 
 MAIN_COLUMN: Final[dict[str, str]] = {
     "klines": "close",
@@ -104,7 +104,7 @@ def describe_series(
     picture = _Picture(first, last, stretches)
     jumps = _Jumps(_column(schema, main), TIMEFRAMES.get(partitions[0].timeframe))
     figures = {name: _Figures(_column(schema, name)) for name in dict.fromkeys([main, *wanted])}
-    for part in rows_between(lake.root, partitions, None, None, wanted):
+    for part in rows_of(lake, partitions, wanted):
         values = part[main]
         known = _column(schema, main).known(values)
         picture.add(part[schema.key][known], values[known])
@@ -120,8 +120,8 @@ def describe_series(
         jump=jumps.largest,
         volume=figures[schema.volume].total if schema.volume else None,
         stats=[figures[name].stats() for name in schema.names if name != schema.key] if stats else None,
-        head=first_rows(lake.root, partitions, head) if head else {},
-        tail=last_rows(lake.root, partitions, tail) if tail else {},
+        head=first_rows(lake, partitions, head) if head else {},
+        tail=last_rows(lake, partitions, tail) if tail else {},
     )
 
 

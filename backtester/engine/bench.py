@@ -16,7 +16,8 @@ from backtester.core.errors import EngineError
 from backtester.core.numbers import MONEY_EXPONENT, exact_units, fixed
 from backtester.data.sample import write_sample_lake
 from backtester.engine.bare_loop import run_bare_loop
-from backtester.engine.prepare import BATCH_ROWS, PreparedRun, prepare
+from backtester.engine.feeding import BATCH_ROWS
+from backtester.engine.prepare import PreparedRun, prepare
 from backtester.engine.run import run_backtest
 from backtester.engine.wiring import exchange_rules
 
@@ -128,10 +129,11 @@ def _prepared(lake: Path, symbols: list[str]) -> PreparedRun:
 def _bare(run: PreparedRun, index: int) -> Any:
     item, spec = run.series[index], run.instruments[run.series[index].instrument]
     rules = exchange_rules(run)
+    fees = rules.fees[spec.id].at(run.start)
     batches = run.lake.read_candles(item.market, item.symbol, item.stored_timeframe, run.start, run.end, BATCH_ROWS)
     cash = exact_units(run.config.account.initial_cash, MONEY_EXPONENT)
     quantity = exact_units(Decimal(QUANTITY), spec.scale.qty)
-    return run_bare_loop(batches, spec, cash, quantity, rules.fees, rules.slippage, fast=FAST, slow=SLOW)
+    return run_bare_loop(batches, spec, cash, quantity, fees, rules.slippage, fast=FAST, slow=SLOW)
 
 
 def _main(arguments: list[str]) -> Figures:

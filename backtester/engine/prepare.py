@@ -5,20 +5,29 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from backtester.config.configs import BacktestConfig, InstrumentSection
-from backtester.config.instruments import has_rules, instrument_of, resolved_section
+from backtester.config.instruments import instrument_of, rules_of
 from backtester.config.loading import Layer, merged, read_toml, validated
-from backtester.core.errors import DataError, GapError, StrategyError, UsageError
+from backtester.core.errors import DataError, StrategyError, UsageError
 from backtester.core.instruments import Instrument, InstrumentId, parse_instrument, split_id
-from backtester.core.time import format_time, grid_offset_us, parse_time, timeframe_us
-from backtester.data.feeds import CandleFeed
-from backtester.data.lake import Lake
+from backtester.core.rules import RuleBook
+from backtester.core.time import first_open, format_time, last_open, parse_time, timeframe_us
+from backtester.data.lake import Lake, damaged_error
 from backtester.data.partition import Partition
-from backtester.data.resample import derive_candles
+from backtester.data.schemas import KLINES
+from backtester.engine.applied_rules import applied_sections
+from backtester.engine.feed_plan import (
+    FEED_HINT,
+    FeedName,
+    PlannedFeed,
+    execution_timeframe,
+    feed_names,
+    planned_feeds,
+    traded_candles,
+)
+from backtester.engine.gap_policy import RunGap, check_gaps, gaps_of_run
 from backtester.strategy.base import Strategy, StrategyParams
 from backtester.strategy.registry import FoundStrategy, find_strategy
 
-BATCH_ROWS = 16_384
-_GAPS_SHOWN = 10
 _DEFAULT_BPS: Mapping[str, tuple[str, str]] = {"spot": ("10", "10"), "um": ("2", "5")}
 
 
@@ -33,14 +42,20 @@ class Series(NamedTuple):
 
 
 class PreparedRun(NamedTuple):
-    """All that a run needs. config has every default spelled out; times are UTC microseconds, end exclusive."""
+    """All that a run needs. config has every default spelled out; times are UTC microseconds, end exclusive.
+
+    feeds: what strategies see, the run's own candles included. gaps: what the lake lacks of it from start to end.
+    """
 
     config: BacktestConfig
     found: FoundStrategy
     params: StrategyParams
     instruments: dict[InstrumentId, Instrument]
+    rules: RuleBook
     lake: Lake
     series: list[Series]
+    feeds: list[PlannedFeed]
+    gaps: list[RunGap]
     start: int
     end: int
     warnings: list[str]
@@ -57,35 +72,6 @@ class PreparedRun(NamedTuple):
             StrategyError: its constructor failed.
         """
         return _made(self.found, self.params)
-
-    def feeds(self) -> list[CandleFeed]:
-        """Return fresh feeds: the stored candles execute; when they are shorter than the run's, derived ones decide."""
-        timeframe, incomplete = self.config.run.timeframe, self.config.data.incomplete
-        feeds = []
-        for item in self.series:
-            spec, native = self.instruments[item.instrument], item.stored_timeframe == timeframe
-            first = item.warmup_start if native else self.start
-            stored = self.lake.read_candles(
-                item.market, item.symbol, item.stored_timeframe, first, self.end, BATCH_ROWS
-            )
-            feeds.append(CandleFeed(spec, item.stored_timeframe, stored, executes=True, decides=native))
-            if not native:
-                source = self.lake.read_candles(
-                    item.market, item.symbol, item.stored_timeframe, item.warmup_start, self.end
-                )
-                derived = derive_candles(
-                    source,
-                    timeframe_us(item.stored_timeframe),
-                    self.timeframe_us,
-                    start=item.warmup_start,
-                    end=self.end,
-                )
-                feeds.append(
-                    CandleFeed(
-                        spec, timeframe, derived, executes=False, decides=True, drop_incomplete=incomplete == "drop"
-                    )
-                )
-        return feeds
 
 
 def prepare(
@@ -114,33 +100,61 @@ def prepare(
     warnings: list[str] = []
     lake = Lake(Path(config.data.dir))
     timeframe = config.run.timeframe
+    needs = _needs(found, params)
+    names = feed_names([*config.data.feeds, *needs.feeds], ids, config.run.market)
     asked_start, asked_end = (parse_time(text) if text else None for text in (config.run.start, config.run.end))
-    sources = {i: lake.source_timeframe(*split_id(i), timeframe, asked_start, asked_end) for i in ids}
-    stored = {i: lake.partitions(split_id(i)[0], "klines", split_id(i)[1], sources[i]) for i in ids}
+    sources = {
+        i: execution_timeframe(lake, i, [timeframe, *_shown_timeframes(names, i)], asked_start, asked_end) for i in ids
+    }
+    stored = {i: lake.partitions(split_id(i)[0], KLINES.kind, split_id(i)[1], sources[i]) for i in ids}
     start, end = _range(config, stored, sources)
     used = {i: [p for p in stored[i] if p.first_time < end] for i in ids}  # what comes later decides nothing
-    sections = {i: _section(i, config, used[i], warnings) for i in ids}
+    decimals = {i: max(p.price_decimals for p in used[i]) for i in ids}
+    sections = applied_sections(config, decimals, start, end, warnings)
     instruments = {i: instrument_of(i, sections[i]) for i in ids}
     _check_currency(instruments, config.account.currency)
-    _check_origin(stored, start, end, warnings)
-    _check_gaps(lake, sources, start, end, config, warnings)
-    _check_files(lake, used, start)
-    warmup_candles = _warmup_candles(found, params)
-    series = [
-        Series(i, *split_id(i), sources[i], _warmup_start(lake, i, sources[i], timeframe, start, warmup_candles))
-        for i in ids
-    ]
+    starts = {i: _warmup_start(lake, i, sources[i], timeframe, start, needs.warmup_candles) for i in ids}
+    feeds = planned_feeds(lake, sorted({*traded_candles(ids, timeframe), *names}), sources, starts, end)
+    read = _partitions_of(lake, feeds, end)
+    _check_origin(read, start, end, warnings)
+    gaps = gaps_of_run(lake, sources, feeds, start, end)
+    check_gaps(gaps, config.data, str(lake.root), warnings)
+    if damaged := lake.damaged(p for own in read.values() for p in own):
+        raise damaged_error(lake.root, damaged)
     return PreparedRun(
-        _resolved(config, params, ids, sections, start, end),
+        _resolved(config, params, ids, sections, names, start, end),
         found,
         params,
         instruments,
+        {i: rules_of(spec, sections[i]) for i, spec in instruments.items()},
         lake,
-        series,
+        [Series(i, *split_id(i), sources[i], starts[i]) for i in ids],
+        feeds,
+        gaps,
         start,
         end,
         warnings,
     )
+
+
+def _shown_timeframes(names: list[FeedName], instrument: InstrumentId) -> list[str]:
+    """Return the timeframes of the candles that were asked for besides the run's own."""
+    return [name.timeframe for name in names if (name.instrument, name.kind) == (instrument, KLINES.kind)]
+
+
+def _partitions_of(lake: Lake, feeds: list[PlannedFeed], end: int) -> dict[str, list[Partition]]:
+    """Return the partitions that each feed reads; what comes after the end decides nothing."""
+    return {
+        str(feed.name): lake.partitions(
+            *_lake_key(feed.name._replace(timeframe=feed.stored_timeframe)), feed.start, end
+        )
+        for feed in feeds
+    }
+
+
+def _lake_key(name: FeedName) -> tuple[str, str, str, str]:
+    market, symbol = split_id(name.instrument)
+    return market, name.kind, symbol, name.timeframe
 
 
 def _params(
@@ -176,13 +190,11 @@ def _range(
 ) -> tuple[int, int]:
     """Return the half-open range on the run's grid: as asked, else what all symbols have in common."""
     length = timeframe_us(config.run.timeframe)
-    offset = grid_offset_us(length)
     firsts = {i: partitions[0].first_time for i, partitions in stored.items()}
     lasts = {i: partitions[-1].last_time + timeframe_us(sources[i]) for i, partitions in stored.items()}
     start = parse_time(config.run.start) if config.run.start else max(firsts.values())
     end = parse_time(config.run.end) if config.run.end else min(lasts.values())
-    start += -(start - offset) % length
-    end -= (end - offset) % length
+    start, end = first_open(start, length), last_open(end, length)
     shown = "; ".join(f"{i} {format_time(firsts[i])} .. {format_time(lasts[i])}" for i in stored)
     if end <= start and config.run.start and config.run.end:
         raise UsageError(
@@ -201,23 +213,6 @@ def _range(
     return start, end
 
 
-def _section(
-    instrument: InstrumentId, config: BacktestConfig, stored: list[Partition], warnings: list[str]
-) -> InstrumentSection:
-    section = config.instruments.get(instrument, InstrumentSection())
-    if not has_rules(instrument, section):
-        warnings.append(
-            f"{instrument}: no trading rules are known: orders are not rounded to a tick or lot, none is too small; "
-            f'give them in [instruments."{instrument}"]'
-        )
-    return resolved_section(
-        instrument,
-        section,
-        price_decimals=max(p.price_decimals for p in stored),
-        fee_from_received=config.fees.spot_asset == "received",
-    )
-
-
 def _check_currency(instruments: Mapping[InstrumentId, Instrument], currency: str) -> None:
     for spec in instruments.values():
         if spec.quote != currency:
@@ -227,58 +222,18 @@ def _check_currency(instruments: Mapping[InstrumentId, Instrument], currency: st
             )
 
 
-def _check_origin(stored: Mapping[InstrumentId, list[Partition]], start: int, end: int, warnings: list[str]) -> None:
-    """Refuse to mix invented candles with real ones; say when all are invented."""
-    used = {i: [p for p in ps if p.last_time >= start and p.first_time < end] for i, ps in stored.items()}
+def _check_origin(read: Mapping[str, list[Partition]], start: int, end: int, warnings: list[str]) -> None:
+    """Refuse to mix invented rows with real ones; say when all are invented."""
+    used = {name: [p for p in ps if p.last_time >= start and p.first_time < end] for name, ps in read.items()}
     kinds = {p.synthetic for partitions in used.values() for p in partitions}
     if kinds == {True, False}:
-        shown = ", ".join(i for i, ps in used.items() if any(p.synthetic for p in ps))
+        shown = ", ".join(name for name, ps in used.items() if any(p.synthetic for p in ps))
         raise DataError(
-            f"the range mixes synthetic candles ({shown}) with real ones",
+            f"the range mixes synthetic rows ({shown}) with real ones",
             hint="import the real ones with --replace, or keep the sample in a lake of its own (--data DIR)",
         )
     if kinds == {True}:
         warnings.append("the candles are synthetic: made up for a first try, no market ever traded them")
-
-
-def _check_gaps(
-    lake: Lake,
-    sources: Mapping[InstrumentId, str],
-    start: int,
-    end: int,
-    config: BacktestConfig,
-    warnings: list[str],
-) -> None:
-    texts = []
-    for instrument, source in sources.items():
-        market, symbol = split_id(instrument)
-        gaps = lake.gaps(market, "klines", symbol, source, start, end)
-        if gaps:
-            missing = sum(gap_end - gap_start for gap_start, gap_end in gaps) // timeframe_us(source)
-            shown = ", ".join(f"{format_time(a)} .. {format_time(b)}" for a, b in gaps[:_GAPS_SHOWN])
-            more = f", and {len(gaps) - _GAPS_SHOWN} more" if len(gaps) > _GAPS_SHOWN else ""
-            candles = "1 candle is" if missing == 1 else f"{missing:,} candles are"
-            texts.append(f"{instrument} {source}: {candles} missing: {shown}{more}")
-    if texts and not config.data.allow_gaps:
-        raise GapError(
-            "; ".join(texts),
-            hint="import them (bt data import FILES), choose another --start and --end, "
-            "or run over them with --allow-gaps",
-        )
-    warnings.extend(f"{text} (allowed by data.allow_gaps)" for text in texts)
-
-
-def _check_files(lake: Lake, used: Mapping[InstrumentId, list[Partition]], start: int) -> None:
-    """Compare every file that the run will read with the manifest before anything is decided."""
-    problems = lake.verify([p for partitions in used.values() for p in partitions if p.last_time >= start])
-    if problems:
-        shown = "; ".join(
-            f"{p.partition.market}:{p.partition.symbol} {p.partition.path}: {p.text}" for p in problems[:_GAPS_SHOWN]
-        )
-        raise DataError(
-            f"files of the lake {lake.root} are not what the manifest records: {shown}",
-            hint=f"bt data verify --data {lake.root} shows all that is wrong; then import those months with --replace",
-        )
 
 
 def _made(found: FoundStrategy, params: StrategyParams) -> Strategy:
@@ -294,17 +249,27 @@ def _made(found: FoundStrategy, params: StrategyParams) -> Strategy:
     return strategy
 
 
-def _warmup_candles(found: FoundStrategy, params: StrategyParams) -> int:
+class _Needs(NamedTuple):
+    """What a strategy asks for before it runs."""
+
+    warmup_candles: int
+    feeds: tuple[str, ...]
+
+
+def _needs(found: FoundStrategy, params: StrategyParams) -> _Needs:
     strategy = _made(found, params)
-    try:
-        candles = strategy.warmup_candles
-    except Exception as error:
-        raise StrategyError(
-            f"strategy {found.name} failed in warmup_candles: {type(error).__name__}: {error}"
-        ) from error
+    asked: dict[str, Any] = {}
+    for name in ("warmup_candles", "feeds"):
+        try:
+            asked[name] = getattr(strategy, name)
+        except Exception as error:
+            raise StrategyError(f"strategy {found.name} failed in {name}: {type(error).__name__}: {error}") from error
+    candles, feeds = asked["warmup_candles"], asked["feeds"]
     if not isinstance(candles, int) or candles < 0:
         raise StrategyError(f"strategy {found.name}: warmup_candles is {candles!r}, it must be an int >= 0")
-    return candles
+    if isinstance(feeds, str) or not all(isinstance(feed, str) for feed in feeds):
+        raise StrategyError(f"strategy {found.name}: feeds is {feeds!r}, it must be a tuple of texts", hint=FEED_HINT)
+    return _Needs(candles, tuple(feeds))
 
 
 def _warmup_start(lake: Lake, instrument: InstrumentId, source: str, timeframe: str, start: int, candles: int) -> int:
@@ -316,7 +281,7 @@ def _warmup_start(lake: Lake, instrument: InstrumentId, source: str, timeframe: 
     wanted = start - candles * length
     gaps = lake.gaps(market, "klines", symbol, source, wanted, start)
     first = max((gap_end for _, gap_end in gaps), default=wanted)
-    return min(start, first + -(first - grid_offset_us(length)) % length)
+    return min(start, first_open(first, length))
 
 
 def _resolved(
@@ -324,6 +289,7 @@ def _resolved(
     params: StrategyParams,
     ids: list[InstrumentId],
     sections: Mapping[InstrumentId, InstrumentSection],
+    feeds: list[FeedName],
     start: int,
     end: int,
 ) -> BacktestConfig:
@@ -337,6 +303,7 @@ def _resolved(
         | {"market": market, "symbols": ids, "start": format_time(start), "end": format_time(end)},
         "strategy": {"name": config.strategy.name, "params": params.model_dump()},
         "fees": fees,
+        "data": config.data.model_dump() | {"feeds": [str(name) for name in feeds]},
         "instruments": {str(i): section.model_dump() for i, section in sections.items()},
     }
     return validated(BacktestConfig, content, where="the resolved config")

@@ -9,11 +9,16 @@ from backtester.config.configs import RunContext
 from backtester.core.clock import merged_topics
 from backtester.core.numbers import MONEY_EXPONENT, fixed
 from backtester.core.time import format_time
+from backtester.data.feeds.candle_feed import CandleFeed
+from backtester.data.feeds.records import RECORD_KINDS
+from backtester.engine.applied_rules import applied_versions, fees_in_words, rules_in_words
 from backtester.engine.config_snapshot import config_text
+from backtester.engine.gap_policy import gap_records
 from backtester.engine.prepare import PreparedRun
 from backtester.engine.provenance import digest_of, engine_digest, modules_below, platform_text, versions
 from backtester.engine.wiring import Wired
 from backtester.report.metrics import Metric, headline
+from backtester.strategy.host import MARKET_HOOKS
 
 
 def run_record(
@@ -44,6 +49,9 @@ def run_record(
             {"path": p.path, "content": p.content, "rows": p.rows, "sources": [s.address for s in p.sources]}
             for p in run.lake.partitions_read()
         ],
+        "feeds": [str(feed.name) for feed in run.feeds],
+        "gaps": gap_records(run.gaps, run.config.data),
+        "rules": applied_versions(run.config),
         "log": {"digest": wired.log.digest, "lines": wired.log.lines},
         "tables": tables,
         "final": _final_state(run, wired),
@@ -51,7 +59,7 @@ def run_record(
             "fills": wired.recorder.fills,
             "ambiguous_candles": wired.exchange.ambiguous_candles,
             "intents_dropped_in_warmup": wired.host.dropped_in_warmup,
-            "incomplete_candles_dropped": sum(feed.incomplete_dropped for feed in wired.feeds),
+            "incomplete_candles_dropped": incomplete_dropped(wired),
         },
         "assumptions": assumptions(run),
         "warnings": warnings,
@@ -69,7 +77,9 @@ def assumptions(run: PreparedRun) -> dict[str, str]:
         f"{'rejected' if config.execution.stop_through == 'reject' else 'executed at the market'}",
         "fees": f"maker {config.fees.maker_bps} bps, taker {config.fees.taker_bps} bps"
         + (f", {len(config.fees.tiers)} volume tiers" if config.fees.tiers else "")
-        + (", taken from what is bought" if config.fees.spot_asset == "received" else ""),
+        + (", taken from what is bought" if config.fees.spot_asset == "received" else "")
+        + (f"; {own}" if (own := fees_in_words(config)) else ""),
+        "rules": rules_in_words(config),
         "slippage": f"{config.slippage.bps} bps against the trader on every taker fill",
         "latency": "none: an order decided at a close reaches the exchange at that instant",
     }
@@ -81,13 +91,20 @@ def assumptions(run: PreparedRun) -> dict[str, str]:
 def warnings_after(run: PreparedRun, wired: Wired) -> list[str]:
     """Return what a reader of the result must know and could not know before the run."""
     found = [
-        f"the strategy has {hook} but this run has no such data: it is never called"
+        f"the strategy has {hook} but no feed brings it anything: it is never called{_feeds_for(hook)}"
         for hook in wired.host.unfed_hooks(merged_topics(wired.feeds))
     ]
     ambiguous = wired.exchange.ambiguous_candles
     if ambiguous:
         found.append(f"{ambiguous} candles touched both a stop and a limit: the stop was filled first")
-    dropped = sum(feed.incomplete_dropped for feed in wired.feeds)
+    found += [
+        f"the feed {feed.name} was not read: the strategy has no {hook}"
+        for hook, topic in MARKET_HOOKS.items()
+        for feed in run.feeds
+        if feed.name.kind in RECORD_KINDS and RECORD_KINDS[feed.name.kind].topic is topic
+        if not wired.bus.handlers[topic]
+    ]
+    dropped = incomplete_dropped(wired)
     if dropped:
         found.append(f"{dropped} derived candles lacked parts and were not shown to the strategy")
     if run.config.run.market == "um":
@@ -95,6 +112,16 @@ def warnings_after(run: PreparedRun, wired: Wired) -> list[str]:
     if wired.equity.stats.lowest_units <= 0:
         found.append("ruined: equity fell to zero or below")
     return found
+
+
+def _feeds_for(hook: str) -> str:
+    kinds = [kind for kind, record in RECORD_KINDS.items() if record.topic is MARKET_HOOKS[hook]]
+    return f" (--feeds {' or '.join(kinds)})" if kinds else ""
+
+
+def incomplete_dropped(wired: Wired) -> int:
+    """Return how many derived candles lacked parts and were left out."""
+    return sum(feed.incomplete_dropped for feed in wired.feeds if isinstance(feed, CandleFeed))
 
 
 def run_metrics(run: PreparedRun, wired: Wired) -> dict[str, Metric]:

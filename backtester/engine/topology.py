@@ -19,15 +19,15 @@ from typing import Any, NamedTuple
 from backtester.config.configs import BacktestConfig
 from backtester.core import topics as registry
 from backtester.core.clock import Clock, merged_topics
-from backtester.core.events import OrderRejected, OrderUpdate
-from backtester.core.market import Candle, FundingRate, Quote, Trade
 from backtester.core.time import format_time
 from backtester.core.topics import ALL_TOPICS, Topic
+from backtester.data.feeds.records import RECORD_KINDS
 from backtester.data.sample import SAMPLE_START, write_sample_lake
 from backtester.engine.prepare import PreparedRun, prepare
 from backtester.engine.provenance import PACKAGE_ROOT
 from backtester.engine.wiring import wire
 from backtester.strategy.base import Strategy, StrategyParams
+from backtester.strategy.host import MARKET_HOOKS
 from backtester.strategy.registry import FoundStrategy
 
 PAGE = PACKAGE_ROOT.parent / "docs" / "bus_topology.md"
@@ -45,23 +45,8 @@ nothing. What is published on a logged topic is numbered and chained into the lo
 """
 
 
-class EveryHook(Strategy):
-    """A strategy that overrides every market hook, so that the host subscribes to all it can."""
-
-    def on_candle(self, candle: Candle) -> None:
-        """Want nothing."""
-
-    def on_trade(self, trade: Trade) -> None:
-        """Want nothing."""
-
-    def on_quote(self, quote: Quote) -> None:
-        """Want nothing."""
-
-    def on_funding(self, funding: FundingRate) -> None:
-        """Want nothing."""
-
-    def on_order_update(self, update: OrderUpdate | OrderRejected) -> None:
-        """Want nothing."""
+# A strategy that overrides every hook, so that the host subscribes to all it can, and wants nothing.
+EveryHook = type("EveryHook", (Strategy,), dict.fromkeys((*MARKET_HOOKS, "on_order_update"), lambda *_: None))
 
 
 class Wires(NamedTuple):
@@ -122,7 +107,10 @@ def wires() -> Wires:
         wired.log.close()
         wired.equity.close()
         wired.recorder.close(SAMPLE_START)
-        return Wires(publishers(merged_topics(wired.feeds)), wired.bus.wiring())
+        return Wires(
+            publishers(merged_topics(wired.feeds) | {record.topic for record in RECORD_KINDS.values()}),
+            wired.bus.wiring(),
+        )
 
 
 def _small_run(lake: Path) -> PreparedRun:

@@ -1,20 +1,39 @@
 """What strategies are made of: `from backtester.strategy import Strategy` and the events that its hooks receive."""
 
 from backtester.core.events import Fill, OrderRejected, OrderUpdate, Side, Status
-from backtester.core.market import Candle, FundingRate, Quote, Trade
+from backtester.core.market import (
+    Candle,
+    FundingRate,
+    FuturesMetrics,
+    IndexPrice,
+    MarkPrice,
+    OptionChain,
+    OptionQuote,
+    PremiumIndex,
+    Quote,
+    Trade,
+    VolatilityIndex,
+)
 from backtester.strategy.base import Intents, Strategy, StrategyParams
 
 __all__ = [
     "Candle",
     "Fill",
     "FundingRate",
+    "FuturesMetrics",
+    "IndexPrice",
     "Intents",
+    "MarkPrice",
+    "OptionChain",
+    "OptionQuote",
     "OrderRejected",
     "OrderUpdate",
+    "PremiumIndex",
     "Quote",
     "Side",
     "Status",
     "Strategy",
     "StrategyParams",
     "Trade",
+    "VolatilityIndex",
 ]

@@ -5,7 +5,7 @@ A strategy does no I/O, sees only what is closed, and gets randomness only from 
 """
 
 import random
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Any, ClassVar, cast
 
@@ -26,12 +26,24 @@ from backtester.core.events import (
     StopOrderIntent,
 )
 from backtester.core.instruments import Instrument
-from backtester.core.market import Candle, FundingRate, Quote, Trade
+from backtester.core.market import (
+    Candle,
+    FundingRate,
+    FuturesMetrics,
+    IndexPrice,
+    MarkPrice,
+    OptionChain,
+    PremiumIndex,
+    Quote,
+    Trade,
+    VolatilityIndex,
+)
 from backtester.core.numbers import MONEY_EXPONENT, decimal, decimal_of
+from backtester.core.rules import InstrumentRules
 from backtester.strategy.view import PositionView, StrategyView
 
 Number = Decimal | int | float | str
-Intents = Iterable[AnyIntent] | None
+Intents = Sequence[AnyIntent] | Iterator[AnyIntent] | None
 
 
 class _Unbound:
@@ -51,7 +63,8 @@ class Strategy:
     """Subclass, set Params, override the hooks that matter.
 
     Params: the pydantic model of the parameters. warmup_candles: how many candles the strategy needs before it
-    may decide; they are loaded from before the start when the lake has them.
+    may decide; they are loaded from before the start when the lake has them. feeds: market data that it needs besides
+    the run's candles.
     """
 
     Params: ClassVar[type[StrategyParams]] = StrategyParams
@@ -79,6 +92,24 @@ class Strategy:
     def on_funding(self, funding: FundingRate) -> Intents:
         """A funding rate was published."""
 
+    def on_mark(self, mark: MarkPrice) -> Intents:
+        """A mark price was computed."""
+
+    def on_index(self, index: IndexPrice) -> Intents:
+        """An index price was computed."""
+
+    def on_premium(self, premium: PremiumIndex) -> Intents:
+        """A premium index was computed."""
+
+    def on_metrics(self, metrics: FuturesMetrics) -> Intents:
+        """Open interest and long/short ratios were published."""
+
+    def on_chain(self, chain: OptionChain) -> Intents:
+        """An hour of an option chain is over."""
+
+    def on_volatility(self, volatility: VolatilityIndex) -> Intents:
+        """An index of implied volatility was computed."""
+
     def on_fill(self, fill: Fill) -> Intents:
         """One of our orders executed; the position already includes it."""
 
@@ -96,6 +127,11 @@ class Strategy:
         """How many candles this strategy needs before its first decision."""
         return 0
 
+    @property
+    def feeds(self) -> tuple[str, ...]:
+        """Which market data this strategy needs besides: ("1h", "fundingRate", "spot:ETHUSDT/klines:1d")."""
+        return ()
+
     # --- what a strategy may ask ---------------------------------------------------------------------------------
 
     @property
@@ -109,8 +145,12 @@ class Strategy:
         return tuple(self._view.instruments.values())
 
     def instrument(self, name: str) -> Instrument:
-        """Return an instrument's scales and rules; name is market:symbol or a symbol."""
+        """Return an instrument: its assets and scale; name is market:symbol or a symbol."""
         return self._view.instruments[self._view.resolve(name)]
+
+    def trading_rules(self, name: str) -> InstrumentRules:
+        """Return the venue's tick and limits that hold now, in the instrument's integers; name as for `instrument`."""
+        return self._view.rules(name)
 
     def position(self, name: str) -> PositionView:
         """Return the position in an instrument; name is market:symbol or a symbol."""

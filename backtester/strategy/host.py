@@ -1,9 +1,9 @@
 """The host: brings events to a strategy, and its wishes to the bus. The only way in and out of a strategy."""
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from backtester.core.bus import Bus
 from backtester.core.errors import BacktesterError, Interrupted, StrategyError
@@ -16,27 +16,45 @@ from backtester.core.events import (
     SanitizedCancel,
     Status,
 )
-from backtester.core.market import Candle, TimerFired
+from backtester.core.market import Candle, MarketEvent, TimerFired
 from backtester.core.time import format_time
 from backtester.core.topics import (
     T_CANDLES,
     T_CASHFLOWS,
+    T_CHAIN,
     T_FILLS,
     T_FUNDING,
+    T_INDEX,
+    T_MARK,
+    T_METRICS,
     T_NOTES,
     T_ORDERS_INTENT,
     T_ORDERS_REJECTED,
     T_ORDERS_SANITIZED,
     T_ORDERS_UPDATE,
+    T_PREMIUM,
     T_QUOTES,
     T_TIMERS,
     T_TRADES,
+    T_VOLATILITY,
     Topic,
 )
 from backtester.strategy.base import Strategy
 from backtester.strategy.intents import checked_intent
 from backtester.strategy.view import StrategyView
 
+MARKET_HOOKS: Final[dict[str, Topic[Any]]] = {
+    "on_candle": T_CANDLES,
+    "on_trade": T_TRADES,
+    "on_quote": T_QUOTES,
+    "on_funding": T_FUNDING,
+    "on_mark": T_MARK,
+    "on_index": T_INDEX,
+    "on_premium": T_PREMIUM,
+    "on_metrics": T_METRICS,
+    "on_chain": T_CHAIN,
+    "on_volatility": T_VOLATILITY,
+}
 _FAILURES = (Exception, SystemExit, KeyboardInterrupt)  # whatever a strategy raises, the tick is finished without it
 
 
@@ -60,13 +78,8 @@ class StrategyHost:
         self._on_candle = strategy.on_candle
         if self._overrides("on_candle"):
             bus.subscribe(T_CANDLES, self.on_candle)
-        rare: tuple[tuple[str, Topic[Any]], ...] = (
-            ("on_trade", T_TRADES),
-            ("on_quote", T_QUOTES),
-            ("on_funding", T_FUNDING),
-        )
-        for hook, topic in rare:
-            if self._overrides(hook):
+        for hook, topic in MARKET_HOOKS.items():
+            if hook != "on_candle" and self._overrides(hook):
                 bus.subscribe(topic, self._plain_handler(getattr(strategy, hook)), type(self).__name__)
         bus.subscribe(T_TIMERS, self.on_timer)
         bus.subscribe(T_ORDERS_SANITIZED, self.on_sanitized)
@@ -81,8 +94,7 @@ class StrategyHost:
 
     def unfed_hooks(self, topics: set[Any]) -> list[str]:
         """Return the market hooks that the strategy overrides and that none of the run's feeds will call."""
-        hooks = (("on_candle", T_CANDLES), ("on_trade", T_TRADES), ("on_quote", T_QUOTES), ("on_funding", T_FUNDING))
-        return [hook for hook, topic in hooks if self._overrides(hook) and topic not in topics]
+        return [hook for hook, topic in MARKET_HOOKS.items() if self._overrides(hook) and topic not in topics]
 
     def start(self) -> None:
         """Call on_start."""
@@ -156,7 +168,7 @@ class StrategyHost:
         self._notes.clear()
         if intents is None:
             return
-        if not isinstance(intents, list | tuple):
+        if not isinstance(intents, list | tuple | Iterator):  # a set has no order that a run could repeat
             raise TypeError(
                 f"{hook.__name__} returned {intents!r}, not a list of intents; return [self.buy(...)] or None"
             )
@@ -209,6 +221,8 @@ def _describe(args: tuple[Any, ...]) -> str:
             return f" at the fill of order {fill.order_id} {fill.instrument} {format_time(fill.ts)}"
         case (OrderUpdate() | OrderRejected() as update,):
             return f" at the update of order {update.order_id} {update.instrument} {format_time(update.ts)}"
+        case (MarketEvent() as event,):
+            return f" at {event.cause()} ({format_time(event.ts)})"
         case (int() as now,):
             return f" at {format_time(now)}"
         case _:

@@ -40,7 +40,7 @@ RUN = ["run", "--strategy", "sma_cross", "--symbols", "BTCUSDT"]
         (
             [*RUN, "--end", "2024-01-01T05:00:00Z"],
             3,
-            ["60 candles are missing", "2024-01-01T04:00:00Z", "--allow-gaps"],
+            ["60 candles are missing", "2024-01-01T04:00:00Z", "--gap-policy", "continue"],
         ),
         (["run", "--strategy", "sma_cross", "--symbols", "SOLUSDT"], 3, ["3 candles", "2024-01-01T01:40:00Z"]),
         ([*RUN, "-p", "fast"], 2, ["-p 'fast' is not key=value", "fast=20"]),
@@ -177,7 +177,9 @@ def test_a_partition_that_is_not_the_recorded_one(tmp_path: Path, lake: Path) ->
 
 
 def test_a_gap_is_run_over_when_that_is_asked_for(tmp_path: Path, lake: Path) -> None:
-    said = bt("run", "--strategy", "sma_cross", "--symbols", "SOLUSDT", "--data", lake, "--allow-gaps", "--json")
+    said = bt(
+        "run", "--strategy", "sma_cross", "--symbols", "SOLUSDT", "--data", lake, "--gap-policy", "continue", "--json"
+    )
     assert said.code == 0, said.err
     assert any("3 candles are missing" in warning for warning in said.json["warnings"])
 

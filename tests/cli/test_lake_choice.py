@@ -24,7 +24,7 @@ def test_without_a_range_the_series_that_reaches_furthest_is_read(tmp_path: Path
     write_candles(lake, [*hours[:30], None, *hours[31:]], timeframe="1h")
     write_candles(lake, wandering(120, 4), start="2024-01-05")  # without a gap, but two hours only
     said = bt("run", "--strategy", "sma_cross", "--symbols", "BTCUSDT", "--timeframe", "1h", "--data", lake,
-              "--runs", tmp_path / "runs", "--allow-gaps")  # fmt: skip
+              "--runs", tmp_path / "runs", "--gap-policy", "continue")  # fmt: skip
     assert said.code == 0, said.err
     assert "candles of 1h" in said.out
     assert "2024-01-01 to 2024-01-04" in said.out

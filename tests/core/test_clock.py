@@ -14,7 +14,7 @@ from backtester.core.bus import Bus
 from backtester.core.clock import Clock
 from backtester.core.time import MINUTE, SECOND, timeframe_us
 from backtester.core.topics import T_CANDLES, T_CLOCK, T_DUES, T_MARKET, T_OPENS, T_TIMERS
-from backtester.data.feeds import CandleFeed
+from backtester.data.feeds.candle_feed import CandleFeed
 from tests.support.feeds import feed
 from tests.support.market import Row, Rows, time_of
 from tests.support.specs import instrument

@@ -13,10 +13,10 @@ from backtester.core.time import (
     MINUTE,
     TIMEFRAMES,
     WEEK,
+    first_open,
     format_time,
-    grid_offset_us,
+    last_open,
     month_of,
-    on_grid,
     parse_time,
     timeframe_us,
 )
@@ -65,18 +65,20 @@ def test_an_unknown_timeframe_names_those_that_exist() -> None:
 def test_weeks_open_on_mondays_and_everything_else_at_midnight() -> None:
     monday = parse_time("2024-01-01")
     assert datetime(2024, 1, 1, tzinfo=UTC).weekday() == 0
-    assert on_grid(monday, WEEK)
-    assert not on_grid(monday + DAY, WEEK)
-    assert on_grid(monday + DAY, DAY)
-    assert not on_grid(monday + MINUTE, HOUR)
+    assert first_open(monday, WEEK) == last_open(monday, WEEK) == monday
+    assert first_open(monday + DAY, WEEK) == monday + WEEK
+    assert last_open(monday + 6 * DAY, WEEK) == monday
+    assert last_open(monday + DAY, DAY) == monday + DAY
+    assert (first_open(monday + MINUTE, HOUR), last_open(monday + MINUTE, HOUR)) == (monday + HOUR, monday)
 
 
-@given(name=sampled_from(sorted(TIMEFRAMES)), count=integers(0, 10_000))
-def test_a_grid_has_one_point_per_timeframe(name: str, count: int) -> None:
+@given(name=sampled_from(sorted(TIMEFRAMES)), time=integers(0, 10**16))
+def test_a_grid_has_one_point_per_timeframe(name: str, time: int) -> None:
     length = timeframe_us(name)
-    point = grid_offset_us(length) + count * length
-    assert on_grid(point, length)
-    assert not on_grid(point + length // 2, length)
+    before, after = last_open(time, length), first_open(time, length)
+    assert before <= time <= after
+    assert after - before == (0 if before == time else length)
+    assert first_open(before, length) == before
 
 
 def test_the_month_is_that_of_utc() -> None:

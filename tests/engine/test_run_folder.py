@@ -3,11 +3,13 @@
 import json
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from backtester.config.configs import BacktestConfig
 from backtester.core.errors import EngineError, StorageError, StrategyError, UsageError
+from backtester.core.market import Candle
 from backtester.engine.prepare import prepare
 from backtester.engine.run import run_backtest
 from backtester.engine.run_folder import RunFolder, dead_partials, find_run, new_run_id
@@ -15,7 +17,7 @@ from backtester.strategy.base import Strategy
 from tests.support.erratic import Erratic
 from tests.support.lakes import two_coins
 from tests.support.market import flat
-from tests.support.runs import Ran, config_of, prepared_run, run_on, run_prepared, scripted
+from tests.support.runs import Ran, bought, config_of, prepared_run, run_on, run_prepared, scripted
 
 B = "BTCUSDT"
 
@@ -86,8 +88,7 @@ def test_config_toml_spells_out_every_default(ran: Ran) -> None:
     assert written["strategy"]["params"] == {"busy": 0.4, "warmup": 0}
     assert set(written["instruments"]) == {"spot:BTCUSDT", "spot:ETHUSDT"}
     assert set(written["instruments"]["spot:BTCUSDT"]) == {
-        *("base", "quote", "tick_size", "lot_size", "min_qty", "max_qty", "min_notional", "max_notional"),
-        *("price_decimals", "qty_decimals"),
+        *("base", "quote", "price_decimals", "qty_decimals", "versions", "fees"),
     }
 
 
@@ -143,11 +144,22 @@ def test_a_failed_run_is_a_prefix_of_the_one_that_did_not_fail(tmp_path: Path) -
 
 @pytest.mark.parametrize(
     "returned",
-    ["buy", 7, [7], [None], {"buy": 1}, [["nested"]]],
+    ["buy", 7, [7], [None], {"buy": 1}, {"a set"}, [["nested"]]],
 )
 def test_what_is_no_list_of_intents_is_refused_with_its_value(tmp_path: Path, returned: object) -> None:
     with pytest.raises(StrategyError, match="not a list of intents"):
         run_on(tmp_path, flat(100, 3), scripted({1: lambda s: returned}))
+
+
+def test_a_hook_may_yield_what_it_wants(tmp_path: Path) -> None:
+    class Yields(Strategy):
+        def on_candle(self, candle: Candle) -> Any:
+            if self.position(B).is_flat:
+                yield self.buy(B, 1)
+                yield self.buy(B, 2)
+
+    ran = run_on(tmp_path, flat(100, 3), Yields)
+    assert ran.fills == [bought(1, 100, 1), bought(1, 100, 2)]
 
 
 @pytest.mark.parametrize(

@@ -138,7 +138,7 @@ def test_a_derived_candle_that_lacks_minutes_is_dropped_unless_asked_for(
             seen.append(candle.complete)
 
     rows = [*flat(100, 20), None, *flat(100, 24)]
-    data = {"allow_gaps": True, "incomplete": mode}
+    data = {"gap_policy": "continue", "incomplete": mode}
     ran = run_on(tmp_path, rows, Sees, timeframe="15m", stored="1m", data=data)
     assert seen == shown
     assert ran.details["counts"]["incomplete_candles_dropped"] == (1 if mode == "drop" else 0)
@@ -163,8 +163,9 @@ def test_a_gap_inside_the_range_refuses_the_run_and_lists_it(tmp_path: Path) -> 
         GapError, match=r"2 candles are missing.*2024-01-01T00:05:00Z .. 2024-01-01T00:07:00Z"
     ) as caught:
         run_on(tmp_path, rows, Strategy)
-    assert "--allow-gaps" in caught.value.hint
-    allowed = run_on(tmp_path / "allowed", rows, Strategy, data={"allow_gaps": True})
+    assert "--gap-policy continue" in caught.value.hint
+    assert "bt data repair spot:BTCUSDT" in caught.value.hint
+    allowed = run_on(tmp_path / "allowed", rows, Strategy, data={"gap_policy": "continue"})
     assert any("2 candles are missing" in warning for warning in allowed.result.warnings)
 
 

@@ -30,9 +30,11 @@ def holed(rows: list[Row | None], seed: int) -> list[Row | None]:
     return [None if (n * 7919 + seed) % 31 == 5 and 0 < n < len(rows) - 1 else row for n, row in enumerate(rows)]
 
 
-def log(folder: Path, lake: Path, market_: str, seed: int, end: int, timeframe: str = "1m") -> list[bytes]:
+def log(
+    folder: Path, lake: Path, market_: str, seed: int, end: int, timeframe: str = "1m", policy: str = "continue"
+) -> list[bytes]:
     run = {"market": market_, "seed": seed, "end": format_time(time_of(end)), "timeframe": timeframe}
-    config = config_of(lake, SYMBOLS, run=run, data={"allow_gaps": True}, **COSTS)
+    config = config_of(lake, SYMBOLS, run=run, data={"gap_policy": policy, "pause_candles": 6}, **COSTS)
     return run_prepared(folder, prepared_run(Erratic, config, busy=0.5)).raw_lines
 
 
@@ -53,10 +55,10 @@ def whole(tmp_path_factory: pytest.TempPathFactory, lakes: Path) -> Callable[...
     """Logs of whole runs, made once."""
     made: dict[tuple[Any, ...], list[bytes]] = {}
 
-    def get(seed: int, market_: str, timeframe: str = "1m") -> list[bytes]:
-        key = (seed, market_, timeframe)
+    def get(seed: int, market_: str, *choices: str) -> list[bytes]:
+        key = (seed, market_, *choices)
         if key not in made:
-            made[key] = log(tmp_path_factory.mktemp("whole"), lakes / str(seed), market_, seed, CANDLES, timeframe)
+            made[key] = log(tmp_path_factory.mktemp("whole"), lakes / str(seed), market_, seed, CANDLES, *choices)
         return made[key]
 
     return get
@@ -89,6 +91,21 @@ def test_nor_does_it_when_longer_candles_decide(
 ) -> None:
     part = log(tmp_path_factory.mktemp("part"), lakes / str(seed), market_, seed, cut * 15, "15m")
     assert part == whole(seed, market_, "15m")[: len(part)]
+
+
+@settings(max_examples=40)
+@given(seed=integers(0, 3), cut=integers(1, CANDLES - 1))
+def test_nor_does_it_when_entries_pause_after_gaps(
+    tmp_path_factory: pytest.TempPathFactory,
+    lakes: Path,
+    whole: Callable[..., list[bytes]],
+    seed: int,
+    cut: int,
+) -> None:
+    choices = ("1m", "pause_entries")
+    part = log(tmp_path_factory.mktemp("part"), lakes / str(seed), "um", seed, cut, *choices)
+    assert part == whole(seed, "um", *choices)[: len(part)]
+    assert any(b"paused_after_gap" in line for line in whole(seed, "um", *choices))
 
 
 @settings(max_examples=25)

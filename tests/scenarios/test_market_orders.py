@@ -56,7 +56,7 @@ def test_slippage_and_fee_by_hand(tmp_path: Path) -> None:
 
 def test_an_order_waits_over_a_gap_for_the_next_open(tmp_path: Path) -> None:
     market = [(100, 101, 99, 100), None, None, (120, 121, 119, 120), (121, 122, 120, 121)]
-    ran = run_on(tmp_path, market, scripted({0: lambda s: [s.buy(B, 1)]}), data={"allow_gaps": True})
+    ran = run_on(tmp_path, market, scripted({0: lambda s: [s.buy(B, 1)]}), data={"gap_policy": "continue"})
     assert ran.fills == [bought(3, 120)]
 
 
@@ -76,7 +76,11 @@ def test_it_waits_no_longer_than_max_wait_candles(tmp_path: Path) -> None:
 def test_a_gap_longer_than_max_wait_expires_the_order_instead_of_filling_it(tmp_path: Path) -> None:
     market = [(100, 101, 99, 100), None, None, None, (100, 101, 99, 100), (100, 101, 99, 100)]
     ran = run_on(
-        tmp_path, market, scripted({0: lambda s: [s.buy(B, 1)]}), execution={"max_wait": 2}, data={"allow_gaps": True}
+        tmp_path,
+        market,
+        scripted({0: lambda s: [s.buy(B, 1)]}),
+        execution={"max_wait": 2},
+        data={"gap_policy": "continue"},
     )
     assert ran.fills == []
     assert ran.updates[-1] == (1, "expired", "max_wait")

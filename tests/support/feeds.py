@@ -6,7 +6,7 @@ import numpy as np
 
 from backtester.core.instruments import Instrument
 from backtester.data.columns import CandleColumns
-from backtester.data.feeds import CandleFeed
+from backtester.data.feeds.candle_feed import CandleFeed
 from tests.support.market import VOLUME, Rows, time_of
 
 
@@ -37,4 +37,6 @@ def feed(
     decides: bool = True,
 ) -> CandleFeed:
     """A feed of these rows."""
-    return CandleFeed(spec, timeframe, batches(columns(rows, timeframe), sizes), executes=executes, decides=decides)
+    whole = columns(rows, timeframe)
+    exchange = spec if executes else None
+    return CandleFeed(spec.id, timeframe, batches(whole, sizes), executes=exchange, decides=decides)

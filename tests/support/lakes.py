@@ -2,7 +2,15 @@
 
 import random
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+
+from backtester.data.downloader.rows import CleanRows, Series, rows_of
+from backtester.data.downloader.writing import SeriesWriter
+from backtester.data.manifest_writer import ManifestWriter
+from backtester.data.partition import Source
+from backtester.data.schemas import schema_of
 from tests.support.market import Row, write_candles
 
 
@@ -28,3 +36,20 @@ def two_coins(lake: Path, candles: int, seed: int = 1, *, market: str = "spot", 
     for number, symbol in enumerate(("BTCUSDT", "ETHUSDT")):
         rows = wandering(candles, seed * 100 + number, price=10_000 // (number + 1), quiet=quiet)
         write_candles(lake, rows, symbol=symbol, market=market)
+
+
+def write_rows(
+    lake: Path, kind: str, symbol: str, columns: dict[str, list[Any]], *, market: str = "um", timeframe: str = ""
+) -> None:
+    """Write rows of any kind; a column that is left out is unknown."""
+    schema = schema_of(kind)
+    length = len(columns[schema.key])
+    full = {
+        c.name: np.array(columns[c.name], dtype=c.dtype) if c.name in columns else c.unknown(length)
+        for c in schema.columns
+    }
+    with ManifestWriter(lake) as writer:
+        series = SeriesWriter(writer, Series(market, kind, symbol, timeframe))
+        series.add(CleanRows(rows_of(schema, full), {}, Source(f"{symbol}-{kind}.csv")))
+        series.stage()
+        series.commit()

@@ -24,8 +24,6 @@ from tests.support.market import START, Rows, write_candles
 FREE = {"fees": {"maker_bps": 0, "taker_bps": 0}, "slippage": {"bps": 0}}
 CENTS = {"tick_size": "0.01", "lot_size": "0.001", "min_qty": "0.001", "max_qty": 0, "min_notional": 0}
 
-registry.BUILT_IN.setdefault("inline", "tests.support.inline:Current")
-
 
 @dataclass
 class Ran:
@@ -145,6 +143,7 @@ def config_of(lake: Path, symbols: list[str], **sections: Any) -> BacktestConfig
 
 def prepared_run(strategy: type[Strategy], config: BacktestConfig, **params: Any) -> PreparedRun:
     """Resolve a config for a class that the registry does not know."""
+    registry.BUILT_IN.setdefault("inline", "tests.support.inline:Current")
     inline.Current = strategy
     return prepare(config, params_options=params)
 

@@ -1,4 +1,4 @@
-"""Candle feeds: columns from the lake, handed to the clock a window at a time."""
+"""The candles of one instrument: the only feed that can also execute orders."""
 
 from collections.abc import Iterator
 from itertools import repeat
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from backtester.core.errors import DataError
 from backtester.core.feed import CANDLE_RANK
-from backtester.core.instruments import Instrument
+from backtester.core.instruments import Instrument, InstrumentId
 from backtester.core.market import Candle, MarketCandle, MarketEvent
 from backtester.core.time import format_time, timeframe_us
 from backtester.core.topics import T_CANDLES, Topic
@@ -42,22 +42,29 @@ class CandleFeed:
 
     def __init__(
         self,
-        instrument: Instrument,
+        instrument: InstrumentId,
         timeframe: str,
         batches: Iterator[CandleColumns],
         *,
-        executes: bool,
+        executes: Instrument | None,
         decides: bool,
         drop_incomplete: bool = True,
     ) -> None:
-        self.instrument = instrument.id
+        """Wrap batches in time order.
+
+        Args:
+            executes: the instrument, when these candles meet its orders and mark it.
+            decides: strategies see these candles.
+            drop_incomplete: leave out derived candles that lack parts, and count them.
+        """
+        self.instrument = instrument
         self.timeframe = timeframe
-        self.executes = executes
+        self.executes = executes is not None
         self.topic: Topic[MarketEvent] | None = cast(Topic[MarketEvent], T_CANDLES) if decides else None
         self.incomplete_dropped = 0
         self._length = timeframe_us(timeframe)
-        self.rank = (CANDLE_RANK, -self._length, str(instrument.id))
-        self._spec = instrument
+        self.rank = (CANDLE_RANK, -self._length, str(instrument))
+        self._spec = executes
         self._batches = batches
         self._drop_incomplete = drop_incomplete
         self._buffer: CandleColumns | None = None
@@ -91,7 +98,7 @@ class CandleFeed:
         self._buffer = self._buffer.slice(rows, len(self._buffer))
         self._window = window
         self._window_units = {}
-        closes = price_units(window.close, self._spec, window.open_time) if self.executes else None
+        closes = None if self._spec is None else price_units(window.close, self._spec, window.open_time)
         return (self._candles(window) if self.topic is not None else None), closes
 
     def _candles(self, window: CandleColumns) -> list[MarketEvent]:
@@ -117,6 +124,7 @@ class CandleFeed:
         units = self._window_units.get(column)
         if units is None:
             assert self._window is not None
+            assert self._spec is not None
             prices: NDArray[np.float64] = getattr(self._window, column)
             units = self._window_units[column] = price_units(prices, self._spec, self._window.open_time).tolist()
         return units
@@ -146,6 +154,7 @@ class CandleFeed:
         if self._buffer is not None:
             row = _first_traded(self._buffer, int(np.searchsorted(self._buffer.open_time, at)))
             if row < len(self._buffer):
+                assert self._spec is not None
                 one = slice(row, row + 1)
                 units = price_units(self._buffer.open[one], self._spec, self._buffer.open_time[one])
                 return int(self._buffer.open_time[row]), int(units[0])

@@ -1,0 +1,1 @@
+"""Feeds: rows of the lake as what the clock merges, a window at a time."""

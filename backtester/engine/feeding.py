@@ -1,0 +1,58 @@
+"""Fresh feeds for a prepared run: what executes, what strategies see, and all else that was asked for."""
+
+from backtester.core.feed import Feed
+from backtester.core.instruments import split_id
+from backtester.core.time import timeframe_us
+from backtester.core.topics import Topic
+from backtester.data.feeds.candle_feed import CandleFeed
+from backtester.data.feeds.record_feed import RecordFeed
+from backtester.data.feeds.records import RECORD_KINDS
+from backtester.data.resample import derive_candles
+from backtester.data.schemas import KLINES
+from backtester.engine.feed_plan import PlannedFeed
+from backtester.engine.prepare import PreparedRun
+
+BATCH_ROWS = 16_384
+
+
+def make_feeds(run: PreparedRun, heard: set[Topic[object]]) -> list[Feed]:
+    """Return the feeds of a run. Records that nobody hears (their topic is not in `heard`) are not read.
+
+    The stored candles of each traded instrument execute; strategies see them too when they are in a timeframe that
+    somebody asked for, and longer candles are derived from them.
+    """
+    candles = [feed for feed in run.feeds if feed.name.kind == KLINES.kind]
+    shown = {(feed.name.instrument, feed.name.timeframe) for feed in candles}
+    feeds: list[Feed] = []
+    for item in run.series:
+        decides = (item.instrument, item.stored_timeframe) in shown
+        first = item.warmup_start if decides else run.start
+        stored = run.lake.read_candles(item.market, item.symbol, item.stored_timeframe, first, run.end, BATCH_ROWS)
+        spec = run.instruments[item.instrument]
+        feeds.append(CandleFeed(item.instrument, item.stored_timeframe, stored, executes=spec, decides=decides))
+    executing = {(item.instrument, item.stored_timeframe) for item in run.series}
+    feeds += [_candles(run, feed) for feed in candles if (feed.name.instrument, feed.name.timeframe) not in executing]
+    for feed in run.feeds:
+        if feed.name.kind != KLINES.kind and RECORD_KINDS[feed.name.kind].topic in heard:
+            feeds.append(_records(run, feed))
+    return feeds
+
+
+def _candles(run: PreparedRun, feed: PlannedFeed) -> CandleFeed:
+    instrument, _, timeframe = feed.name
+    source = run.lake.read_candles(*split_id(instrument), feed.stored_timeframe, feed.start, run.end)
+    if feed.stored_timeframe != timeframe:
+        lengths = timeframe_us(feed.stored_timeframe), timeframe_us(timeframe)
+        source = derive_candles(source, *lengths, start=feed.start, end=run.end)
+    drop = run.config.data.incomplete == "drop"
+    return CandleFeed(instrument, timeframe, source, executes=None, decides=True, drop_incomplete=drop)
+
+
+def _records(run: PreparedRun, feed: PlannedFeed) -> RecordFeed:
+    """Return a feed of all rows that are known before the end of the run, or at it for what closes then."""
+    instrument, kind, timeframe = feed.name
+    market, symbol = split_id(instrument)
+    delay = RECORD_KINDS[kind].delay + (timeframe_us(timeframe) if timeframe else 0)
+    end = run.end - delay + 1 if delay else run.end
+    rows = run.lake.read(market, kind, symbol, timeframe, feed.start, end, batch_rows=BATCH_ROWS)
+    return RecordFeed(instrument, kind, timeframe, rows)
