@@ -14,9 +14,9 @@ from backtester.data.lake import Lake
 from tests.support.archive import day_key, minutes, put_days, put_zip, serving
 from tests.support.cli import ROOT
 
-SYMBOLS = [f"{letter}{letter}USDT" for letter in "ABCDEFGH"]
+SYMBOLS = [f"{letter}{letter}USDT" for letter in "ABCDEF"]
 LAST_DAY = parse_time("2024-02-03")
-KILLS = 16
+KILLS = 12
 
 
 def start(lake: Path, base: str, *span: str) -> "subprocess.Popen[bytes]":
