@@ -42,6 +42,7 @@ def download_command(
     update: Annotated[bool, typer.Option("--update", help="Begin where the lake ends.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Refuse a file when one of its rows is bad.")] = False,
     replace: Annotated[bool, typer.Option("--replace", help="Let new rows win over different ones.")] = False,
+    recheck: Annotated[bool, typer.Option("--recheck", help="Ask whether stored files were published anew.")] = False,
     as_json: Json = False,
 ) -> None:
     """Fetch history from the public archive into the lake.
@@ -61,7 +62,7 @@ def download_command(
     end_us = today if end is None else parse_time(end)
     start_us = 0 if start is None else parse_time(start)
     request = wanted(market, kind, names, timeframe, start_us, end_us, today)
-    cfg = _config(data, base_url=base_url, connections=connections, log_dir=data / ".archives")
+    cfg = download_config(data, base_url=base_url, connections=connections, log_dir=data / ".archives", recheck=recheck)
     requests = continued(request, cfg, start_given=start is not None) if update else [request]
     if dry_run:
         _print_plan(planned(requests, cfg, today), as_json)
@@ -70,7 +71,7 @@ def download_command(
     try:
         with _progress(show=not as_json) as on_progress:
             report = download(
-                requests, cfg, _context(), today, strict=strict, replace_rows=replace, on_progress=on_progress
+                requests, cfg, download_context(), today, strict=strict, replace_rows=replace, on_progress=on_progress
             )
     except KeyboardInterrupt:
         raise Interrupted(
@@ -111,15 +112,15 @@ def available_command(
     if kind not in PUBLISHED.get(where, ()):
         kinds = "; ".join(f"{name}: {' '.join(own)}" for name, own in PUBLISHED.items())
         raise UsageError(f"the archive has no {kind} of {market}", hint=kinds)
-    cfg = _config(_DEFAULT, listing_url=listing_url)
+    cfg = download_config(_DEFAULT, listing_url=listing_url)
     if symbol is None:
-        names = available_symbols(where, kind, cfg, _context())
+        names = available_symbols(where, kind, cfg, download_context())
         if as_json:
             print_json({"market": where, "kind": kind, "symbols": names})
         else:
             print("\n".join(names) if names else f"no {kind} of {where}")
         return
-    found = available_files(where, kind, symbol.upper(), timeframe, cfg, _context())
+    found = available_files(where, kind, symbol.upper(), timeframe, cfg, download_context())
     if as_json:
         print_json({"market": where, "kind": kind, "files": msgspec.to_builtins(found)})
     elif not found:
@@ -136,7 +137,12 @@ def available_command(
             )
 
 
-def _config(data: Path, **given: object) -> "DownloaderConfig":
+def download_config(data: Path, **given: object) -> "DownloaderConfig":
+    """Return the downloader's config for a lake; None leaves a default.
+
+    Raises:
+        UsageError: a value is not allowed.
+    """
     from pydantic import ValidationError
 
     from backtester.config.configs import DownloaderConfig
@@ -150,7 +156,8 @@ def _config(data: Path, **given: object) -> "DownloaderConfig":
         raise UsageError(f"{option} {first['input']}: {first['msg']}", hint="bt download --help") from None
 
 
-def _context() -> "RunContext":
+def download_context() -> "RunContext":
+    """Return the context in which commands download: with the network."""
     from backtester.config.configs import RunContext
 
     return RunContext(run_id="download", seed=0, git_sha="", allow_net=True)

@@ -246,6 +246,7 @@ class DownloaderConfig(Section):
     base_dir: the lake; fetched archives are kept below it in `.archives`. log_dir: `<download_run_id>.jsonl`, one line
     per fact (fetched, kept, absent, refused, written); empty writes none. base_url: an address, a `file://` address or
     a folder that is laid out as the archive. listing_url: the S3 listing of the same archive.
+    recheck: ask the source whether files of the store are still what it publishes, and fetch those that are not.
     retries: attempts after the first. backoff_seconds: before the first retry, doubling up to backoff_most_seconds.
     connect_seconds, read_seconds: time-outs of one connection and of one pause within a body.
     rate_limit_seconds: the longest `Retry-After` that is waited for. file_bytes, unpacked_bytes: larger archives and
@@ -258,6 +259,7 @@ class DownloaderConfig(Section):
     base_url: Annotated[str, Field(min_length=1)] = "https://data.binance.vision"
     listing_url: Annotated[str, Field(min_length=1)] = "https://s3-ap-northeast-1.amazonaws.com/data.binance.vision"
     connections: Annotated[int, Field(ge=1, le=64)] = 8
+    recheck: bool = False
     retries: Annotated[int, Field(ge=0, le=20)] = 5
     backoff_seconds: Seconds = 0.5
     backoff_most_seconds: Seconds = 30.0

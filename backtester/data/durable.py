@@ -77,3 +77,11 @@ def file_sha256(path: Path) -> str:
     """Return the SHA-256 of a file's bytes, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def is_file_with(path: Path, sha256: str) -> bool:
+    """Say whether there is a readable file with these bytes."""
+    try:
+        return file_sha256(path) == sha256
+    except OSError:
+        return False

@@ -17,7 +17,7 @@ from typing import Final
 import msgspec
 
 from backtester.core.errors import DataError
-from backtester.data.durable import file_sha256
+from backtester.data.durable import is_file_with
 from backtester.data.partition import Outage, Partition
 
 MANIFEST_NAME: Final = "manifest.jsonl"
@@ -127,7 +127,7 @@ class Journal:
 
     def took_effect(self, root: Path) -> dict[str, bool]:
         """Return, per pending path, whether the promised file is in place."""
-        return {path: _is_file_with(root / path, waiting.sha256) for path, waiting in self.pending.items()}
+        return {path: is_file_with(root / path, waiting.sha256) for path, waiting in self.pending.items()}
 
 
 def fold(text: bytes) -> Journal:
@@ -193,10 +193,3 @@ def read_journal(root: Path) -> Journal:
 def read_manifest(root: Path) -> Mapping[str, Partition]:
     """Return what the lake holds, by path; see `read_journal`."""
     return read_journal(root).partitions
-
-
-def _is_file_with(path: Path, sha256: str) -> bool:
-    try:
-        return file_sha256(path) == sha256
-    except OSError:
-        return False

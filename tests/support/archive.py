@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -57,10 +58,15 @@ def put_days(root: Path, symbol: str, first: str, days: int, rows: int = 60) -> 
 
 @dataclass
 class Behaviour:
-    """What the server does before it serves a file: faults by key, each used up once, and delays for all."""
+    """What the server does before it serves a file: faults by key, each used up once, and delays for all.
+
+    etags: it sends an ETag (the MD5) and the time of the last change. heads: it answers HEAD, else with 405.
+    """
 
     faults: dict[str, list[str]] = field(default_factory=dict)
     delay: float = 0.0
+    etags: bool = True
+    heads: bool = True
     requests: Counter[str] = field(default_factory=Counter)
     times: list[tuple[float, str]] = field(default_factory=list)
     at_once: int = 0
@@ -74,6 +80,18 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: Any) -> None:
         """Say nothing."""
+
+    def do_HEAD(self) -> None:
+        if not self.behaviour.heads:
+            self._answer(405)
+            return
+        path = self.root / unquote(urlsplit(self.path).path).lstrip("/")
+        if not path.is_file():
+            self._answer(404)
+            return
+        self.send_response(200)
+        self._describe(path)
+        self.end_headers()
 
     def do_GET(self) -> None:
         parts = urlsplit(self.path)
@@ -106,11 +124,17 @@ class _Handler(BaseHTTPRequestHandler):
             return
         data = path.read_bytes()
         self.send_response(200)
-        self.send_header("content-length", str(len(data)))
+        self._describe(path)
         self.end_headers()
         self.wfile.write(data[: len(data) - cut])
         if cut:
             self.close_connection = True
+
+    def _describe(self, path: Path) -> None:
+        self.send_header("content-length", str(path.stat().st_size))
+        if self.behaviour.etags:
+            self.send_header("etag", f'"{hashlib.md5(path.read_bytes()).hexdigest()}"')
+            self.send_header("last-modified", formatdate(path.stat().st_mtime, usegmt=True))
 
     def _answer(self, status: int, body: bytes = b"", **headers: str) -> None:
         self.send_response(status)

@@ -20,13 +20,20 @@ from backtester.data.downloader.archive_columns import (
     is_kept_as_text,
     source_columns,
 )
+from backtester.data.downloader.broken_lines import (
+    HEAD_BYTES,
+    Line,
+    head_lines,
+    rows_among,
+    usual_columns,
+    without_open_quotes,
+)
 from backtester.data.downloader.naming import SYMBOL_NAMES, match_columns, plain_name
 from backtester.data.downloader.times import NOT_A_TIME, times_of_text
 from backtester.data.schemas import Schema
 
 _MOST_NEEDED: Final = 5  # so many columns make a line one of the table, or all required ones when a kind has fewer
 _PREAMBLE_LINES: Final = 20
-_HEAD_BYTES: Final = 1 << 16
 _BLOCK_BYTES: Final = 1 << 20  # memory holds a few blocks, and its columns stay in a core's cache
 _LONGEST_LINE: Final = 64 << 20
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
@@ -50,8 +57,11 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """How a CSV is written: lines and bytes before the first row, delimiter, names of columns, fields of that row."""
+    """How a CSV is written: lines above the table (with a header one less than before the first row), lines and bytes
+    before the first row, delimiter, names of columns, fields of that row.
+    """
 
+    above: int
     lines: int
     bytes: int
     delimiter: str
@@ -60,11 +70,18 @@ class _Layout:
 
 
 def read_csv(
-    name: str, chunks: Iterable[bytes], schema: Schema, mapping: Mapping[str, str], *, fast: bool = True
+    name: str,
+    chunks: Iterable[bytes],
+    schema: Schema,
+    mapping: Mapping[str, str],
+    *,
+    official: bool = False,
+    fast: bool = True,
 ) -> Iterator[Batch]:
     """Yield the rows of a CSV, of which bytes come in chunks of any size.
 
     Args:
+        official: a file of the archive: nothing stands above its table, so what does is a broken row.
         fast: try to read numbers straight from the bytes; without, every block is read as text first. Both give the
         same values and the same lines.
 
@@ -72,23 +89,30 @@ def read_csv(
         DataError: its columns are unclear, it holds several symbols, or it is no table.
     """
     blocks = _blocks(name, chunks)
-    head = memoryview(next(blocks, b""))
+    head: bytes | memoryview = memoryview(next(blocks, b""))
     if bytes(head[: len(_BYTE_ORDER_MARK)]) == _BYTE_ORDER_MARK:
         head = head[len(_BYTE_ORDER_MARK) :]
-    layout = _layout(name, bytes(head[:_HEAD_BYTES]), schema)
+    head, broken = without_open_quotes(head)
+    beginning = bytes(head[:HEAD_BYTES])
+    layout = _layout(name, beginning, schema, official=official)
+    above = rows_among(head_lines(beginning)[: layout.above]) if official else []
     chosen = match_columns(name, layout.names, mapping, schema)
     symbol = symbol_column(layout.names, schema)
     reader = _Reader(name, layout, _types(schema, chosen, symbol, layout), fast=fast)
     symbols: set[str] = set()
     line = layout.lines + 1
+    lost = [*above, *broken]
     for text in chain([head[layout.bytes :]], blocks):
         if not len(text):
             continue
+        if line > layout.lines + 1:
+            text, broken = without_open_quotes(text)  # noqa: PLW2901
+            lost = [(line + number - 1, kept) for number, kept in broken]
         block = reader.read(text, line)
         if symbol is not None:
             refuse_several_symbols(name, symbols, block.table.column(str(symbol)))
-        as_text = partial(_again_as_text, reader, text, line, chosen) if block.is_typed else None
-        yield _batch(block, chosen, as_text)
+        as_text = partial(_again_as_text, reader, text, line, chosen, lost) if block.is_typed else None
+        yield _batch(block, chosen, lost, as_text)
         line += len(block.lines) + len(block.unsplit)
 
 
@@ -121,13 +145,18 @@ class _Block:
     is_typed: bool
 
 
-def _batch(block: _Block, chosen: Mapping[str, int], as_text: Callable[[], Batch] | None = None) -> Batch:
+def _batch(
+    block: _Block, chosen: Mapping[str, int], lost: Sequence[Line], as_text: Callable[[], Batch] | None = None
+) -> Batch:
     columns = {ours: _whole(block.table.column(str(at))) for ours, at in chosen.items()}
-    return Batch(columns, block.lines, [(number, kept) for number, kept in block.unsplit if kept], as_text)
+    unsplit = [*lost, *((number, kept) for number, kept in block.unsplit if kept)]
+    return Batch(columns, block.lines, sorted(unsplit), as_text)
 
 
-def _again_as_text(reader: "_Reader", text: memoryview | bytes, line: int, chosen: Mapping[str, int]) -> Batch:
-    return _batch(reader.read_as_text(text, line), chosen)
+def _again_as_text(
+    reader: "_Reader", text: memoryview | bytes, line: int, chosen: Mapping[str, int], lost: Sequence[Line]
+) -> Batch:
+    return _batch(reader.read_as_text(text, line), chosen, lost)
 
 
 class _Reader:
@@ -248,11 +277,12 @@ def _blank_rows(table: Any) -> NDArray[np.bool_]:
     return blank
 
 
-def _layout(name: str, head: bytes, schema: Schema) -> _Layout:
-    """Find the first line that has enough columns; comment lines above it are skipped, and itself when it is a
-    header.
+def _layout(name: str, head: bytes, schema: Schema, *, official: bool) -> _Layout:
+    """Find the first line that has enough columns, in an archive as many as most lines have; comment lines above it
+    are skipped, and itself when it is a header.
     """
     fewest = min(_MOST_NEEDED, sum(not column.nullable for column in source_columns(schema)))
+    usual = usual_columns(head_lines(head)) if official else 0
     positions = POSITIONS[schema.kind]
     lines = head.splitlines(keepends=True)
     offset = 0
@@ -263,13 +293,14 @@ def _layout(name: str, head: bytes, schema: Schema) -> _Layout:
             continue
         for delimiter in ",;\t":
             fields = _fields(line, delimiter)
-            if len(fields) < fewest:
+            if len(fields) < fewest or (official and len(fields) != usual):
                 continue
             if not _is_value(fields[0]):
                 following = lines[number + 1].decode("utf-8", errors="replace") if number + 1 < len(lines) else ""
-                return _Layout(number + 1, offset, delimiter, fields, _fields(following.rstrip("\r\n"), delimiter))
+                first = _fields(following.rstrip("\r\n"), delimiter)
+                return _Layout(number, number + 1, offset, delimiter, fields, first)
             names = [positions[at] if at < len(positions) else f"column {at + 1}" for at in range(len(fields))]
-            return _Layout(number, before, delimiter, names, fields)
+            return _Layout(number, number, before, delimiter, names, fields)
     if not head.strip():
         raise DataError(f"{name} is empty", hint="leave it out, or fetch it again")
     raise DataError(

@@ -20,7 +20,7 @@ from backtester.data.downloader.batches import (
     write_group,
 )
 from backtester.data.downloader.download_log import DownloadLog
-from backtester.data.downloader.fetching import Fetched, OnProgress, RawBytes, fetch, stored
+from backtester.data.downloader.fetching import Fetched, OnProgress, RawBytes, fetch, note_in_lake, stored
 from backtester.data.downloader.planning import ArchiveFile, Wanted, plan
 from backtester.data.downloader.reading import is_big
 from backtester.data.downloader.scripting import refuse_nothing, run
@@ -128,6 +128,8 @@ def download(
         refused=sorted(refused.items()),
     )
     run(_write_all(fetched.blobs, cfg, log, report, strict=strict, replace_rows=replace_rows))
+    left_out = {key for key, _ in report.refused}
+    note_in_lake([blob for blob in fetched.blobs if blob.file.key not in left_out])
     return report
 
 

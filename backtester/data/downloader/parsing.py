@@ -65,7 +65,7 @@ def parse_blocks(
     batches = (
         _read_parquet(name, b"".join(chunks), schema, mapping)
         if name.lower().endswith(".parquet")
-        else read_csv(name, chunks, schema, {} if official else mapping, fast=fast)
+        else read_csv(name, chunks, schema, {} if official else mapping, official=official, fast=fast)
     )
     for batch in batches:
         rows, problems = typed_rows(batch, schema)

@@ -2,8 +2,9 @@
 
 import hashlib
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -14,6 +15,7 @@ from urllib.parse import quote, unquote, urlsplit
 from backtester.config.configs import DownloaderConfig
 from backtester.core.errors import DataError, UsageError
 from backtester.data.downloader.patience import Again, Patience
+from backtester.data.durable import file_sha256
 
 if TYPE_CHECKING:
     import httpx
@@ -25,17 +27,32 @@ _NOT_FOUND: Final = 404
 _TIMED_OUT: Final = 408
 _SLOW_DOWN: Final = frozenset({418, 429})
 _SERVER_ERROR: Final = 500
+_NO_SUCH_METHOD: Final = frozenset({405, 501})
 
 OnBytes = Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True)
+class Head:
+    """What a source says of a key without sending it; None where it does not say.
+
+    etag: as sent, without quotes. last_modified: as sent. sha256: only of local files, which are read for it.
+    """
+
+    size: int | None = None
+    etag: str | None = None
+    last_modified: str | None = None
+    sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Body:
-    """What was received: its SHA-256, its length, and its first bytes."""
+    """What was received: its SHA-256, its length, its first bytes, and what the source said of it."""
 
     sha256: str
     size: int
     head: bytes
+    said: Head = Head()
 
 
 class Transport(Protocol):
@@ -50,6 +67,9 @@ class Transport(Protocol):
 
     async def text(self, key: str) -> str | None:
         """Return the text of a small key; what follows a `?` in it is a query."""
+
+    async def head(self, key: str) -> Head | None:
+        """Return what the source says of a key, without its bytes."""
 
 
 def open_transport(base: str, cfg: DownloaderConfig, patience: Patience, *, allow_net: bool) -> Transport:
@@ -112,6 +132,11 @@ class FolderTransport:
         path = self._folder / key
         return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else None
 
+    async def head(self, key: str) -> Head | None:
+        """Hash a file; see `Transport`."""
+        path = self._folder / key
+        return Head(size=path.stat().st_size, sha256=file_sha256(path)) if path.is_file() else None
+
 
 class HttpTransport:
     """Archives on a server."""
@@ -160,21 +185,45 @@ class HttpTransport:
 
         return await self._patience.attempt(key, once)
 
+    async def head(self, key: str) -> Head | None:
+        """Ask for the headers alone, of servers that refuse that by hanging up on the body; see `Transport`."""
+
+        async def once() -> Head | None:
+            try:
+                async with self._answering(key, "HEAD") as response:
+                    return None if response is None else _said(response)
+            except _MethodRefused:
+                async with self._answering(key, "GET") as response:
+                    return None if response is None else _said(response)
+
+        return await self._patience.attempt(key, once)
+
     async def _receive(self, key: str, sink: "_Sink") -> Body | None:
+        async with self._answering(key, "GET") as response:
+            if response is None:
+                return None
+            said = _said(response)
+            if said.size is not None and said.size > self._cfg.file_bytes:
+                raise _too_large(key, self._cfg.file_bytes)
+            async for chunk in response.aiter_raw():
+                sink.write(chunk)
+            return replace(sink.finish(), said=said)
+
+    @asynccontextmanager
+    async def _answering(self, key: str, method: str) -> "AsyncIterator[httpx.Response | None]":
+        """Yield the answer to a request, None for 404; failures while it is read are ours too."""
         path, mark, query = key.partition("?")
         url = f"{self._base}/{quote(path)}{mark}{query}" if path else f"{self._base}{mark}{query}"
         httpx = self._httpx
         try:
-            async with self._client.stream("GET", url) as response:
+            async with self._client.stream(method, url) as response:
                 if response.status_code == _NOT_FOUND:
-                    return None
+                    yield None
+                    return
+                if method == "HEAD" and response.status_code in _NO_SUCH_METHOD:
+                    raise _MethodRefused
                 _refuse_status(url, response)
-                length = response.headers.get("content-length", "")
-                if length.isdecimal() and int(length) > self._cfg.file_bytes:
-                    raise _too_large(key, self._cfg.file_bytes)
-                async for chunk in response.aiter_raw():
-                    sink.write(chunk)
-            return sink.finish()
+                yield response
         except httpx.TooManyRedirects as error:
             raise DataError(
                 f"{url} redirects more than {self._cfg.redirects} times", hint="check the base address"
@@ -185,6 +234,17 @@ class HttpTransport:
             raise Again(f"{self._base} did not answer in time ({type(error).__name__})") from error
         except httpx.TransportError as error:
             raise Again(f"the connection to {self._base} failed ({error or type(error).__name__})") from error
+
+
+class _MethodRefused(Exception):
+    """The server does not answer requests of this method."""
+
+
+def _said(response: "httpx.Response") -> Head:
+    headers = response.headers
+    length = headers.get("content-length", "")
+    etag = headers.get("etag", "").removeprefix("W/").strip('"')
+    return Head(int(length) if length.isdecimal() else None, etag or None, headers.get("last-modified") or None)
 
 
 class _Sink:
