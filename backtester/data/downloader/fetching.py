@@ -10,10 +10,11 @@ from typing import Final
 
 from backtester.config.configs import DownloaderConfig, RunContext
 from backtester.core.errors import DataError
+from backtester.data.downloader.bodies import Body
 from backtester.data.downloader.download_log import DownloadLog
 from backtester.data.downloader.patience import Patience
 from backtester.data.downloader.planning import ArchiveFile, instead_of
-from backtester.data.downloader.transport import Body, Transport, open_transport
+from backtester.data.downloader.transport import Transport, open_transport
 from backtester.data.downloader.unpacking import published_sha256
 from backtester.data.durable import file_sha256, make_folder, replace_file, storing
 
