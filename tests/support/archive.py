@@ -63,6 +63,7 @@ class Behaviour:
     delay: float = 0.0
     requests: Counter[str] = field(default_factory=Counter)
     times: list[tuple[float, str]] = field(default_factory=list)
+    heads: list[str] = field(default_factory=list)
     at_once: int = 0
     most_at_once: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -99,6 +100,15 @@ class _Handler(BaseHTTPRequestHandler):
         finally:
             with told.lock:
                 told.at_once -= 1
+
+    def do_HEAD(self) -> None:
+        """Answer as to GET, without the body; not counted as a request for the file."""
+        path = self.root / unquote(urlsplit(self.path).path).lstrip("/")
+        self.behaviour.heads.append(path.name)
+        self.send_response(200 if path.is_file() else 404)
+        if path.is_file():
+            self.send_header("content-length", str(path.stat().st_size))
+        self.end_headers()
 
     def _file(self, path: Path, *, cut: int = 0) -> None:
         if not path.is_file():
@@ -162,7 +172,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(200, body.encode())
 
 
-class _Server(ThreadingHTTPServer):
+class Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 64
 
@@ -175,7 +185,7 @@ def serving(root: Path) -> Iterator[tuple[str, Behaviour]]:
     """Serve a folder; yields the base address and what can be told to the server."""
     behaviour = Behaviour()
     handler = type("Handler", (_Handler,), {"root": root, "behaviour": behaviour})
-    server = _Server(("127.0.0.1", 0), handler)
+    server = Server(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:

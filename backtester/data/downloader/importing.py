@@ -12,7 +12,8 @@ from backtester.data.downloader.naming import parse_mapping
 from backtester.data.downloader.parsing import parse_table
 from backtester.data.downloader.rows import CleanRows, Series
 from backtester.data.downloader.sanitising import Repairs, infer_timeframe, refusal, sanitise
-from backtester.data.downloader.unpacking import read_source, unpack
+from backtester.data.downloader.sources.json_tables import table_of
+from backtester.data.downloader.unpacking import read_source
 from backtester.data.downloader.writing import SeriesWriter
 from backtester.data.gaps import count_missing
 from backtester.data.manifest_writer import ManifestWriter
@@ -119,8 +120,7 @@ def read_file(file: SourceFile, mapping: Mapping[str, str], allowed: Repairs) ->
     schema = schema_of(file.kind)
     data, source = read_source(file.path, file.address)
     name = file.path.name
-    table = name.lower().endswith(".parquet")
-    parsed = parse_table(name, data if table else unpack(name, data), schema, mapping, official=file.official)
+    parsed = parse_table(name, table_of(name, data, file.kind), schema, mapping, official=file.official)
     good = ~parsed.problems.bad
     if not good.any():
         raise refusal(name, parsed.problems, len(parsed.rows))
