@@ -63,12 +63,16 @@ class ParseReport:
 
     def add(self, batch: SanitizedBatch) -> None:
         """Count one archive."""
+        self.count(batch.clean, batch.refused)
+
+    def count(self, clean: CleanRows, refused: Sequence[RefusedRow]) -> None:
+        """Count one file or page."""
         self.files += 1
-        self.rows += batch.clean.read
-        self.kept += len(batch)
-        for row in batch.refused:
+        self.rows += clean.read
+        self.kept += len(clean.rows)
+        for row in refused:
             self.refused[row.rule] = self.refused.get(row.rule, 0) + 1
-        for name, times in batch.clean.repairs.items():
+        for name, times in clean.repairs.items():
             if not name.startswith(("bad_rows", "dropped_", "conflicting")):
                 self.repaired[name] = self.repaired.get(name, 0) + len(times)
 
@@ -95,7 +99,7 @@ def parse_archive(blob: RawBytes, log: DownloadLog, *, most: int = MOST_BYTES) -
     source = Source(file.key, blob.sha256, blob.published_sha256)
     series = Series(file.market, file.kind, file.symbol, file.timeframe)
     clean = sanitise(file.name, parsed, source, file.timeframe, Repairs(drop_bad=True), (file.start, file.end))
-    batch = SanitizedBatch(series, file, clean, _refused_rows(clean.refused, table))
+    batch = SanitizedBatch(series, file, clean, refused_rows(clean.refused, table))
     log.note("parsed", key=file.key, rows=clean.read, kept=len(batch), refused=len(batch.refused))
     return batch
 
@@ -124,7 +128,7 @@ def write_group(
         log.note("written", path=staged.partition.path, rows=staged.partition.rows, content=staged.partition.content)
     for batch in batches:
         if batch.refused:
-            report.quarantined.append(str(_quarantine(batch, cfg)))
+            report.quarantined.append(str(quarantine(batch.series, batch.file.name, batch.refused, cfg)))
 
 
 def refuse_if_strict(batch: SanitizedBatch, *, strict: bool) -> None:
@@ -133,10 +137,20 @@ def refuse_if_strict(batch: SanitizedBatch, *, strict: bool) -> None:
     Raises:
         DataError: names the first row.
     """
-    if strict and batch.refused:
-        first = batch.refused[0]
+    if strict:
+        refuse_any(batch.file.name, batch.clean, batch.refused)
+
+
+def refuse_any(name: str, clean: CleanRows, refused: Sequence[RefusedRow]) -> None:
+    """Raise when rows were refused.
+
+    Raises:
+        DataError: names the first row.
+    """
+    if refused:
+        first = refused[0]
         raise DataError(
-            f"{batch.file.name}: {len(batch.refused)} of {batch.clean.read} rows are bad, "
+            f"{name}: {len(refused)} of {clean.read} rows are bad, "
             f"the first on line {first.line} ({first.rule}): {first.text[:80]}",
             hint="without strict they are put aside in a file, and counted",
         )
@@ -154,7 +168,8 @@ def _group_key(file: ArchiveFile) -> tuple[str, ...]:
     return (file.market, file.kind, file.symbol, file.timeframe, period)
 
 
-def _refused_rows(problems: Sequence[Problem], table: bytes) -> tuple[RefusedRow, ...]:
+def refused_rows(problems: Sequence[Problem], table: bytes) -> tuple[RefusedRow, ...]:
+    """Return the lines of a CSV that broke a rule, in order."""
     if not problems:
         return ()
     lines = table.split(b"\n")
@@ -166,14 +181,14 @@ def _refused_rows(problems: Sequence[Problem], table: bytes) -> tuple[RefusedRow
     return tuple(sorted(found, key=lambda row: row.line))
 
 
-def _quarantine(batch: SanitizedBatch, cfg: DownloaderConfig) -> Path:
-    """Write the refused rows of a batch beside the archives, and return the file."""
+def quarantine(series: Series, name: str, refused: Sequence[RefusedRow], cfg: DownloaderConfig) -> Path:
+    """Write the refused rows of a file beside the archives, and return where they are."""
     folder = cfg.base_dir / STORE_NAME / "quarantine"
-    path = folder / f"{'-'.join((batch.series.market, batch.file.kind, batch.file.name))}.refused.csv"
+    path = folder / f"{'-'.join((series.market, series.kind, name))}.refused.csv"
     with storing(path):
         make_folder(folder)
         with path.open("w", encoding="utf-8", newline="") as file:
             out = csv.writer(file, lineterminator="\n")
             out.writerow(("line", "rule", "row"))
-            out.writerows((row.line, row.rule, row.text) for row in batch.refused)
+            out.writerows((row.line, row.rule, row.text) for row in refused)
     return path

@@ -56,7 +56,14 @@ def infer_timeframe(name: str, times: NDArray[np.int64]) -> str:
 
 
 def sanitise(
-    name: str, parsed: Parsed, source: Source, timeframe: str, allowed: Repairs, dates: tuple[int, int] | None = None
+    name: str,
+    parsed: Parsed,
+    source: Source,
+    timeframe: str,
+    allowed: Repairs,
+    dates: tuple[int, int] | None = None,
+    *,
+    sparse: bool = False,
 ) -> CleanRows:
     """Return rows that hold the promises of the lake: valid, on the grid, sorted, unique.
 
@@ -64,6 +71,7 @@ def sanitise(
         name: the file, for messages.
         timeframe: empty for kinds without one.
         dates: the range [start, end) in which the file's name says its rows lie.
+        sparse: the timeframe is known for sure, so that no two rows need be neighbours.
 
     Raises:
         DataError: rows break a rule and may not be dropped, two rows of one open time differ, or nothing is left.
@@ -84,7 +92,7 @@ def sanitise(
     if rounded.any():
         repairs["prices_rounded"] = rows.key[rounded & good]
     rows = rows.take(good)
-    if timeframe:
+    if timeframe and not sparse:
         _refuse_other_spacing(name, rows.key, timeframe)
     if rows.schema.kind == KLINES.kind:
         _refuse_index_prices(name, rows)

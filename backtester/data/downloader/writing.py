@@ -11,6 +11,7 @@ import numpy as np
 
 from backtester.core.errors import DataError
 from backtester.core.time import DAY, day_of, format_time, month_of, parse_time
+from backtester.data.downloader.confirming import confirms
 from backtester.data.downloader.merging import Merged, merge_rows
 from backtester.data.downloader.rows import IN_LAKE, CleanRows, Rows, Series, concatenated, rows_of
 from backtester.data.durable import file_sha256
@@ -121,7 +122,8 @@ class SeriesWriter:
         sources = list(base.sources) if base is not None else []
         new = concatenated(waiting.parts)
         merged = self._merged_with(base, file, new, repairs)
-        if before is not None and before.content == content_digest(self._schema, merged.columns):
+        same = before is not None and before.content == content_digest(self._schema, merged.columns)
+        if before is not None and same and not confirms(sources, waiting.sources):
             self.staged[path] = StagedPartition(before, None, 0)
             return
         if mended:
