@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -98,6 +98,11 @@ class ManifestWriter:
     def partitions(self) -> Mapping[str, Partition]:
         """What the lake holds now, by path."""
         return self._journal.partitions
+
+    @property
+    def outages(self) -> Sequence[Outage]:
+        """The ranges that no source has, as recorded."""
+        return self._journal.outages
 
     def temporary(self) -> Path:
         """Return a fresh path, on the lake's own file system, for a file that `put` will take."""
