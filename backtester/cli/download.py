@@ -13,8 +13,9 @@ from backtester.cli.console import print_error, print_json, print_note
 
 if TYPE_CHECKING:
     from backtester.config.configs import DownloaderConfig, RunContext
-    from backtester.data.downloader.downloading import DownloadReport, PlannedFile
+    from backtester.data.downloader.downloading import DownloadReport
     from backtester.data.downloader.fetching import Progress
+    from backtester.data.downloader.sources.downloads import Plan
 
 _DEFAULT = Path("data")
 LICENCE = (
@@ -25,70 +26,63 @@ _LICENCE_SHOWN = "licence-shown"
 
 Market = Annotated[str, typer.Option(help="spot, um (or futures), cm, option.")]
 BaseUrl = Annotated[str | None, typer.Option(help="Another archive: http(s)://, file:// or a folder.")]
+RestUrl = Annotated[str | None, typer.Option(help="Another REST interface: http(s)://.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output, nothing else.")]
 
 
 def download_command(
-    market: Market = "spot",
+    market: Annotated[str, typer.Option(help="spot, um (or futures), cm, option; kraken.spot for ccxt.")] = "spot",
     kind: Annotated[str | None, typer.Option(help="klines, aggTrades, trades, fundingRate, metrics, ...")] = None,
     symbols: Annotated[list[str] | None, typer.Option(help="BTCUSDT ETHUSDT")] = None,
     timeframe: Annotated[str | None, typer.Option(help="1m, 1h, ...; for candles only.")] = None,
-    start: Annotated[str | None, typer.Option(help="First day.")] = None,
-    end: Annotated[str | None, typer.Option(help="The day after the last; today when left out.")] = None,
+    start: Annotated[str | None, typer.Option(help="From this time on; archives come in whole days.")] = None,
+    end: Annotated[str | None, typer.Option(help="Before this time; now when left out.")] = None,
+    source: Annotated[str, typer.Option(help="auto, archive, rest, ccxt, files, or an installed one.")] = "auto",
     data: Annotated[Path, typer.Option("--data", help="The lake's folder.")] = _DEFAULT,
     base_url: BaseUrl = None,
+    rest_url: RestUrl = None,
+    rest_weight: Annotated[int | None, typer.Option(help="Request weight a minute that REST may use.")] = None,
     connections: Annotated[int | None, typer.Option(help="Files fetched at a time.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the files of the plan, and fetch none.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what would be asked for, and fetch nothing.")
+    ] = False,
     update: Annotated[bool, typer.Option("--update", help="Begin where the lake ends.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Refuse a file when one of its rows is bad.")] = False,
     replace: Annotated[bool, typer.Option("--replace", help="Let new rows win over different ones.")] = False,
     recheck: Annotated[bool, typer.Option("--recheck", help="Ask whether stored files were published anew.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Fetch history from the public archive into the lake.
+    """Fetch history into the lake: from the public archive, and what is newer from the exchange's REST interface.
 
     Example: bt download --market spot --symbols BTCUSDT ETHUSDT --timeframe 1m --start 2024-01-01 --end 2024-03-01
     """
-    from backtester.core.errors import DataError, Interrupted, UsageError
+    from backtester.core.errors import Interrupted
     from backtester.core.time import parse_time
-    from backtester.data.downloader.downloading import continued, download, planned
-    from backtester.data.downloader.planning import wanted
-    from backtester.data.manifest_writer import now_us
+    from backtester.data.downloader.sources.downloads import Manner, prepare_download
 
-    today = now_us()
-    if start is None and not update:
-        raise UsageError("--start is missing", hint="--start 2024-01-01, or --update to begin where the lake ends")
-    names = tuple(split_list(symbols or []))
-    end_us = today if end is None else parse_time(end)
-    start_us = 0 if start is None else parse_time(start)
-    request = wanted(market, kind, names, timeframe, start_us, end_us, today)
-    cfg = download_config(data, base_url=base_url, connections=connections, log_dir=data / ".archives", recheck=recheck)
-    requests = continued(request, cfg, start_given=start is not None) if update else [request]
+    addresses: dict[str, object] = {"base_url": base_url, "rest_url": rest_url, "rest_weight": rest_weight}
+    cfg = downloader_config(data, **addresses, connections=connections, log_dir=data / ".archives", recheck=recheck)
+    prepared = prepare_download(
+        source,
+        (market, kind, tuple(split_list(symbols or [])), timeframe),
+        None if start is None else parse_time(start),
+        None if end is None else parse_time(end),
+        Manner(cfg, net_context(), strict=strict, replace=replace, updating=update),
+    )
     if dry_run:
-        _print_plan(planned(requests, cfg, today), as_json)
+        _print_plan(prepared.plan(), as_json)
         return
-    _show_licence(data)
+    if prepared.uses_archive:
+        _show_licence(data)
     try:
         with _progress(show=not as_json) as on_progress:
-            report = download(
-                requests, cfg, download_context(), today, strict=strict, replace_rows=replace, on_progress=on_progress
-            )
+            report = prepared.run(on_progress)
     except KeyboardInterrupt:
         raise Interrupted(
             "interrupted; what was fetched is kept, and every partition is whole",
             hint="the same command goes on from there",
         ) from None
-    if as_json:
-        import msgspec
-
-        print_json({"data": str(data), **msgspec.to_builtins(report)})
-    else:
-        _print_report(report, data)
-    if report.refused:
-        reasons = list(dict.fromkeys(reason for _, reason in report.refused))
-        listed = "\n  ".join(reasons[:5]) + (f"\n  and {len(reasons) - 5} more" if len(reasons) > 5 else "")
-        print_error(f"{len(report.refused)} of {report.files} files are not in the lake:\n  {listed}", report.hint)
-        raise typer.Exit(DataError.exit_code)
+    _finish(report, data, as_json)
 
 
 def available_command(
@@ -112,15 +106,15 @@ def available_command(
     if kind not in PUBLISHED.get(where, ()):
         kinds = "; ".join(f"{name}: {' '.join(own)}" for name, own in PUBLISHED.items())
         raise UsageError(f"the archive has no {kind} of {market}", hint=kinds)
-    cfg = download_config(_DEFAULT, listing_url=listing_url)
+    cfg = downloader_config(_DEFAULT, listing_url=listing_url)
     if symbol is None:
-        names = available_symbols(where, kind, cfg, download_context())
+        names = available_symbols(where, kind, cfg, net_context())
         if as_json:
             print_json({"market": where, "kind": kind, "symbols": names})
         else:
             print("\n".join(names) if names else f"no {kind} of {where}")
         return
-    found = available_files(where, kind, symbol.upper(), timeframe, cfg, download_context())
+    found = available_files(where, kind, symbol.upper(), timeframe, cfg, net_context())
     if as_json:
         print_json({"market": where, "kind": kind, "files": msgspec.to_builtins(found)})
     elif not found:
@@ -137,11 +131,11 @@ def available_command(
             )
 
 
-def download_config(data: Path, **given: object) -> "DownloaderConfig":
-    """Return the downloader's config for a lake; None leaves a default.
+def downloader_config(data: Path, **given: object) -> "DownloaderConfig":
+    """Return the config of a download; options that were not given keep their defaults.
 
     Raises:
-        UsageError: a value is not allowed.
+        UsageError: an option has a value that it cannot have.
     """
     from pydantic import ValidationError
 
@@ -156,8 +150,8 @@ def download_config(data: Path, **given: object) -> "DownloaderConfig":
         raise UsageError(f"{option} {first['input']}: {first['msg']}", hint="bt download --help") from None
 
 
-def download_context() -> "RunContext":
-    """Return the context in which commands download: with the network."""
+def net_context() -> "RunContext":
+    """Return who a download is: the network may be used, and its waits are always the same."""
     from backtester.config.configs import RunContext
 
     return RunContext(run_id="download", seed=0, git_sha="", allow_net=True)
@@ -176,25 +170,54 @@ def _show_licence(data: Path) -> None:
     print_note(LICENCE)
 
 
-def _print_plan(files: "list[PlannedFile]", as_json: bool) -> None:
+def _print_plan(plan: "Plan", as_json: bool) -> None:
     if as_json:
         import msgspec
 
-        print_json({"files": msgspec.to_builtins(files)})
+        print_json(msgspec.to_builtins(plan))
         return
-    for file in files:
+    for file in plan.files:
         size = "" if file.size is None else f"  {_megabytes(file.size)}"
-        print(f"{file.key}{size}{'  (stored)' if file.stored else ''}")
-    known = [file.size for file in files if file.size is not None]
-    there = sum(file.stored for file in files)
-    print(f"{len(files):,} files, {there:,} of them stored; {len(known):,} of known size: {_megabytes(sum(known))}")
+        there = "  (stored)" if file.stored else "  (not published)" if file.published is False else ""
+        print(f"{file.key}{size}{there}")
+    for asked in plan.pages:
+        from backtester.core.time import format_time
+
+        span = f"{format_time(asked.start)} up to {format_time(asked.end)}"
+        print(f"{asked.address.partition('?')[0]}: {span}, at most {asked.pages:,} pages")
+    known = [file.size for file in plan.files if file.size is not None]
+    stored = sum(file.stored for file in plan.files)
+    print(
+        f"{len(plan.files):,} files, {stored:,} of them stored; {len(known):,} of known size: "
+        f"{_megabytes(sum(known))}; {sum(asked.pages for asked in plan.pages):,} pages of REST at most"
+    )
+    for note in plan.notes:
+        print_note(note)
+
+
+def _finish(report: "DownloadReport", data: Path, as_json: bool) -> None:
+    """Print what a download did, and end with an error when something is not in the lake."""
+    from backtester.core.errors import DataError
+
+    if as_json:
+        import msgspec
+
+        print_json({"data": str(data), **msgspec.to_builtins(report)})
+    else:
+        _print_report(report, data)
+    if report.refused:
+        reasons = list(dict.fromkeys(reason for _, reason in report.refused))
+        listed = "\n  ".join(reasons[:5]) + (f"\n  and {len(reasons) - 5} more" if len(reasons) > 5 else "")
+        print_error(f"{len(report.refused)} of {report.files} files are not in the lake:\n  {listed}", report.hint)
+        raise typer.Exit(DataError.exit_code)
 
 
 def _print_report(report: "DownloadReport", data: Path) -> None:
     written, parsed = report.written, report.parsed
+    pages = f", {report.pages:,} pages of other sources" if report.pages else ""
     print(
         f"{report.fetched:,} files fetched ({_megabytes(report.bytes)}), {report.kept:,} were stored, "
-        f"{len(report.absent):,} are not published"
+        f"{len(report.absent):,} are not published{pages}"
     )
     print(
         f"{written.rows_added:,} of {parsed.rows:,} rows are new, {len(written.partitions):,} partitions written to "
@@ -206,6 +229,8 @@ def _print_report(report: "DownloadReport", data: Path) -> None:
         print(f"  refused: {name.replace('_', ' ')} {count:,}")
     for path in written.quarantined:
         print(f"  refused rows are in {path}")
+    for note in report.notes:
+        print_note(note)
 
 
 @contextmanager

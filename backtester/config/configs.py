@@ -240,6 +240,15 @@ class RunContext(Section):
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 
 
+class RestAddresses(Section):
+    """Where an exchange's REST interface answers, by market."""
+
+    spot: str = "https://api.binance.com"
+    um: str = "https://fapi.binance.com"
+    cm: str = "https://dapi.binance.com"
+    option: str = "https://eapi.binance.com"
+
+
 class DownloaderConfig(Section):
     """Where a download comes from, where it goes, and how patient it is.
 
@@ -247,6 +256,9 @@ class DownloaderConfig(Section):
     per fact (fetched, kept, absent, refused, written); empty writes none. base_url: an address, a `file://` address or
     a folder that is laid out as the archive. listing_url: the S3 listing of the same archive.
     recheck: ask the source whether files of the store are still what it publishes, and fetch those that are not.
+    rest_urls: addresses of the REST interface; they are used only beside the archive's own base_url, for who points
+    that elsewhere means that nothing else is asked. rest_url: one address for all markets, used always.
+    rest_weight: request weight a minute that the REST interface allows; 0 means the market's own limit.
     retries: attempts after the first. backoff_seconds: before the first retry, doubling up to backoff_most_seconds.
     connect_seconds, read_seconds: time-outs of one connection and of one pause within a body.
     rate_limit_seconds: the longest `Retry-After` that is waited for. file_bytes, unpacked_bytes: larger archives and
@@ -258,6 +270,9 @@ class DownloaderConfig(Section):
     download_run_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] = "download"
     base_url: Annotated[str, Field(min_length=1)] = "https://data.binance.vision"
     listing_url: Annotated[str, Field(min_length=1)] = "https://s3-ap-northeast-1.amazonaws.com/data.binance.vision"
+    rest_urls: RestAddresses = RestAddresses()
+    rest_url: Annotated[str, Field(pattern=r"^(https?://.+)?$")] = ""
+    rest_weight: Annotated[int, Field(ge=0)] = 0
     connections: Annotated[int, Field(ge=1, le=64)] = 8
     recheck: bool = False
     retries: Annotated[int, Field(ge=0, le=20)] = 5

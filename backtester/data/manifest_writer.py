@@ -102,6 +102,11 @@ class ManifestWriter:
         """What the lake holds now, by path."""
         return self._journal.partitions
 
+    @property
+    def outages(self) -> Sequence[Outage]:
+        """The ranges that no source has, as recorded."""
+        return self._journal.outages
+
     def temporary(self) -> Path:
         """Return a fresh path, on the lake's own file system, for a file that `put` will take."""
         folder = self.root / TEMPORARY_NAME

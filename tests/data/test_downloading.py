@@ -207,7 +207,7 @@ def test_the_command_line_downloads_what_is_there_and_counts_what_is_not(
 def test_a_dry_run_prints_the_plan_and_fetches_nothing(tmp_path: Path, served: tuple[str, Behaviour]) -> None:
     arguments = ("--symbols", "BTCUSDT", "--start", "2024-01-01", "--end", "2024-02-03", "--dry-run")
     said = fetch(tmp_path / "lake", served[0], *arguments)
-    assert said.out.splitlines()[0] == "data/spot/monthly/klines/BTCUSDT/1m/BTCUSDT-1m-2024-01.zip"
+    assert said.out.splitlines()[0] == "data/spot/monthly/klines/BTCUSDT/1m/BTCUSDT-1m-2024-01.zip  0.3 MB"
     assert "3 files, 0 of them stored" in said.out
     assert served[1].requests.total() == 0
     assert not (tmp_path / "lake").exists()

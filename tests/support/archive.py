@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -69,6 +69,7 @@ class Behaviour:
     heads: bool = True
     requests: Counter[str] = field(default_factory=Counter)
     times: list[tuple[float, str]] = field(default_factory=list)
+    heads_asked: list[str] = field(default_factory=list)
     at_once: int = 0
     most_at_once: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -82,6 +83,8 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing."""
 
     def do_HEAD(self) -> None:
+        """Answer as to GET, without the body; not counted as a request for the file."""
+        self.behaviour.heads_asked.append(PurePosixPath(urlsplit(self.path).path).name)
         if not self.behaviour.heads:
             self._answer(405)
             return
@@ -186,7 +189,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(200, body.encode())
 
 
-class _Server(ThreadingHTTPServer):
+class Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 64
 
@@ -199,7 +202,7 @@ def serving(root: Path) -> Iterator[tuple[str, Behaviour]]:
     """Serve a folder; yields the base address and what can be told to the server."""
     behaviour = Behaviour()
     handler = type("Handler", (_Handler,), {"root": root, "behaviour": behaviour})
-    server = _Server(("127.0.0.1", 0), handler)
+    server = Server(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:

@@ -24,7 +24,8 @@ _KLINES_FILE: Final = re.compile(
 )
 _LOOSE_FILE: Final = re.compile(rf"(?P<symbol>[A-Z0-9]{{3,}})[-_](?P<timeframe>{_INTERVALS})(?=[._-]|$)")
 _DATED_FILE: Final = re.compile(r"(?P<symbol>[^-/\\\s.]+)-(?P<type>[A-Za-z]+)-(?P<date>\d{4}-\d\d(?:-\d\d)?)")
-SUFFIXES: Final = (".zip", ".csv.gz", ".csv", ".parquet")
+SUFFIXES: Final = (".zip", ".csv.gz", ".csv", ".parquet", ".json.gz", ".json")
+_PAGES: Final = (".json.gz", ".json")  # pages of a REST interface; their names promise no dates
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,11 @@ class NameFacts:
     official: bool = False
 
 
+def is_page(name: str) -> bool:
+    """Say whether a file's name is that of a JSON page."""
+    return name.lower().endswith(_PAGES)
+
+
 def stem_of(name: str) -> str | None:
     """Return a file name without the suffix of a format that can be imported, or None when it has none of these."""
     lower = name.lower()
@@ -56,6 +62,8 @@ def read_name(path: PurePath) -> NameFacts:
     stem = stem_of(path.name)
     if stem is None:
         return NameFacts()
+    if is_page(path.name):
+        return _read_loose_name(stem)
     tree = _archive_tree(path)
     if tree is None:
         return _read_bare_name(stem)
@@ -77,6 +85,10 @@ def _read_bare_name(stem: str) -> NameFacts:
     dated = _DATED_FILE.fullmatch(stem)
     if dated is not None and dated["type"] in SCHEMAS:
         return _dated(dated, NameFacts(kind=dated["type"], official=True))
+    return _read_loose_name(stem)
+
+
+def _read_loose_name(stem: str) -> NameFacts:
     loose = _LOOSE_FILE.match(stem)
     return NameFacts() if loose is None else NameFacts(symbol=loose["symbol"], timeframe=loose["timeframe"])
 

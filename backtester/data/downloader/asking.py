@@ -6,7 +6,8 @@ from pathlib import PurePosixPath
 from typing import Literal
 
 from backtester.data.downloader.archive_facts import ArchiveFacts
-from backtester.data.downloader.transport import Head, Transport
+from backtester.data.downloader.bodies import Head
+from backtester.data.downloader.transport import Transport
 from backtester.data.downloader.unpacking import published_sha256
 
 Status = Literal["unchanged", "changed", "withdrawn", "unknown"]

@@ -2,7 +2,7 @@
 
 import csv
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -74,8 +74,12 @@ class ParseReport:
 
     def add(self, batch: SanitizedBatch) -> None:
         """Count one archive."""
-        repairs = {name: len(times) for name, times in batch.clean.repairs.items()}
-        self.count(batch.clean.read, len(batch), batch.refused, repairs)
+        self.count_rows(batch.clean, batch.refused)
+
+    def count_rows(self, clean: CleanRows, refused: Sequence[RefusedRow]) -> None:
+        """Count one file or page by its rows."""
+        repairs = {name: len(times) for name, times in clean.repairs.items()}
+        self.count(clean.read, len(clean.rows), refused, repairs)
 
     def join(self, other: "ParseReport") -> None:
         """Add the counts of another report."""
@@ -114,7 +118,7 @@ def parse_archive(blob: RawBytes, log: DownloadLog, *, most: int = MOST_BYTES) -
     blocks = table_blocks(blob.path, schema_of(file.kind), {}, official=True, most=most)
     parsed = joined(file.name, blocks)
     clean = sanitise(file.name, parsed, source, file.timeframe, _ALLOWED, (file.start, file.end))
-    batch = SanitizedBatch(_series(file), file, clean, _refused_rows(clean.refused, blob.path, most))
+    batch = SanitizedBatch(_series(file), file, clean, refused_rows(clean.refused, table_chunks(blob.path, most)))
     log.note("parsed", key=file.key, rows=clean.read, kept=len(batch), refused=len(batch.refused))
     return batch
 
@@ -145,7 +149,7 @@ def write_group(
     _count_written(one, log, report)
     for batch in batches:
         if batch.refused:
-            report.quarantined.append(str(_quarantine(batch, cfg)))
+            report.quarantined.append(str(quarantine(batch.series, batch.file.name, batch.refused, cfg)))
 
 
 def write_big(
@@ -174,14 +178,15 @@ def write_big(
     with lake as writer:
         one = SeriesWriter(writer, _series(file), replace=replace)
         found = write_big_file(big, one)
-        refused = _refused_rows(found.refused, blob.path, most)
+        refused = refused_rows(found.refused, table_chunks(blob.path, most))
         log.note("parsed", key=file.key, rows=found.read, kept=found.kept, refused=len(refused))
-        _refuse_if_strict(file.name, refused, found.read, strict=strict)
+        if strict:
+            refuse_any(file.name, refused, found.read)
         one.stage()
         one.commit()
     _count_written(one, log, report)
     if refused:
-        report.quarantined.append(str(_quarantine_rows(file, refused, cfg)))
+        report.quarantined.append(str(quarantine(_series(file), file.name, refused, cfg)))
     parsed = ParseReport()
     parsed.count(found.read, found.kept, refused, found.repairs)
     return parsed
@@ -204,11 +209,17 @@ def refuse_if_strict(batch: SanitizedBatch, *, strict: bool) -> None:
     Raises:
         DataError: names the first row.
     """
-    _refuse_if_strict(batch.file.name, batch.refused, batch.clean.read, strict=strict)
+    if strict:
+        refuse_any(batch.file.name, batch.refused, batch.clean.read)
 
 
-def _refuse_if_strict(name: str, refused: Sequence[RefusedRow], read: int, *, strict: bool) -> None:
-    if strict and refused:
+def refuse_any(name: str, refused: Sequence[RefusedRow], read: int) -> None:
+    """Raise when rows of a file were refused.
+
+    Raises:
+        DataError: names the first row.
+    """
+    if refused:
         first = refused[0]
         raise StrictlyRefused(
             f"{name}: {len(refused)} of {read} rows are bad, "
@@ -237,12 +248,12 @@ def _series(file: ArchiveFile) -> Series:
     return Series(file.market, file.kind, file.symbol, file.timeframe)
 
 
-def _refused_rows(problems: Sequence[Problem], path: Path, most: int) -> tuple[RefusedRow, ...]:
-    """Return the refused lines of an archive, which is read once more for their text, when there are any."""
+def refused_rows(problems: Sequence[Problem], chunks: Iterable[bytes]) -> tuple[RefusedRow, ...]:
+    """Return the lines of a table that broke a rule, in order; its bytes are asked for only when there are any."""
     if not problems:
         return ()
     lines = np.unique(np.concatenate([problem.lines for problem in problems]))
-    texts = dict(zip(lines.tolist(), lines_of(table_chunks(path, most), lines), strict=True))
+    texts = dict(zip(lines.tolist(), lines_of(chunks, lines), strict=True))
     found = [
         RefusedRow(line, problem.name, texts[line].decode("utf-8", errors="replace"))
         for problem in problems
@@ -251,14 +262,10 @@ def _refused_rows(problems: Sequence[Problem], path: Path, most: int) -> tuple[R
     return tuple(sorted(found, key=lambda row: row.line))
 
 
-def _quarantine(batch: SanitizedBatch, cfg: DownloaderConfig) -> Path:
-    return _quarantine_rows(batch.file, batch.refused, cfg)
-
-
-def _quarantine_rows(file: ArchiveFile, refused: Sequence[RefusedRow], cfg: DownloaderConfig) -> Path:
-    """Write the refused rows of an archive beside the archives, and return the file."""
+def quarantine(series: Series, name: str, refused: Sequence[RefusedRow], cfg: DownloaderConfig) -> Path:
+    """Write the refused rows of a file beside the archives, and return where they are."""
     folder = cfg.base_dir / STORE_NAME / "quarantine"
-    path = folder / f"{'-'.join((file.market, file.kind, file.name))}.refused.csv"
+    path = folder / f"{'-'.join((series.market, series.kind, name))}.refused.csv"
     with storing(path):
         make_folder(folder)
         with path.open("w", encoding="utf-8", newline="") as target:

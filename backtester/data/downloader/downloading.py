@@ -3,10 +3,11 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from backtester.config.configs import DownloaderConfig, RunContext
 from backtester.core.errors import DataError, UsageError
-from backtester.core.time import DAY
+from backtester.core.time import TIMEFRAMES
 from backtester.data.downloader.batches import (
     LOCK_SECONDS,
     ParseReport,
@@ -21,12 +22,15 @@ from backtester.data.downloader.batches import (
 )
 from backtester.data.downloader.download_log import DownloadLog
 from backtester.data.downloader.fetching import Fetched, OnProgress, RawBytes, fetch, note_in_lake, stored
+from backtester.data.downloader.patience import Again, Patience
 from backtester.data.downloader.planning import ArchiveFile, Wanted, plan
 from backtester.data.downloader.reading import is_big
 from backtester.data.downloader.scripting import refuse_nothing, run
-from backtester.data.downloader.transport import local_folder
+from backtester.data.downloader.transport import Transport, local_folder, open_transport
 from backtester.data.manifest import read_manifest
 from backtester.data.manifest_writer import ManifestWriter
+
+MOST_HEADS: Final = 200
 
 
 @dataclass(slots=True)
@@ -34,6 +38,8 @@ class DownloadReport:
     """What a download did. kept: files of the store that were not fetched again. absent: keys that are not published.
 
     refused: key and reason of files that are not in the lake. hint: what to do about the last of them.
+    reached: by symbol, where the last file that is published ends, UTC µs. pages: what other sources sent.
+    notes: what is worth knowing and no error.
     """
 
     files: int
@@ -45,32 +51,64 @@ class DownloadReport:
     parsed: ParseReport = field(default_factory=ParseReport)
     written: WriteReport = field(default_factory=WriteReport)
     hint: str = "run the command again: what is there is not fetched again"
+    reached: dict[str, int] = field(default_factory=dict)
+    pages: int = 0
+    notes: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedFile:
-    """A file of a plan. size: bytes, where known. stored: it is in the store and need not be fetched."""
+    """A file of a plan. size: bytes, where known. stored: it is in the store and need not be fetched.
+
+    end: where it ends, UTC µs. published: whether its source has it; None where that was not asked.
+    """
 
     key: str
+    symbol: str
     size: int | None
     stored: bool
+    end: int
+    published: bool | None = None
 
 
-def planned(requests: list[Wanted], cfg: DownloaderConfig, today: int) -> list[PlannedFile]:
-    """Return which files a download would settle, with sizes of those at hand; the network is not used."""
-    folder = local_folder(cfg.base_url)
-    found = []
-    for request in requests:
-        for file in plan(request, today):
-            have = stored(file, cfg)
-            path = have.path if have is not None else None if folder is None else folder / file.key
-            size = path.stat().st_size if path is not None and path.is_file() else None
-            found.append(PlannedFile(file.key, size, have is not None))
-    return found
+def planned(requests: list[Wanted], cfg: DownloaderConfig, context: RunContext, today: int) -> list[PlannedFile]:
+    """Return which files a download would settle, with sizes of those at hand and of those whose head can be had.
+
+    Of a server at most MOST_HEADS heads are asked for, and none after one that it does not answer.
+    """
+    files = [file for request in requests for file in plan(request, today)]
+    return run(_heads(files, cfg, context))
+
+
+async def _heads(files: list[ArchiveFile], cfg: DownloaderConfig, context: RunContext) -> list[PlannedFile]:
+    found: dict[str, PlannedFile] = {}
+    for file in files:
+        have = stored(file, cfg)
+        size = None if have is None else have.path.stat().st_size
+        found[file.key] = PlannedFile(
+            file.key, file.symbol, size, have is not None, file.end, True if have is not None else None
+        )
+    waiting = iter([key for key, one in found.items() if not one.stored][:MOST_HEADS])
+    if local_folder(cfg.base_url) is None and not context.allow_net:
+        return list(found.values())
+
+    async def work(transport: Transport) -> None:
+        for key in waiting:
+            try:
+                size = await transport.size(key)
+            except (Again, DataError):
+                for _ in waiting:  # nobody asks on
+                    pass
+                return
+            found[key] = replace(found[key], size=None if size == -1 else size, published=size is not None)
+
+    async with open_transport(cfg.base_url, cfg, Patience(cfg, context.seed), allow_net=context.allow_net) as transport:
+        await asyncio.gather(*(work(transport) for _ in range(min(cfg.connections, 4))))
+    return list(found.values())
 
 
 def continued(request: Wanted, cfg: DownloaderConfig, *, start_given: bool) -> list[Wanted]:
-    """Return one request per symbol, each from the day of the last row that the lake has.
+    """Return one request per symbol, each from the first row that the lake may lack.
 
     Raises:
         UsageError: the lake has nothing of a symbol and no start was given.
@@ -87,7 +125,7 @@ def continued(request: Wanted, cfg: DownloaderConfig, *, start_given: bool) -> l
                 f"{request.market}:{symbol} is not in {cfg.base_dir}, so there is nothing to continue",
                 hint="say where to begin: --start 2024-01-01",
             )
-        start = request.start if known is None else known // DAY * DAY
+        start = request.start if known is None else known + TIMEFRAMES.get(request.timeframe, 1)
         if start < request.end:
             requests.append(replace(request, symbols=(symbol,), start=start))
     return requests
@@ -101,22 +139,23 @@ def download(
     *,
     strict: bool = False,
     replace_rows: bool = False,
+    required: bool = True,
     on_progress: OnProgress | None = None,
 ) -> DownloadReport:
-    """Fetch what is asked for and write it to the lake at `cfg.base_dir`.
+    """Fetch what is asked for and write it to the lake at `cfg.base_dir`. Each request is of whole days.
 
     Every file is checked on its own: one that is refused is not written, the others are, and the report names it. Files
     of a partition that differs from the lake's are refused together.
     Memory holds the rows of the files of two partitions. Doing it again fetches and changes only what is missing.
 
     Raises:
-        DataError: nothing is published of a symbol, or (strict) a row was refused.
+        DataError: nothing is published of a symbol and that is required, or (strict) a row was refused.
         UsageError: the base address cannot be used. StorageError: the lake cannot be written.
     """
     log = DownloadLog(cfg.log_dir, cfg.download_run_id)
-    files = [file for request in requests for file in plan(request, today)]
+    files = list(dict.fromkeys(file for request in requests for file in plan(request, today)))
     fetched = run(fetch(files, cfg, context, log, on_progress))
-    for request in requests:
+    for request in requests if required else ():
         refuse_nothing(request, _of(request, fetched), cfg.base_url)
     refused: Mapping[str, str] = {file.key: error.message for file, error in fetched.refused}
     report = DownloadReport(
@@ -127,6 +166,8 @@ def download(
         absent=[file.key for file in fetched.absent],
         refused=sorted(refused.items()),
     )
+    for file in [*(blob.file for blob in fetched.blobs), *(file for file, _ in fetched.refused)]:
+        report.reached[file.symbol] = max(report.reached.get(file.symbol, 0), file.end)
     run(_write_all(fetched.blobs, cfg, log, report, strict=strict, replace_rows=replace_rows))
     left_out = {key for key, _ in report.refused}
     note_in_lake([blob for blob in fetched.blobs if blob.file.key not in left_out])

@@ -1,5 +1,8 @@
 """Which files an import means, and what is known about each before it is read."""
 
+import gzip
+import re
+import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -7,10 +10,11 @@ from pathlib import Path
 
 from backtester.core.errors import DataError, UsageError
 from backtester.core.time import timeframe_us
-from backtester.data.downloader.archive_names import SUFFIXES, read_name, stem_of
+from backtester.data.downloader.archive_names import SUFFIXES, is_page, read_name, stem_of
 from backtester.data.partition import market_name, symbol_name
 from backtester.data.schemas import KLINES, SCHEMAS
 
+_KEPT_PAGE = re.compile(r"\d{8}T\d{6}-[0-9a-f]{16}\.json\.gz")
 _UPPER_CASE = frozenset({"spot", "um", "cm", "option"})
 
 
@@ -55,7 +59,7 @@ def find_files(paths: Sequence[Path], options: ImportOptions) -> tuple[list[Sour
     for path in paths:
         if path.is_dir():
             for file in _walk(path):
-                reason = _reason_to_skip(file)
+                reason = _reason_to_skip(file) or _reason_to_skip_page(file)
                 if reason is None:
                     found.append(_source_file(file, options))
                 else:
@@ -110,6 +114,20 @@ def _reason_to_skip(path: Path) -> str | None:
     return None if facts.official else "files in archive folders without an archive name or of an unknown timeframe"
 
 
+def _reason_to_skip_page(path: Path) -> str | None:
+    """Folders hold JSON of all sorts; a page of rows begins with a bracket."""
+    if not is_page(path.name):
+        return None
+    if _KEPT_PAGE.fullmatch(path.name):
+        return "pages that a download kept, whose last candle may not have closed"
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            begins_as_list = file.read(64).lstrip().startswith(b"[")
+    except (OSError, EOFError, zlib.error):
+        begins_as_list = True  # reading it will say what is wrong
+    return None if begins_as_list else "JSON files that are no list of rows"
+
+
 def _source_file(path: Path, options: ImportOptions) -> SourceFile:
     facts = read_name(path.absolute())
     market = _agreed(path, "market", facts.market, options.market)
@@ -134,7 +152,7 @@ def _source_file(path: Path, options: ImportOptions) -> SourceFile:
         symbol=symbol_name(symbol),
         timeframe=timeframe,
         dates=dates,
-        official=facts.official,
+        official=facts.official or is_page(path.name),
     )
 
 

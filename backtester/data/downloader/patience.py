@@ -19,6 +19,10 @@ class Again(Exception):
         self.reason, self.after, self.everyone = reason, after, everyone
 
 
+class GaveUpError(DataError):
+    """Every attempt failed: who asks for something else there will most likely fare no better."""
+
+
 class Patience:
     """Attempts with waits between them; shared by all requests of a download."""
 
@@ -31,7 +35,8 @@ class Patience:
         """Return what `once` returns, trying again as often as the config allows.
 
         Raises:
-            DataError: every attempt failed, or the server asks for a longer wait than the config allows.
+            GaveUpError: every attempt failed.
+            DataError: the server asks for a longer wait than the config allows.
         """
         number = 0
         while True:
@@ -41,13 +46,17 @@ class Patience:
             except Again as failed:
                 wait = self._wait_after(what, failed, number)
                 if number == self._cfg.retries:
-                    raise DataError(
+                    raise GaveUpError(
                         f"{what}: {failed.reason}, {number + 1} times",
                         hint="run the command again later: what was fetched is kept",
                     ) from failed
                 number += 1
                 if not failed.everyone:
                     await asyncio.sleep(wait)
+
+    def pause(self, seconds: float) -> None:
+        """Let every request wait so long before it starts."""
+        self._closed_until = max(self._closed_until, asyncio.get_running_loop().time() + seconds)
 
     def _wait_after(self, what: str, failed: Again, number: int) -> float:
         cfg = self._cfg
@@ -59,7 +68,7 @@ class Patience:
                 hint="run the command again then: what was fetched is kept",
             )
         if failed.everyone:
-            self._closed_until = max(self._closed_until, asyncio.get_running_loop().time() + wait)
+            self.pause(wait)
         return wait
 
     async def _gate(self) -> None:

@@ -8,7 +8,7 @@ from backtester.core.errors import UsageError
 from backtester.core.time import DAY, day_of, format_time, month_of, parse_time, timeframe_us
 from backtester.data.downloader.archive_names import MARKETS_OF_FOLDERS, date_bounds
 from backtester.data.partition import market_name, symbol_name
-from backtester.data.schemas import SCHEMAS
+from backtester.data.schemas import SCHEMAS, schema_of
 
 Frequency = Literal["daily", "monthly"]
 
@@ -89,42 +89,77 @@ def frequencies(kind: str, timeframe: str) -> tuple[Frequency, ...]:
     return ("daily", "monthly") if SCHEMAS[kind].daily else ("monthly", "daily")
 
 
-def wanted(
-    market: str, kind: str | None, symbols: tuple[str, ...], timeframe: str | None, start: int, end: int, today: int
+def asked(
+    market: str, kind: str | None, symbols: tuple[str, ...], timeframe: str | None, start: int, end: int
 ) -> Wanted:
-    """Return a checked request; days that have not ended by `today` are left out, for nothing is published of them.
+    """Return a checked request over exactly [start, end), whoever may serve it.
 
     Args:
         kind: None means klines, for options EOHSummary, or BVOLIndex when the symbol says so.
-        start, end: UTC µs; widened to whole days.
 
     Raises:
         UsageError: market, kind, symbol, timeframe or range cannot be.
     """
     market = market_name(market)
-    if market not in PUBLISHED:
-        raise UsageError(f"the archive has no market {market!r}", hint=f"markets: {' '.join(PUBLISHED)}")
     if not symbols:
         raise UsageError("no symbols to download", hint="--symbols BTCUSDT ETHUSDT")
     if kind is None:
         kind = _default_kind(market, symbols)
-    if kind not in PUBLISHED[market]:
-        raise UsageError(f"the archive has no {kind} of {market}", hint=f"kinds: {' '.join(PUBLISHED[market])}")
-    if SCHEMAS[kind].gridded:
+    if schema_of(kind).gridded:
         if timeframe is None:
             raise UsageError(f"{kind} need a timeframe", hint="--timeframe 1m")
         timeframe_us(timeframe)
     elif timeframe is not None:
         raise UsageError(f"{kind} have no timeframe", hint=f"leave out {timeframe}")
-    first, last = start // DAY * DAY, min(-(-end // DAY) * DAY, today // DAY * DAY)
     if start >= end:
         raise UsageError(f"start {format_time(start)} is not before end {format_time(end)}", hint="[start, end)")
-    if first >= last:
+    names = tuple(dict.fromkeys(symbol_name(symbol.upper()) for symbol in symbols))
+    return Wanted(market, kind, names, timeframe or "", start, end)
+
+
+def refuse_unpublished(request: Wanted) -> None:
+    """Raise when the archive has no such market or kind.
+
+    Raises:
+        UsageError: it has not.
+    """
+    if request.market not in PUBLISHED:
+        raise UsageError(
+            f"the archive has no market {request.market!r}",
+            hint=f"markets: {' '.join(PUBLISHED)}; other exchanges: --source ccxt --market kraken.spot",
+        )
+    if request.kind not in PUBLISHED[request.market]:
+        kinds = " ".join(PUBLISHED[request.market])
+        raise UsageError(f"the archive has no {request.kind} of {request.market}", hint=f"kinds: {kinds}")
+
+
+def wanted(
+    market: str, kind: str | None, symbols: tuple[str, ...], timeframe: str | None, start: int, end: int, today: int
+) -> Wanted:
+    """Return a checked request for archives; days that have not ended by `today` are left out, for nothing is published
+    of them.
+
+    Args:
+        kind: as `asked` has it.
+        start, end: UTC µs; widened to whole days.
+
+    Raises:
+        UsageError: market, kind, symbol, timeframe or range cannot be.
+    """
+    request = asked(market, kind, symbols, timeframe, start, end)
+    refuse_unpublished(request)
+    days = whole_days(request, today)
+    if days is None:
         raise UsageError(
             f"{format_time(start)} .. {format_time(end)}: no day of it has ended", hint="files appear a day later"
         )
-    names = tuple(dict.fromkeys(symbol_name(symbol.upper()) for symbol in symbols))
-    return Wanted(market, kind, names, timeframe or "", first, last)
+    return days
+
+
+def whole_days(request: Wanted, today: int) -> Wanted | None:
+    """Return a request widened to whole days that have ended by `today`, or None when there is none."""
+    first, last = request.start // DAY * DAY, min(-(-request.end // DAY) * DAY, today // DAY * DAY)
+    return replace(request, start=first, end=last) if first < last else None
 
 
 def plan(request: Wanted, today: int) -> list[ArchiveFile]:
@@ -142,6 +177,20 @@ def plan(request: Wanted, today: int) -> list[ArchiveFile]:
                     files.append(one)
             else:
                 files += _days(one, cursor, min(end, request.end))
+            cursor = end
+    return files
+
+
+def files_of(request: Wanted, frequency: Frequency, today: int) -> list[ArchiveFile]:
+    """Return the files of one frequency that cover a request, of periods that have ended by `today`."""
+    files = []
+    for symbol in request.symbols:
+        cursor = request.start
+        while cursor < request.end:
+            start, end = month_bounds(cursor)
+            month = ArchiveFile(request.market, request.kind, symbol, request.timeframe, "monthly", start, end)
+            days = _days(month, cursor, min(end, request.end))
+            files += [file for file in ([month] if frequency == "monthly" else days) if file.end <= today // DAY * DAY]
             cursor = end
     return files
 

@@ -1,18 +1,20 @@
 """One file from the disk: its clean rows, or for a big one a way to read them block by block."""
 
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 
+from backtester.data.downloader.archive_names import is_page
 from backtester.data.downloader.big_files import BigFile
 from backtester.data.downloader.finding import SourceFile
 from backtester.data.downloader.parsing import Parsed, joined, parse_blocks
 from backtester.data.downloader.rows import CleanRows, Series
 from backtester.data.downloader.sanitising import Repairs, infer_timeframe, sanitise
+from backtester.data.downloader.sources.json_tables import csv_of_rows, json_rows
 from backtester.data.downloader.unpacking import (
     MOST_BYTES,
     read_source,
@@ -43,7 +45,9 @@ def read_file(file: SourceFile, mapping: Mapping[str, str], allowed: Repairs) ->
     """
     schema, name = schema_of(file.kind), file.path.name
     data, source = read_source(file.path, file.address)
-    chunks = unpacked(name, io.BytesIO(data), len(data))
+    chunks: Iterable[bytes] = unpacked(name, io.BytesIO(data), len(data))
+    if is_page(name):
+        chunks = [csv_of_rows(json_rows(name, b"".join(chunks), file.kind))]
     parsed = joined(name, parse_blocks(name, chunks, schema, mapping, official=file.official))
     timeframe = _timeframe(file, schema, parsed)
     clean = sanitise(name, parsed, source, timeframe, allowed, file.dates)

@@ -42,7 +42,14 @@ def infer_timeframe(name: str, times: NDArray[np.int64]) -> str:
 
 
 def sanitise(
-    name: str, parsed: Parsed, source: Source, timeframe: str, allowed: Repairs, dates: tuple[int, int] | None = None
+    name: str,
+    parsed: Parsed,
+    source: Source,
+    timeframe: str,
+    allowed: Repairs,
+    dates: tuple[int, int] | None = None,
+    *,
+    sparse: bool = False,
 ) -> CleanRows:
     """Return rows that hold the promises of the lake: valid, on the grid, sorted, unique.
 
@@ -50,6 +57,7 @@ def sanitise(
         name: the file, for messages.
         timeframe: empty for kinds without one.
         dates: the range [start, end) in which the file's name says its rows lie.
+        sparse: the timeframe is known for sure, so that no two rows need be neighbours.
 
     Raises:
         DataError: rows break a rule and may not be dropped, two rows of one open time differ, or nothing is left.
@@ -62,7 +70,8 @@ def sanitise(
         raise DataError(f"{name}: no row is left: all have another one of the same time", hint="mend the file")
     in_order = SortedChecks(name, timeframe)
     repaired.update(in_order.take(rows))
-    in_order.finish()
+    if not sparse:
+        in_order.finish()
     return CleanRows(rows, repaired, source, (*checks.found, *conflicting), checks.read)
 
 

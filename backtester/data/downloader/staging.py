@@ -6,6 +6,7 @@ from pathlib import Path
 from backtester.core.errors import DataError
 from backtester.core.time import format_time
 from backtester.data.describing import FileFacts
+from backtester.data.downloader.confirming import confirms
 from backtester.data.downloader.merging import Merged, merge_rows
 from backtester.data.downloader.periods import add_counts
 from backtester.data.downloader.rows import IN_LAKE, Rows, Series, concatenated, row_text, rows_of, twice
@@ -72,7 +73,8 @@ class Stager:
         repairs = dict(base.repairs) if base is not None else {}
         sources = list(base.sources) if base is not None else []
         merged = self._merged_with(file, concatenated(waiting.parts), repairs)
-        if before is not None and before.content == content_digest(self._schema, merged.columns):
+        same = before is not None and before.content == content_digest(self._schema, merged.columns)
+        if before is not None and same and not confirms(sources, waiting.sources):
             return StagedPartition(before, None, 0)
         if mended:
             add_counts(repairs, {"damaged_files_replaced": 1})
