@@ -113,10 +113,10 @@ def archived(kind: str, table: bytes) -> tuple[ArchiveFile, bytes]:
 
 
 def parsed(file: ArchiveFile, packed: bytes) -> SanitizedBatch:
-    with tempfile.NamedTemporaryFile(suffix=".zip") as path:
-        path.write(packed)
-        path.flush()
-        return parse_archive(RawBytes(file, Path(path.name), "0" * 64, None), LOG)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / file.name
+        path.write_bytes(packed)
+        return parse_archive(RawBytes(file, path, "0" * 64, None), LOG)
 
 
 @cache
