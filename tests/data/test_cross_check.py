@@ -186,7 +186,7 @@ def test_what_real_timeframes_disagree_about(real: Path, tmp_path: Path) -> None
         ("um", "ETHUSDT", "4h", "5m"): (2190, 1, 0),
         ("um", "ETHUSDT", "1d", "1h"): (186, 0, 2),
     }
-    # the 4h copy took this candle before it had closed: its volume is smaller than that of its parts
+    # as if the 4h copy had taken this candle before it closed: its volume is smaller than that of its parts
     wrong = [one for one in found.values() if one.differing]
     assert {shown.time for one in wrong for shown in one.examples} == {parse_time("2023-11-10T12:00")}
     assert all(one.columns == {"close": 1, "volume": 1} for one in wrong)

@@ -255,7 +255,7 @@ def refused_rows(problems: Sequence[Problem], chunks: Iterable[bytes]) -> tuple[
     lines = np.unique(np.concatenate([problem.lines for problem in problems]))
     texts = dict(zip(lines.tolist(), lines_of(chunks, lines), strict=True))
     found = [
-        RefusedRow(line, problem.name, texts[line].decode("utf-8", errors="replace"))
+        RefusedRow(line, problem.name, texts[line].decode("utf-8", errors="replace").rstrip("\r"))
         for problem in problems
         for line in problem.lines.tolist()
     ]
