@@ -310,6 +310,8 @@ def _is_value(field: str) -> bool:
     try:
         float(field)
     except ValueError:
+        if not any(character.isdigit() for character in field):
+            return False
         return bool(times_of_text(pa.array([field]))[0] != NOT_A_TIME)
     return True
 

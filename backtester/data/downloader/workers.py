@@ -10,12 +10,13 @@ from typing import Any, Final, Self, TypeVar
 
 T = TypeVar("T")
 U = TypeVar("U")
-MOST_WORKERS: Final = 4  # each holds the rows of a file or of a partition
+_MOST: Final = 8  # each holds the rows of a file or of a partition
+_WAITING: Final = 2  # more threads than cores: some wait for the disk, for the interpreter or for their turn
 
 
 def worker_count() -> int:
     """Return how many threads are of use here."""
-    return max(1, min(MOST_WORKERS, os.cpu_count() or 1))
+    return min(_MOST, (os.cpu_count() or 1) + _WAITING)
 
 
 class Workers:
