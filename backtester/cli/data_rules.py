@@ -7,7 +7,7 @@ import typer
 
 from backtester.cli.argv import split_list
 from backtester.cli.console import print_json
-from backtester.cli.data import DataOption, JsonOption
+from backtester.cli.data_options import DataOption, JsonOption
 
 if TYPE_CHECKING:
     from backtester.data.rules.importing import Imported

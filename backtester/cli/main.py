@@ -9,9 +9,7 @@ from backtester.cli.argv import rewritten
 from backtester.cli.bench import bench_app
 from backtester.cli.console import guarded, print_error
 from backtester.cli.data import data_app
-from backtester.cli.data_repair import repair_command
 from backtester.cli.data_rules import rules_app
-from backtester.cli.data_views import export_command, gaps_command
 from backtester.cli.download import available_command, download_command
 from backtester.cli.replay import replay_command
 from backtester.cli.run import run_command
@@ -31,9 +29,6 @@ app.command("run")(run_command)
 app.command("replay")(replay_command)
 app.command("download")(download_command)
 data_app.command("available")(available_command)
-data_app.command("gaps")(gaps_command)
-data_app.command("export")(export_command)
-data_app.command("repair")(repair_command)
 data_app.add_typer(rules_app, name="rules")
 app.add_typer(data_app, name="data")
 app.command("strategies")(strategies_command)

@@ -258,6 +258,7 @@ class DownloaderConfig(Section):
     rest_urls: addresses of the REST interface; they are used only beside the archive's own base_url, for who points
     that elsewhere means that nothing else is asked. rest_url: one address for all markets, used always.
     rest_weight: request weight a minute that the REST interface allows; 0 means the market's own limit.
+    recheck: ask the source whether files of the store are still what it publishes, and fetch those that are not.
     retries: attempts after the first. backoff_seconds: before the first retry, doubling up to backoff_most_seconds.
     connect_seconds, read_seconds: time-outs of one connection and of one pause within a body.
     rate_limit_seconds: the longest `Retry-After` that is waited for. file_bytes, unpacked_bytes: larger archives and
@@ -273,6 +274,7 @@ class DownloaderConfig(Section):
     rest_url: Annotated[str, Field(pattern=r"^(https?://.+)?$")] = ""
     rest_weight: Annotated[int, Field(ge=0)] = 0
     connections: Annotated[int, Field(ge=1, le=64)] = 8
+    recheck: bool = False
     retries: Annotated[int, Field(ge=0, le=20)] = 5
     backoff_seconds: Seconds = 0.5
     backoff_most_seconds: Seconds = 30.0

@@ -1,20 +1,18 @@
 """Out of the lake: the rows of one series as one CSV or Parquet file, from which an import makes the same lake."""
 
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow.csv as pcsv
 import pyarrow.parquet as pq
 
 from backtester.core.errors import DataError, UsageError
-from backtester.data.durable import file_sha256, storing
+from backtester.data.durable import storing
 from backtester.data.lake import Lake
-from backtester.data.parquet import read_row_groups
 from backtester.data.schemas import schema_of
+from backtester.data.series_rows import rows_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +46,7 @@ def export_series(
     try:
         with storing(part):
             writer: Any = None
-            for columns in _read(lake, series, start, end):
+            for columns in rows_of(lake, lake.partitions(*series, start, end), start=start, end=end):
                 table = schema.to_table(columns)
                 if writer is None:
                     writer = (
@@ -65,22 +63,3 @@ def export_series(
     finally:
         part.unlink(missing_ok=True)
     return ExportReport(str(target), rows, target.stat().st_size)
-
-
-def _read(
-    lake: Lake, series: tuple[str, str, str, str], start: int | None, end: int | None
-) -> Iterator[dict[str, Any]]:
-    schema = schema_of(series[1])
-    for partition in lake.partitions(*series, start, end):
-        path = lake.root / partition.path
-        if not path.is_file() or file_sha256(path) != partition.sha256:
-            raise DataError(
-                f"{path} is missing or is not the file that the manifest records",
-                hint=f"bt data verify --data {lake.root} shows all that is wrong",
-            )
-        for columns in read_row_groups(path, schema):
-            low = 0 if start is None else int(np.searchsorted(columns[schema.key], start, side="left"))
-            high = None if end is None else int(np.searchsorted(columns[schema.key], end, side="left"))
-            chosen = {name: values[low:high] for name, values in columns.items()}
-            if len(chosen[schema.key]):
-                yield chosen

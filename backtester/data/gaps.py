@@ -48,3 +48,9 @@ def without(gaps: Iterable[Gap], known: Iterable[Gap]) -> list[Gap]:
         left = [part for start, end in left for part in ((start, min(end, low)), (max(start, high), end))]
         left = [(start, end) for start, end in left if start < end]
     return sorted(left)
+
+
+def within(gaps: Iterable[Gap], known: Iterable[Gap]) -> list[Gap]:
+    """Return the parts of the gaps that lie in a known range, in time order."""
+    every = list(gaps)
+    return without(every, without(every, known))

@@ -1,7 +1,7 @@
 """The lake for readers: what is there, what is missing, and rows in batches of constant memory."""
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -188,9 +188,16 @@ class Lake:
                 file.close()
         return found
 
-    def verify(self, partitions: Iterable[Partition] | None = None, *, full: bool = False) -> list[Discrepancy]:
+    def verify(
+        self,
+        partitions: Iterable[Partition] | None = None,
+        *,
+        full: bool = False,
+        on_checked: Callable[[str], None] | None = None,
+    ) -> list[Discrepancy]:
         """Return which files are not what the manifest promises; see `verify_partitions`. None: all partitions."""
-        return verify_partitions(self.root, self.all_partitions() if partitions is None else partitions, full=full)
+        chosen = self.all_partitions() if partitions is None else partitions
+        return verify_partitions(self.root, chosen, full=full, on_checked=on_checked)
 
     def unlisted(self) -> list[str]:
         """Return Parquet files in the lake's folders that the manifest does not list; readers ignore them."""

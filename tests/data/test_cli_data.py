@@ -38,15 +38,17 @@ def test_import_ls_show_verify_and_rm(tmp_path: Path, file: Path) -> None:
     assert "spot:BTCUSDT 1h klines: 23 of 23 rows are new, 1 partitions written" in result.stdout
     assert "1 candles are missing" in result.stdout
     listed = run("ls", "--data", lake).stdout
-    assert listed.split()[:6] == ["market", "kind", "symbol", "timeframe", "first", "last"]
-    assert "2024-01-01T23:00:00Z" in listed
+    assert listed.split()[:6] == ["market", "kind", "symbol", "tf", "from", "to"]
+    assert "2024-01-01 00:00 2024-01-01 23:00" in listed
+    assert "1 series, 23 rows" in listed
     series = as_json("ls", "--data", lake)["series"][0]
     assert (series["rows"], series["gaps"], series["missing"], series["synthetic"]) == (23, 1, 1, False)
-    shown = run("show", "spot:BTCUSDT", "--data", lake).stdout
+    assert "1 unknown gap, 1 candle missing" in run("show", "spot:BTCUSDT", "--data", lake).stdout
+    shown = run("show", "spot:BTCUSDT", "--partitions", "--data", lake).stdout
     assert "from BTCUSDT_1h.csv" in shown
     assert "gap: 2024-01-01T05:00:00Z up to 2024-01-01T06:00:00Z" in shown
-    assert as_json("show", "BTCUSDT", "--data", lake)["partitions"][0]["rows"] == 23
-    assert "1 partitions" in run("verify", "--data", lake).stdout
+    assert as_json("show", "BTCUSDT", "--data", lake)["series"][0]["partitions"][0]["rows"] == 23
+    assert "1 partition in" in run("verify", "--data", lake).stdout
     assert as_json("verify", "--full", "--data", lake)["problems"] == []
     assert isinstance(run("rm", "BTCUSDT", "--data", lake).exception, UsageError)
     assert len(as_json("rm", "BTCUSDT", "--yes", "--data", lake)["removed"]) == 1
@@ -86,7 +88,7 @@ def test_sample_and_rebuild(tmp_path: Path) -> None:
 
 
 def test_every_command_has_help_with_an_example() -> None:
-    for command in ("import", "ls", "show", "verify", "rebuild", "sample", "rm"):
+    for command in ("import", "ls", "show", "verify", "gaps", "diff", "export", "rebuild", "sample", "rm"):
         assert "bt data" in run(command, "--help").stdout
 
 

@@ -74,7 +74,8 @@ def test_a_gap_that_every_symbol_has_is_told_from_one_of_its_own(tmp_path: Path,
         (7, 1, False),
     ]
     said = bt("data", "gaps", "spot:ETHUSDT", "--data", tmp_path)
-    first, second = said.out.splitlines()
+    first, second, hint = said.out.splitlines()
+    assert hint == "2 unknown gaps, 3 candles: bt data repair asks other sources for them"
     assert "2 candles; missing in 1 of 1 others too - the exchange was probably down" in first
     assert "missing in 0 of 1 others too" in second
     assert len(bt("data", "gaps", "--data", tmp_path, "--json").json["gaps"]) == 3

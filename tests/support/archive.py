@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -57,13 +58,18 @@ def put_days(root: Path, symbol: str, first: str, days: int, rows: int = 60) -> 
 
 @dataclass
 class Behaviour:
-    """What the server does before it serves a file: faults by key, each used up once, and delays for all."""
+    """What the server does before it serves a file: faults by key, each used up once, and delays for all.
+
+    etags: it sends an ETag (the MD5) and the time of the last change. heads: it answers HEAD, else with 405.
+    """
 
     faults: dict[str, list[str]] = field(default_factory=dict)
     delay: float = 0.0
+    etags: bool = True
+    heads: bool = True
     requests: Counter[str] = field(default_factory=Counter)
     times: list[tuple[float, str]] = field(default_factory=list)
-    heads: list[str] = field(default_factory=list)
+    asked_heads: list[str] = field(default_factory=list)
     at_once: int = 0
     most_at_once: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -75,6 +81,19 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: Any) -> None:
         """Say nothing."""
+
+    def do_HEAD(self) -> None:
+        if not self.behaviour.heads:
+            self._answer(405)
+            return
+        path = self.root / unquote(urlsplit(self.path).path).lstrip("/")
+        self.behaviour.asked_heads.append(path.name)
+        if not path.is_file():
+            self._answer(404)
+            return
+        self.send_response(200)
+        self._describe(path)
+        self.end_headers()
 
     def do_GET(self) -> None:
         parts = urlsplit(self.path)
@@ -101,26 +120,23 @@ class _Handler(BaseHTTPRequestHandler):
             with told.lock:
                 told.at_once -= 1
 
-    def do_HEAD(self) -> None:
-        """Answer as to GET, without the body; not counted as a request for the file."""
-        path = self.root / unquote(urlsplit(self.path).path).lstrip("/")
-        self.behaviour.heads.append(path.name)
-        self.send_response(200 if path.is_file() else 404)
-        if path.is_file():
-            self.send_header("content-length", str(path.stat().st_size))
-        self.end_headers()
-
     def _file(self, path: Path, *, cut: int = 0) -> None:
         if not path.is_file():
             self._answer(404, b"<?xml version='1.0'?><Error><Code>NoSuchKey</Code></Error>")
             return
         data = path.read_bytes()
         self.send_response(200)
-        self.send_header("content-length", str(len(data)))
+        self._describe(path)
         self.end_headers()
         self.wfile.write(data[: len(data) - cut])
         if cut:
             self.close_connection = True
+
+    def _describe(self, path: Path) -> None:
+        self.send_header("content-length", str(path.stat().st_size))
+        if self.behaviour.etags:
+            self.send_header("etag", f'"{hashlib.md5(path.read_bytes()).hexdigest()}"')
+            self.send_header("last-modified", formatdate(path.stat().st_mtime, usegmt=True))
 
     def _answer(self, status: int, body: bytes = b"", **headers: str) -> None:
         self.send_response(status)

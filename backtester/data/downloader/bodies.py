@@ -12,12 +12,26 @@ OnBytes = Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True)
+class Head:
+    """What a source says of a key without sending it; None where it does not say.
+
+    etag: as sent, without quotes. last_modified: as sent. sha256: only of local files, which are read for it.
+    """
+
+    size: int | None = None
+    etag: str | None = None
+    last_modified: str | None = None
+    sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Body:
-    """What was received: its SHA-256, its length, and its first bytes."""
+    """What was received: its SHA-256, its length, its first bytes, and what the source said of it."""
 
     sha256: str
     size: int
     head: bytes
+    said: Head = Head()
 
 
 class Sink:

@@ -9,21 +9,27 @@ from backtester.config.configs import DownloaderConfig, RunContext
 from backtester.core.errors import DataError, UsageError
 from backtester.core.time import TIMEFRAMES
 from backtester.data.downloader.batches import (
+    LOCK_SECONDS,
     ParseReport,
     SanitizedBatch,
+    StrictlyRefused,
     WriteReport,
     groups,
     parse_archive,
     refuse_if_strict,
+    write_big,
     write_group,
 )
 from backtester.data.downloader.download_log import DownloadLog
-from backtester.data.downloader.fetching import Fetched, OnProgress, RawBytes, fetch, stored
+from backtester.data.downloader.fetching import Fetched, OnProgress, RawBytes, fetch, note_in_lake, stored
+from backtester.data.downloader.http_transport import HttpTransport
 from backtester.data.downloader.patience import Again, Patience
 from backtester.data.downloader.planning import ArchiveFile, Wanted, plan
+from backtester.data.downloader.reading import is_big
 from backtester.data.downloader.scripting import refuse_nothing, run
-from backtester.data.downloader.transport import Transport, local_folder, open_transport
+from backtester.data.downloader.transport import local_folder, refuse_closed_network
 from backtester.data.manifest import read_manifest
+from backtester.data.manifest_writer import ManifestWriter
 
 MOST_HEADS: Final = 200
 
@@ -71,34 +77,36 @@ def planned(requests: list[Wanted], cfg: DownloaderConfig, context: RunContext, 
 
     Of a server at most MOST_HEADS heads are asked for, and none after one that it does not answer.
     """
-    files = [file for request in requests for file in plan(request, today)]
+    files = list(dict.fromkeys(file for request in requests for file in plan(request, today)))
     return run(_heads(files, cfg, context))
 
 
 async def _heads(files: list[ArchiveFile], cfg: DownloaderConfig, context: RunContext) -> list[PlannedFile]:
     found: dict[str, PlannedFile] = {}
+    folder = local_folder(cfg.base_url)
     for file in files:
         have = stored(file, cfg)
-        size = None if have is None else have.path.stat().st_size
-        found[file.key] = PlannedFile(
-            file.key, file.symbol, size, have is not None, file.end, True if have is not None else None
-        )
-    waiting = iter([key for key, one in found.items() if not one.stored][:MOST_HEADS])
-    if local_folder(cfg.base_url) is None and not context.allow_net:
+        path = have.path if have is not None else None if folder is None else folder / file.key
+        size = path.stat().st_size if path is not None and path.is_file() else None
+        published = None if folder is None and have is None else size is not None
+        found[file.key] = PlannedFile(file.key, file.symbol, size, have is not None, file.end, published)
+    if folder is not None:
         return list(found.values())
+    refuse_closed_network(cfg.base_url, allow_net=context.allow_net)
+    waiting = iter([key for key, one in found.items() if not one.stored][:MOST_HEADS])
 
-    async def work(transport: Transport) -> None:
+    async def work(server: HttpTransport) -> None:
         for key in waiting:
             try:
-                size = await transport.size(key)
-            except (Again, DataError):
+                size = await server.size(key)
+            except Again:
                 for _ in waiting:  # nobody asks on
                     pass
                 return
             found[key] = replace(found[key], size=None if size == -1 else size, published=size is not None)
 
-    async with open_transport(cfg.base_url, cfg, Patience(cfg, context.seed), allow_net=context.allow_net) as transport:
-        await asyncio.gather(*(work(transport) for _ in range(min(cfg.connections, 4))))
+    async with HttpTransport(cfg.base_url, cfg, Patience(cfg, context.seed)) as server:
+        await asyncio.gather(*(work(server) for _ in range(min(cfg.connections, 4))))
     return list(found.values())
 
 
@@ -164,6 +172,8 @@ def download(
     for file in [*(blob.file for blob in fetched.blobs), *(file for file, _ in fetched.refused)]:
         report.reached[file.symbol] = max(report.reached.get(file.symbol, 0), file.end)
     run(_write_all(fetched.blobs, cfg, log, report, strict=strict, replace_rows=replace_rows))
+    left_out = {key for key, _ in report.refused}
+    note_in_lake([blob for blob in fetched.blobs if blob.file.key not in left_out])
     return report
 
 
@@ -178,34 +188,66 @@ async def _write_all(
 ) -> None:
     """Write archives partition by partition; the next ones are parsed in a thread while these are written."""
     ahead: asyncio.Task[_ParsedGroup] | None = None
-    for group in [*groups(blobs), None]:
-        ready = None if ahead is None else await ahead
-        ahead = None if group is None else asyncio.create_task(asyncio.to_thread(_parse_group, group, cfg, log))
-        if ready is None:
-            continue
-        report.refused += ready.unreadable
-        for batch in ready.batches:
-            refuse_if_strict(batch, strict=strict)
-            report.parsed.add(batch)
-        if not ready.batches:
-            continue
-        try:
-            await asyncio.to_thread(write_group, ready.batches, cfg, log, report.written, replace=replace_rows)
-        except DataError as error:
-            log.note("unwritten", keys=[batch.file.key for batch in ready.batches], reason=error.message)
-            report.refused += [(batch.file.key, error.message) for batch in ready.batches]
-            report.hint = error.hint
+    lake = ManifestWriter(cfg.base_dir, wait_seconds=LOCK_SECONDS, reusable=True)
+    try:
+        for group in [*groups(blobs), None]:
+            ready = None if ahead is None else await ahead
+            ahead = None if group is None else asyncio.create_task(asyncio.to_thread(_parse_group, group, cfg, log))
+            if ready is not None:
+                await _write_parsed(ready, cfg, log, report, lake, strict=strict, replace_rows=replace_rows)
+    finally:
+        lake.close()
+
+
+async def _write_parsed(
+    ready: "_ParsedGroup",
+    cfg: DownloaderConfig,
+    log: DownloadLog,
+    report: DownloadReport,
+    lake: ManifestWriter,
+    *,
+    strict: bool,
+    replace_rows: bool,
+) -> None:
+    report.refused += ready.unreadable
+    for batch in ready.batches:
+        refuse_if_strict(batch, strict=strict)
+        report.parsed.add(batch)
+    keys = [batch.file.key for batch in ready.batches]
+    try:
+        if ready.batches:
+            await asyncio.to_thread(
+                write_group, ready.batches, cfg, log, report.written, replace=replace_rows, lake=lake
+            )
+        for blob in ready.big:
+            keys = [blob.file.key]
+            parsed = await asyncio.to_thread(
+                write_big, blob, cfg, log, report.written, replace=replace_rows, strict=strict, lake=lake
+            )
+            report.parsed.join(parsed)
+    except StrictlyRefused:
+        raise
+    except DataError as error:
+        log.note("unwritten", keys=keys, reason=error.message)
+        report.refused += [(key, error.message) for key in keys]
+        report.hint = error.hint
 
 
 @dataclass(frozen=True, slots=True)
 class _ParsedGroup:
+    """The files of one partition: read, to be read while they are written because they are big, and not readable."""
+
     batches: list[SanitizedBatch]
+    big: list[RawBytes]
     unreadable: list[tuple[str, str]]
 
 
 def _parse_group(group: list[RawBytes], cfg: DownloaderConfig, log: DownloadLog) -> _ParsedGroup:
-    parsed = _ParsedGroup([], [])
+    parsed = _ParsedGroup([], [], [])
     for blob in group:
+        if is_big(blob.path):
+            parsed.big.append(blob)
+            continue
         try:
             parsed.batches.append(parse_archive(blob, log, most=cfg.unpacked_bytes))
         except DataError as error:

@@ -8,15 +8,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from msgspec import structs
+
 from backtester.config.configs import DownloaderConfig, RunContext
 from backtester.core.errors import DataError
+from backtester.data.downloader.archive_facts import ArchiveFacts, read_archive_facts, write_archive_facts
+from backtester.data.downloader.asking import ask
 from backtester.data.downloader.bodies import Body
 from backtester.data.downloader.download_log import DownloadLog
 from backtester.data.downloader.patience import Patience
 from backtester.data.downloader.planning import ArchiveFile, instead_of
 from backtester.data.downloader.transport import Transport, open_transport
 from backtester.data.downloader.unpacking import published_sha256
-from backtester.data.durable import file_sha256, make_folder, replace_file, storing
+from backtester.data.durable import file_sha256, is_file_with, make_folder, replace_file, storing
+from backtester.data.manifest_writer import now_us
 
 STORE_NAME: Final = ".archives"
 _ZIP: Final = b"PK"
@@ -147,6 +152,8 @@ class _Store:
 
     async def _settle(self, file: ArchiveFile) -> None:
         have = stored(file, self._cfg)
+        if have is None or self._cfg.recheck:
+            have = await self._still_published(file, have)
         if have is not None:
             self._log.note("kept", key=file.key, sha256=have.sha256)
             self._result.blobs.append(have)
@@ -166,6 +173,28 @@ class _Store:
             finally:
                 part.unlink(missing_ok=True)
 
+    async def _still_published(self, file: ArchiveFile, have: RawBytes | None) -> RawBytes | None:
+        """Ask the source whether a file of the store is what it publishes now; None when it is to be fetched.
+
+        A file that was fetched without a published checksum is asked for each time, since one may have appeared. A file
+        that is no longer published is kept.
+        """
+        path = self._root / file.key
+        facts = read_archive_facts(path)
+        if have is None and (facts is None or not is_file_with(path, facts.sha256)):
+            return None
+        sha256 = have.sha256 if have is not None else facts.sha256 if facts is not None else ""
+        answer = await ask(self._transport, file.key, {sha256}, facts, self._cfg.base_url)
+        if answer.status == "withdrawn":
+            self._log.note("withdrawn", key=file.key, sha256=sha256)
+            return have or RawBytes(file, path, sha256, None)
+        if answer.status != "unchanged":
+            return None
+        if answer.published_sha256 is not None and have is None:
+            with storing(path):
+                _write_checksum(path, sha256)
+        return RawBytes(file, path, sha256, answer.published_sha256)
+
     async def _checked(self, file: ArchiveFile, part: Path, body: Body, target: Path) -> RawBytes:
         if not body.head.startswith(_ZIP):
             what = "a web page" if body.head.lstrip().startswith(b"<") else "something else"
@@ -182,11 +211,12 @@ class _Store:
                 "it was put aside and not written",
                 hint=f"run the command again later; the file is in {self._root / 'quarantine'}",
             )
+        target.with_name(target.name + ".CHECKSUM").unlink(missing_ok=True)  # it was that of an older version
         replace_file(part, target)
-        if text is not None:
-            note = part.with_name(part.name + ".CHECKSUM")
-            note.write_text(f"{expected}  {file.name}\n", encoding="ascii")
-            replace_file(note, target.with_name(target.name + ".CHECKSUM"))
+        facts = ArchiveFacts(file.key, self._cfg.base_url, now_us(), body.size, body.sha256, expected)
+        write_archive_facts(target, structs.replace(facts, etag=body.said.etag, last_modified=body.said.last_modified))
+        if expected is not None:
+            _write_checksum(target, expected)
         self._log.note("fetched", key=file.key, bytes=body.size, sha256=body.sha256, published=expected)
         return RawBytes(file, target, body.sha256, expected)
 
@@ -204,6 +234,25 @@ class _Store:
     def _tell(self) -> None:
         if self._on_progress is not None:
             self._on_progress(self._progress)
+
+
+def note_in_lake(blobs: Sequence[RawBytes]) -> None:
+    """Record beside archives that the lake holds their rows.
+
+    Raises:
+        StorageError: the store cannot be written.
+    """
+    for blob in blobs:
+        facts = read_archive_facts(blob.path)
+        if facts is not None and facts.sha256 == blob.sha256 and not facts.in_lake:
+            with storing(blob.path):
+                write_archive_facts(blob.path, structs.replace(facts, in_lake=True))
+
+
+def _write_checksum(path: Path, sha256: str) -> None:
+    note = path.with_name(f".{path.name}.CHECKSUM.{os.getpid()}.part")
+    note.write_text(f"{sha256}  {path.name}\n", encoding="ascii")
+    replace_file(note, path.with_name(path.name + ".CHECKSUM"))
 
 
 def _order(file: ArchiveFile) -> tuple[str, str, str, str, int, int]:

@@ -1,8 +1,8 @@
 """Bytes and answers from a server over HTTP: what may pass is tried again, what may not is an error with a hint."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import cache
@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from backtester.config.configs import DownloaderConfig
 from backtester.core.errors import DataError
-from backtester.data.downloader.bodies import Body, OnBytes, Sink, too_large
+from backtester.data.downloader.bodies import Body, Head, OnBytes, Sink, too_large
 from backtester.data.downloader.patience import Again, Patience
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ _NOT_FOUND: Final = 404
 _TIMED_OUT: Final = 408
 _SLOW_DOWN: Final = frozenset({418, 429})
 _SERVER_ERROR: Final = 500
+_NO_SUCH_METHOD: Final = frozenset({405, 501})
 
 
 @cache
@@ -94,17 +95,30 @@ class HttpTransport:
 
         return await self._patience.attempt(key, once)
 
+    async def head(self, key: str) -> Head | None:
+        """Ask for the headers alone, of servers that refuse that by hanging up on the body; see `Transport`."""
+
+        async def once() -> Head | None:
+            try:
+                async with self._answering(key, "HEAD") as response:
+                    return None if response is None else _said(response)
+            except _MethodRefused:
+                async with self._answering(key, "GET") as response:
+                    return None if response is None else _said(response)
+
+        return await self._patience.attempt(key, once)
+
     async def size(self, key: str) -> int | None:
-        """Ask for the head of a file; see `Transport`."""
-        url = self._url(key)
-        with self._failures(url):
-            response = await self._client.head(url)
-        if response.status_code == _NOT_FOUND:
-            return None
-        if response.status_code != _OK:
-            raise Again(f"the server answered {response.status_code}")
-        length = response.headers.get("content-length", "")
-        return int(length) if length.isdecimal() else -1
+        """Ask once for the length of a file in bytes: -1 when the server does not say it, None when there is no file.
+
+        Raises:
+            Again: the server does not answer such questions, or not now.
+        """
+        try:
+            async with self._answering(key, "HEAD") as response:
+                return None if response is None else _said(response).size or -1
+        except (_MethodRefused, DataError) as error:
+            raise Again(f"{self._base} does not tell lengths") from error
 
     async def ask(self, key: str) -> Reply:
         """Return the answer to a question, whatever its status, unless that says to ask again: then it is asked again.
@@ -114,10 +128,9 @@ class HttpTransport:
         """
 
         async def once() -> Reply:
-            url = self._url(key)
             sink = Sink(key, None, _TEXT_BYTES, lambda _: None)
-            with self._failures(url):
-                async with self._client.stream("GET", url) as response:
+            with self._failures(self._url(key)):
+                async with self._client.stream("GET", self._url(key)) as response:
                     refuse_passing(response.status_code, response.headers)
                     async for chunk in response.aiter_raw():
                         sink.write(chunk)
@@ -125,23 +138,34 @@ class HttpTransport:
 
         return await self._patience.attempt(key, once)
 
+    async def _receive(self, key: str, sink: Sink) -> Body | None:
+        async with self._answering(key, "GET") as response:
+            if response is None:
+                return None
+            said = _said(response)
+            if said.size is not None and said.size > self._cfg.file_bytes:
+                raise too_large(key, self._cfg.file_bytes)
+            async for chunk in response.aiter_raw():
+                sink.write(chunk)
+            return replace(sink.finish(), said=said)
+
+    @asynccontextmanager
+    async def _answering(self, key: str, method: str) -> "AsyncIterator[httpx.Response | None]":
+        """Yield the answer to a request, None for 404; failures while it is read are ours too."""
+        url = self._url(key)
+        with self._failures(url):
+            async with self._client.stream(method, url) as response:
+                if response.status_code == _NOT_FOUND:
+                    yield None
+                    return
+                if method == "HEAD" and response.status_code in _NO_SUCH_METHOD:
+                    raise _MethodRefused
+                _refuse_status(url, response)
+                yield response
+
     def _url(self, key: str) -> str:
         path, mark, query = key.partition("?")
         return f"{self._base}/{quote(path)}{mark}{query}" if path else f"{self._base}{mark}{query}"
-
-    async def _receive(self, key: str, sink: Sink) -> Body | None:
-        url = self._url(key)
-        with self._failures(url):
-            async with self._client.stream("GET", url) as response:
-                if response.status_code == _NOT_FOUND:
-                    return None
-                _refuse_status(url, response)
-                length = response.headers.get("content-length", "")
-                if length.isdecimal() and int(length) > self._cfg.file_bytes:
-                    raise too_large(key, self._cfg.file_bytes)
-                async for chunk in response.aiter_raw():
-                    sink.write(chunk)
-        return sink.finish()
 
     @contextmanager
     def _failures(self, url: str) -> Iterator[None]:
@@ -159,6 +183,17 @@ class HttpTransport:
             raise Again(f"{self._base} did not answer in time ({type(error).__name__})") from error
         except httpx.TransportError as error:
             raise Again(f"the connection to {self._base} failed ({error or type(error).__name__})") from error
+
+
+class _MethodRefused(Exception):
+    """The server does not answer requests of this method."""
+
+
+def _said(response: "httpx.Response") -> Head:
+    headers = response.headers
+    length = headers.get("content-length", "")
+    etag = headers.get("etag", "").removeprefix("W/").strip('"')
+    return Head(int(length) if length.isdecimal() else None, etag or None, headers.get("last-modified") or None)
 
 
 def refuse_passing(status: int, headers: Mapping[str, str]) -> None:

@@ -7,9 +7,10 @@ from urllib.parse import unquote, urlsplit
 
 from backtester.config.configs import DownloaderConfig
 from backtester.core.errors import UsageError
-from backtester.data.downloader.bodies import Body, OnBytes, Sink
+from backtester.data.downloader.bodies import Body, Head, OnBytes, Sink
 from backtester.data.downloader.http_transport import HttpTransport
 from backtester.data.downloader.patience import Patience
+from backtester.data.durable import file_sha256
 
 _CHUNK: Final = 1 << 18
 
@@ -27,12 +28,8 @@ class Transport(Protocol):
     async def text(self, key: str) -> str | None:
         """Return the text of a small key; what follows a `?` in it is a query."""
 
-    async def size(self, key: str) -> int | None:
-        """Return the length of a key in bytes as its source states it, -1 when it does not; asked once only.
-
-        Raises:
-            Again: the source cannot be asked now.
-        """
+    async def head(self, key: str) -> Head | None:
+        """Return what the source says of a key, without its bytes."""
 
 
 def open_transport(base: str, cfg: DownloaderConfig, patience: Patience, *, allow_net: bool) -> Transport:
@@ -104,7 +101,7 @@ class FolderTransport:
         path = self._folder / key
         return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else None
 
-    async def size(self, key: str) -> int | None:
-        """Look at a file; see `Transport`."""
+    async def head(self, key: str) -> Head | None:
+        """Hash a file; see `Transport`."""
         path = self._folder / key
-        return path.stat().st_size if path.is_file() else None
+        return Head(size=path.stat().st_size, sha256=file_sha256(path)) if path.is_file() else None

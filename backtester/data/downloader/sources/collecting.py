@@ -11,8 +11,9 @@ from backtester.data.downloader.batches import (
     ParseReport,
     RefusedRow,
     WriteReport,
+    count_written,
     quarantine,
-    refuse_any,
+    refuse_rows_if_strict,
     refused_rows,
 )
 from backtester.data.downloader.download_log import DownloadLog
@@ -58,9 +59,9 @@ class PageWriter:
             StorageError: the lake cannot be written.
         """
         clean, refused = clean_page(page, self._series, [(start, end)])
-        if self._strict:
-            refuse_any(page.name, clean, refused)
-        self._parsed.count(clean, refused)
+        refuse_rows_if_strict(page.name, refused, clean.read, strict=self._strict)
+        repairs = {name: len(times) for name, times in clean.repairs.items()}
+        self._parsed.count(clean.read, len(clean.rows), refused, repairs)
         if refused:
             self._refused.append((page.name, refused))
         if not len(clean.rows):
@@ -99,7 +100,7 @@ def clean_page(page: Page, series: Series, ranges: list[Gap]) -> tuple[CleanRows
     parsed = parse_table(page.name, page.table, schema_of(series.kind), {}, official=page.official)
     allowed = Repairs(drop_bad=True)
     clean = sanitise(page.name, parsed, page.source, series.timeframe, allowed, page.dates, sparse=True)
-    refused = () if page.name.lower().endswith(".parquet") else refused_rows(clean.refused, page.table)
+    refused = () if page.name.lower().endswith(".parquet") else refused_rows(clean.refused, [page.table])
     wanted = _inside(clean.rows.key, ranges)
     repairs = {name: times[_inside(times, ranges)] for name, times in clean.repairs.items()}
     repairs = {name: times for name, times in repairs.items() if len(times)}
@@ -130,13 +131,7 @@ def put(
     except DataError as error:
         log.note("unwritten", series=str(series), reason=error.message)
         raise
-    for staged in one.staged.values():
-        if staged.file is None:
-            report.unchanged += 1
-            continue
-        report.partitions.append(staged.partition.path)
-        report.rows_added += staged.rows_added
-        log.note("written", path=staged.partition.path, rows=staged.partition.rows, content=staged.partition.content)
+    count_written(one, log, report)
 
 
 def _inside(times: NDArray[np.int64], ranges: list[Gap]) -> NDArray[np.bool_]:
