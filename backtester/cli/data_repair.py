@@ -9,13 +9,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from backtester.cli.console import print_error, print_json
-from backtester.cli.data_options import DataOption, JsonOption, KindOption, MarketOption, TimeframeOption
-from backtester.cli.download import BaseUrl, RestUrl, downloader_config, net_context
+from backtester.cli.data_options import (
+    DEFAULT_DATA,
+    DataOption,
+    JsonOption,
+    KindOption,
+    MarketOption,
+    TimeframeOption,
+    place_of,
+)
+from backtester.cli.download import BaseUrl, RestUrl, download_config, download_context
 
 if TYPE_CHECKING:
     from backtester.data.downloader.repairing import RepairReport
-
-_DEFAULT = Path("data")
 
 
 def repair_command(
@@ -25,7 +31,7 @@ def repair_command(
     timeframe: TimeframeOption = None,
     base_url: BaseUrl = None,
     rest_url: RestUrl = None,
-    data: DataOption = _DEFAULT,
+    data: DataOption = DEFAULT_DATA,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be mended; ask nobody.")] = False,
     again: Annotated[bool, typer.Option("--again", help="Ask again for recorded outages.")] = False,
     as_json: JsonOption = False,
@@ -36,15 +42,13 @@ def repair_command(
     """
     from backtester.core.errors import DataError, Interrupted
     from backtester.data.downloader.repairing import Choice, repair
-    from backtester.data.partition import market_name
 
-    prefix, colon, name = (symbol or "").rpartition(":")
-    where = prefix if colon else market
-    choice = Choice(None if where is None else market_name(where), kind, name or None, timeframe, again)
-    cfg = downloader_config(data, base_url=base_url, rest_url=rest_url, log_dir=data / ".archives")
+    where, name = place_of(symbol, market)
+    choice = Choice(where, kind, name, timeframe, again)
+    cfg = download_config(data, base_url=base_url, rest_url=rest_url, log_dir=data / ".archives")
     try:
         with _progress(show=not as_json) as on_series:
-            report = repair(choice, cfg, net_context(), dry_run=dry_run, on_series=on_series)
+            report = repair(choice, cfg, download_context(), dry_run=dry_run, on_series=on_series)
     except KeyboardInterrupt:
         raise Interrupted(
             "interrupted; what was mended is kept, and every partition is whole", hint="the same command goes on"

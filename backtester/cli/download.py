@@ -60,14 +60,14 @@ def download_command(
     from backtester.core.time import parse_time
     from backtester.data.downloader.sources.downloads import Manner, prepare_download
 
-    addresses: dict[str, object] = {"base_url": base_url, "rest_url": rest_url, "rest_weight": rest_weight}
-    cfg = downloader_config(data, **addresses, connections=connections, log_dir=data / ".archives", recheck=recheck)
+    addresses = {"base_url": base_url, "rest_url": rest_url, "rest_weight": rest_weight}
+    cfg = download_config(data, **addresses, connections=connections, log_dir=data / ".archives", recheck=recheck)
     prepared = prepare_download(
         source,
         (market, kind, tuple(split_list(symbols or [])), timeframe),
         None if start is None else parse_time(start),
         None if end is None else parse_time(end),
-        Manner(cfg, net_context(), strict=strict, replace=replace, updating=update),
+        Manner(cfg, download_context(), strict=strict, replace=replace, updating=update),
     )
     if dry_run:
         _print_plan(prepared.plan(), as_json)
@@ -106,15 +106,15 @@ def available_command(
     if kind not in PUBLISHED.get(where, ()):
         kinds = "; ".join(f"{name}: {' '.join(own)}" for name, own in PUBLISHED.items())
         raise UsageError(f"the archive has no {kind} of {market}", hint=kinds)
-    cfg = downloader_config(_DEFAULT, listing_url=listing_url)
+    cfg = download_config(_DEFAULT, listing_url=listing_url)
     if symbol is None:
-        names = available_symbols(where, kind, cfg, net_context())
+        names = available_symbols(where, kind, cfg, download_context())
         if as_json:
             print_json({"market": where, "kind": kind, "symbols": names})
         else:
             print("\n".join(names) if names else f"no {kind} of {where}")
         return
-    found = available_files(where, kind, symbol.upper(), timeframe, cfg, net_context())
+    found = available_files(where, kind, symbol.upper(), timeframe, cfg, download_context())
     if as_json:
         print_json({"market": where, "kind": kind, "files": msgspec.to_builtins(found)})
     elif not found:
@@ -131,7 +131,7 @@ def available_command(
             )
 
 
-def downloader_config(data: Path, **given: object) -> "DownloaderConfig":
+def download_config(data: Path, **given: object) -> "DownloaderConfig":
     """Return the config of a download; options that were not given keep their defaults.
 
     Raises:
@@ -150,7 +150,7 @@ def downloader_config(data: Path, **given: object) -> "DownloaderConfig":
         raise UsageError(f"{option} {first['input']}: {first['msg']}", hint="bt download --help") from None
 
 
-def net_context() -> "RunContext":
+def download_context() -> "RunContext":
     """Return who a download is: the network may be used, and its waits are always the same."""
     from backtester.config.configs import RunContext
 

@@ -9,7 +9,6 @@ from backtester.cli.argv import rewritten
 from backtester.cli.bench import bench_app
 from backtester.cli.console import guarded, print_error
 from backtester.cli.data import data_app
-from backtester.cli.data_repair import repair_command
 from backtester.cli.data_rules import rules_app
 from backtester.cli.download import available_command, download_command
 from backtester.cli.replay import replay_command
@@ -30,7 +29,6 @@ app.command("run")(run_command)
 app.command("replay")(replay_command)
 app.command("download")(download_command)
 data_app.command("available")(available_command)
-data_app.command("repair")(repair_command)
 data_app.add_typer(rules_app, name="rules")
 app.add_typer(data_app, name="data")
 app.command("strategies")(strategies_command)

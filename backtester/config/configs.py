@@ -255,10 +255,10 @@ class DownloaderConfig(Section):
     base_dir: the lake; fetched archives are kept below it in `.archives`. log_dir: `<download_run_id>.jsonl`, one line
     per fact (fetched, kept, absent, refused, written); empty writes none. base_url: an address, a `file://` address or
     a folder that is laid out as the archive. listing_url: the S3 listing of the same archive.
-    recheck: ask the source whether files of the store are still what it publishes, and fetch those that are not.
     rest_urls: addresses of the REST interface; they are used only beside the archive's own base_url, for who points
     that elsewhere means that nothing else is asked. rest_url: one address for all markets, used always.
     rest_weight: request weight a minute that the REST interface allows; 0 means the market's own limit.
+    recheck: ask the source whether files of the store are still what it publishes, and fetch those that are not.
     retries: attempts after the first. backoff_seconds: before the first retry, doubling up to backoff_most_seconds.
     connect_seconds, read_seconds: time-outs of one connection and of one pause within a body.
     rate_limit_seconds: the longest `Retry-After` that is waited for. file_bytes, unpacked_bytes: larger archives and

@@ -71,6 +71,8 @@ def _origin(partitions: list[Partition]) -> str:
     for source in {source for partition in partitions for source in partition.sources}:
         if source.address.startswith(SYNTHETIC):
             kinds.add("synthetic")
+        elif source.address.startswith(("http://", "https://")):
+            kinds.add("rest")
         elif not source.address.startswith("data/"):
             kinds.add("file")
         else:

@@ -69,7 +69,7 @@ class Behaviour:
     heads: bool = True
     requests: Counter[str] = field(default_factory=Counter)
     times: list[tuple[float, str]] = field(default_factory=list)
-    heads_asked: list[str] = field(default_factory=list)
+    asked_heads: list[str] = field(default_factory=list)
     at_once: int = 0
     most_at_once: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -89,6 +89,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(405)
             return
         path = self.root / unquote(urlsplit(self.path).path).lstrip("/")
+        self.behaviour.asked_heads.append(path.name)
         if not path.is_file():
             self._answer(404)
             return

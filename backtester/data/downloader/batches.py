@@ -74,12 +74,8 @@ class ParseReport:
 
     def add(self, batch: SanitizedBatch) -> None:
         """Count one archive."""
-        self.count_rows(batch.clean, batch.refused)
-
-    def count_rows(self, clean: CleanRows, refused: Sequence[RefusedRow]) -> None:
-        """Count one file or page by its rows."""
-        repairs = {name: len(times) for name, times in clean.repairs.items()}
-        self.count(clean.read, len(clean.rows), refused, repairs)
+        repairs = {name: len(times) for name, times in batch.clean.repairs.items()}
+        self.count(batch.clean.read, len(batch), batch.refused, repairs)
 
     def join(self, other: "ParseReport") -> None:
         """Add the counts of another report."""
@@ -146,7 +142,7 @@ def write_group(
             one.add(batch.clean)
         one.stage()
         one.commit()
-    _count_written(one, log, report)
+    count_written(one, log, report)
     for batch in batches:
         if batch.refused:
             report.quarantined.append(str(quarantine(batch.series, batch.file.name, batch.refused, cfg)))
@@ -180,11 +176,10 @@ def write_big(
         found = write_big_file(big, one)
         refused = refused_rows(found.refused, table_chunks(blob.path, most))
         log.note("parsed", key=file.key, rows=found.read, kept=found.kept, refused=len(refused))
-        if strict:
-            refuse_any(file.name, refused, found.read)
+        refuse_rows_if_strict(file.name, refused, found.read, strict=strict)
         one.stage()
         one.commit()
-    _count_written(one, log, report)
+    count_written(one, log, report)
     if refused:
         report.quarantined.append(str(quarantine(_series(file), file.name, refused, cfg)))
     parsed = ParseReport()
@@ -192,7 +187,8 @@ def write_big(
     return parsed
 
 
-def _count_written(one: SeriesWriter, log: DownloadLog, report: WriteReport) -> None:
+def count_written(one: SeriesWriter, log: DownloadLog, report: WriteReport) -> None:
+    """Count what a writer put into the lake."""
     for path in sorted(one.staged):
         staged = one.staged[path]
         if staged.file is None:
@@ -209,17 +205,16 @@ def refuse_if_strict(batch: SanitizedBatch, *, strict: bool) -> None:
     Raises:
         DataError: names the first row.
     """
-    if strict:
-        refuse_any(batch.file.name, batch.refused, batch.clean.read)
+    refuse_rows_if_strict(batch.file.name, batch.refused, batch.clean.read, strict=strict)
 
 
-def refuse_any(name: str, refused: Sequence[RefusedRow], read: int) -> None:
-    """Raise when rows of a file were refused.
+def refuse_rows_if_strict(name: str, refused: Sequence[RefusedRow], read: int, *, strict: bool) -> None:
+    """Raise when rows of a file or page were refused and none may be.
 
     Raises:
-        DataError: names the first row.
+        StrictlyRefused: names the first row.
     """
-    if refused:
+    if strict and refused:
         first = refused[0]
         raise StrictlyRefused(
             f"{name}: {len(refused)} of {read} rows are bad, "
@@ -249,7 +244,7 @@ def _series(file: ArchiveFile) -> Series:
 
 
 def refused_rows(problems: Sequence[Problem], chunks: Iterable[bytes]) -> tuple[RefusedRow, ...]:
-    """Return the lines of a table that broke a rule, in order; its bytes are asked for only when there are any."""
+    """Return the refused lines of a CSV in chunks, which is read for their text only when there are any."""
     if not problems:
         return ()
     lines = np.unique(np.concatenate([problem.lines for problem in problems]))

@@ -22,11 +22,12 @@ from backtester.data.downloader.batches import (
 )
 from backtester.data.downloader.download_log import DownloadLog
 from backtester.data.downloader.fetching import Fetched, OnProgress, RawBytes, fetch, note_in_lake, stored
+from backtester.data.downloader.http_transport import HttpTransport
 from backtester.data.downloader.patience import Again, Patience
 from backtester.data.downloader.planning import ArchiveFile, Wanted, plan
 from backtester.data.downloader.reading import is_big
 from backtester.data.downloader.scripting import refuse_nothing, run
-from backtester.data.downloader.transport import Transport, local_folder, open_transport
+from backtester.data.downloader.transport import local_folder, refuse_closed_network
 from backtester.data.manifest import read_manifest
 from backtester.data.manifest_writer import ManifestWriter
 
@@ -76,34 +77,36 @@ def planned(requests: list[Wanted], cfg: DownloaderConfig, context: RunContext, 
 
     Of a server at most MOST_HEADS heads are asked for, and none after one that it does not answer.
     """
-    files = [file for request in requests for file in plan(request, today)]
+    files = list(dict.fromkeys(file for request in requests for file in plan(request, today)))
     return run(_heads(files, cfg, context))
 
 
 async def _heads(files: list[ArchiveFile], cfg: DownloaderConfig, context: RunContext) -> list[PlannedFile]:
     found: dict[str, PlannedFile] = {}
+    folder = local_folder(cfg.base_url)
     for file in files:
         have = stored(file, cfg)
-        size = None if have is None else have.path.stat().st_size
-        found[file.key] = PlannedFile(
-            file.key, file.symbol, size, have is not None, file.end, True if have is not None else None
-        )
-    waiting = iter([key for key, one in found.items() if not one.stored][:MOST_HEADS])
-    if local_folder(cfg.base_url) is None and not context.allow_net:
+        path = have.path if have is not None else None if folder is None else folder / file.key
+        size = path.stat().st_size if path is not None and path.is_file() else None
+        published = None if folder is None and have is None else size is not None
+        found[file.key] = PlannedFile(file.key, file.symbol, size, have is not None, file.end, published)
+    if folder is not None:
         return list(found.values())
+    refuse_closed_network(cfg.base_url, allow_net=context.allow_net)
+    waiting = iter([key for key, one in found.items() if not one.stored][:MOST_HEADS])
 
-    async def work(transport: Transport) -> None:
+    async def work(server: HttpTransport) -> None:
         for key in waiting:
             try:
-                size = await transport.size(key)
-            except (Again, DataError):
+                size = await server.size(key)
+            except Again:
                 for _ in waiting:  # nobody asks on
                     pass
                 return
             found[key] = replace(found[key], size=None if size == -1 else size, published=size is not None)
 
-    async with open_transport(cfg.base_url, cfg, Patience(cfg, context.seed), allow_net=context.allow_net) as transport:
-        await asyncio.gather(*(work(transport) for _ in range(min(cfg.connections, 4))))
+    async with HttpTransport(cfg.base_url, cfg, Patience(cfg, context.seed)) as server:
+        await asyncio.gather(*(work(server) for _ in range(min(cfg.connections, 4))))
     return list(found.values())
 
 

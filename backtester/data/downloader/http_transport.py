@@ -1,7 +1,7 @@
 """Bytes and answers from a server over HTTP: what may pass is tried again, what may not is an error with a hint."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -97,25 +97,28 @@ class HttpTransport:
 
     async def head(self, key: str) -> Head | None:
         """Ask for the headers alone, of servers that refuse that by hanging up on the body; see `Transport`."""
-        return await self._patience.attempt(key, lambda: self._said(key))
+
+        async def once() -> Head | None:
+            try:
+                async with self._answering(key, "HEAD") as response:
+                    return None if response is None else _said(response)
+            except _MethodRefused:
+                async with self._answering(key, "GET") as response:
+                    return None if response is None else _said(response)
+
+        return await self._patience.attempt(key, once)
 
     async def size(self, key: str) -> int | None:
-        """Ask for the headers alone, once; see `Transport`."""
-        said = await self._said(key)
-        return None if said is None else -1 if said.size is None else said.size
+        """Ask once for the length of a file in bytes: -1 when the server does not say it, None when there is no file.
 
-    async def _said(self, key: str) -> Head | None:
-        url = self._url(key)
-        with self._failures(url):
-            for method in ("HEAD", "GET"):
-                async with self._client.stream(method, url) as response:
-                    if response.status_code == _NOT_FOUND:
-                        return None
-                    if method == "HEAD" and response.status_code in _NO_SUCH_METHOD:
-                        continue
-                    _refuse_status(url, response)
-                    return _said(response)
-        raise AssertionError("a GET is answered or refused")
+        Raises:
+            Again: the server does not answer such questions, or not now.
+        """
+        try:
+            async with self._answering(key, "HEAD") as response:
+                return None if response is None else _said(response).size or -1
+        except (_MethodRefused, DataError) as error:
+            raise Again(f"{self._base} does not tell lengths") from error
 
     async def ask(self, key: str) -> Reply:
         """Return the answer to a question, whatever its status, unless that says to ask again: then it is asked again.
@@ -125,10 +128,9 @@ class HttpTransport:
         """
 
         async def once() -> Reply:
-            url = self._url(key)
             sink = Sink(key, None, _TEXT_BYTES, lambda _: None)
-            with self._failures(url):
-                async with self._client.stream("GET", url) as response:
+            with self._failures(self._url(key)):
+                async with self._client.stream("GET", self._url(key)) as response:
                     refuse_passing(response.status_code, response.headers)
                     async for chunk in response.aiter_raw():
                         sink.write(chunk)
@@ -136,23 +138,34 @@ class HttpTransport:
 
         return await self._patience.attempt(key, once)
 
+    async def _receive(self, key: str, sink: Sink) -> Body | None:
+        async with self._answering(key, "GET") as response:
+            if response is None:
+                return None
+            said = _said(response)
+            if said.size is not None and said.size > self._cfg.file_bytes:
+                raise too_large(key, self._cfg.file_bytes)
+            async for chunk in response.aiter_raw():
+                sink.write(chunk)
+            return replace(sink.finish(), said=said)
+
+    @asynccontextmanager
+    async def _answering(self, key: str, method: str) -> "AsyncIterator[httpx.Response | None]":
+        """Yield the answer to a request, None for 404; failures while it is read are ours too."""
+        url = self._url(key)
+        with self._failures(url):
+            async with self._client.stream(method, url) as response:
+                if response.status_code == _NOT_FOUND:
+                    yield None
+                    return
+                if method == "HEAD" and response.status_code in _NO_SUCH_METHOD:
+                    raise _MethodRefused
+                _refuse_status(url, response)
+                yield response
+
     def _url(self, key: str) -> str:
         path, mark, query = key.partition("?")
         return f"{self._base}/{quote(path)}{mark}{query}" if path else f"{self._base}{mark}{query}"
-
-    async def _receive(self, key: str, sink: Sink) -> Body | None:
-        url = self._url(key)
-        with self._failures(url):
-            async with self._client.stream("GET", url) as response:
-                if response.status_code == _NOT_FOUND:
-                    return None
-                _refuse_status(url, response)
-                said = _said(response)
-                if said.size is not None and said.size > self._cfg.file_bytes:
-                    raise too_large(key, self._cfg.file_bytes)
-                async for chunk in response.aiter_raw():
-                    sink.write(chunk)
-        return replace(sink.finish(), said=said)
 
     @contextmanager
     def _failures(self, url: str) -> Iterator[None]:
@@ -170,6 +183,10 @@ class HttpTransport:
             raise Again(f"{self._base} did not answer in time ({type(error).__name__})") from error
         except httpx.TransportError as error:
             raise Again(f"the connection to {self._base} failed ({error or type(error).__name__})") from error
+
+
+class _MethodRefused(Exception):
+    """The server does not answer requests of this method."""
 
 
 def _said(response: "httpx.Response") -> Head:

@@ -14,7 +14,7 @@ from backtester.data.downloader.finding import SourceFile
 from backtester.data.downloader.parsing import Parsed, joined, parse_blocks
 from backtester.data.downloader.rows import CleanRows, Series
 from backtester.data.downloader.sanitising import Repairs, infer_timeframe, sanitise
-from backtester.data.downloader.sources.json_tables import csv_of_rows, json_rows
+from backtester.data.downloader.sources.json_tables import table_of
 from backtester.data.downloader.unpacking import (
     MOST_BYTES,
     read_source,
@@ -29,7 +29,9 @@ BIG_BYTES: Final = 32 << 20  # of text: a file of more is not held in memory
 
 
 def is_big(path: Path) -> bool:
-    """Say whether the table in a file is too big to be held in memory."""
+    """Say whether the table in a file is too big to be held in memory; pages are read whole."""
+    if is_page(path.name):
+        return False
     try:
         with path.open("rb") as opened:
             return unpacked_size(path.name, opened, path.stat().st_size) > BIG_BYTES
@@ -45,9 +47,8 @@ def read_file(file: SourceFile, mapping: Mapping[str, str], allowed: Repairs) ->
     """
     schema, name = schema_of(file.kind), file.path.name
     data, source = read_source(file.path, file.address)
-    chunks: Iterable[bytes] = unpacked(name, io.BytesIO(data), len(data))
-    if is_page(name):
-        chunks = [csv_of_rows(json_rows(name, b"".join(chunks), file.kind))]
+    page = is_page(name)
+    chunks = [table_of(name, data, file.kind)] if page else unpacked(name, io.BytesIO(data), len(data))
     parsed = joined(name, parse_blocks(name, chunks, schema, mapping, official=file.official))
     timeframe = _timeframe(file, schema, parsed)
     clean = sanitise(name, parsed, source, timeframe, allowed, file.dates)

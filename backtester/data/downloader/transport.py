@@ -31,13 +31,6 @@ class Transport(Protocol):
     async def head(self, key: str) -> Head | None:
         """Return what the source says of a key, without its bytes."""
 
-    async def size(self, key: str) -> int | None:
-        """Return the length of a key in bytes as its source states it, -1 when it does not; asked once only.
-
-        Raises:
-            Again: the source cannot be asked now.
-        """
-
 
 def open_transport(base: str, cfg: DownloaderConfig, patience: Patience, *, allow_net: bool) -> Transport:
     """Return what serves a base address: http(s), `file://`, or a folder.
@@ -112,8 +105,3 @@ class FolderTransport:
         """Hash a file; see `Transport`."""
         path = self._folder / key
         return Head(size=path.stat().st_size, sha256=file_sha256(path)) if path.is_file() else None
-
-    async def size(self, key: str) -> int | None:
-        """Look at a file; see `Transport`."""
-        path = self._folder / key
-        return path.stat().st_size if path.is_file() else None

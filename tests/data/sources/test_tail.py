@@ -233,7 +233,7 @@ def test_a_plan_shows_sizes_of_remote_files_and_pages_of_rest(
     assert month.size == (archive / month_key("BTCUSDT", MAY)).stat().st_size
     assert [(day.published, day.size is not None) for day in days] == [(True, True), (False, False)]
     assert [(one.pages, one.start) for one in plan.pages] == [(3, parse_time("2024-06-02"))]
-    assert (told.requests.total(), len(told.heads_asked), exchange.asked) == (0, 3, [])
+    assert (told.requests.total(), len(told.asked_heads), exchange.asked) == (0, 3, [])
     assert not (tmp_path / "lake").exists()
 
 

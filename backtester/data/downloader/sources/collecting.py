@@ -11,8 +11,9 @@ from backtester.data.downloader.batches import (
     ParseReport,
     RefusedRow,
     WriteReport,
+    count_written,
     quarantine,
-    refuse_any,
+    refuse_rows_if_strict,
     refused_rows,
 )
 from backtester.data.downloader.download_log import DownloadLog
@@ -58,9 +59,9 @@ class PageWriter:
             StorageError: the lake cannot be written.
         """
         clean, refused = clean_page(page, self._series, [(start, end)])
-        if self._strict:
-            refuse_any(page.name, refused, clean.read)
-        self._parsed.count_rows(clean, refused)
+        refuse_rows_if_strict(page.name, refused, clean.read, strict=self._strict)
+        repairs = {name: len(times) for name, times in clean.repairs.items()}
+        self._parsed.count(clean.read, len(clean.rows), refused, repairs)
         if refused:
             self._refused.append((page.name, refused))
         if not len(clean.rows):
@@ -130,13 +131,7 @@ def put(
     except DataError as error:
         log.note("unwritten", series=str(series), reason=error.message)
         raise
-    for staged in one.staged.values():
-        if staged.file is None:
-            report.unchanged += 1
-            continue
-        report.partitions.append(staged.partition.path)
-        report.rows_added += staged.rows_added
-        log.note("written", path=staged.partition.path, rows=staged.partition.rows, content=staged.partition.content)
+    count_written(one, log, report)
 
 
 def _inside(times: NDArray[np.int64], ranges: list[Gap]) -> NDArray[np.bool_]:
