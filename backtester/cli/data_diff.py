@@ -111,17 +111,17 @@ def _or_unknown(value: object) -> str:
 
 
 def _diff_source(data: Path, chosen: "SeriesFilter", base_url: str | None, as_json: bool) -> None:
-    from backtester.cli.download import downloader_config, net_context
+    from backtester.cli.download import download_config, download_context
     from backtester.core.errors import CheckFailed, DataError
     from backtester.data.downloader.republished import diff_sources
     from backtester.data.lake import Lake
 
-    cfg = downloader_config(data, base_url=base_url)
+    cfg = download_config(data, base_url=base_url)
     partitions = [partition for partition in Lake(data).all_partitions() if chosen.takes(partition)]
     if not partitions:
         raise DataError(f"{data} holds nothing of that", hint=f"bt data ls --data {data}")
     with progress("asking", show=not as_json) as on_asked:
-        found = diff_sources(partitions, cfg, net_context(), on_asked)
+        found = diff_sources(partitions, cfg, download_context(), on_asked)
     changed = [one for one in found if one.status == "changed"]
     if as_json:
         import msgspec

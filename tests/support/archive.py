@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -83,8 +83,6 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing."""
 
     def do_HEAD(self) -> None:
-        """Answer as to GET, without the body; not counted as a request for the file."""
-        self.behaviour.heads_asked.append(PurePosixPath(urlsplit(self.path).path).name)
         if not self.behaviour.heads:
             self._answer(405)
             return

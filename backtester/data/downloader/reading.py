@@ -1,7 +1,7 @@
 """One file from the disk: its clean rows, or for a big one a way to read them block by block."""
 
 import io
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Final
