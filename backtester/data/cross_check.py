@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backtester.core.time import grid_offset_us, last_open, timeframe_us
-from backtester.data.gap_report import SeriesKey, by_series
+from backtester.data.gap_report import by_series
 from backtester.data.lake import Lake
-from backtester.data.partition import Partition
+from backtester.data.partition import Partition, SeriesKey
 from backtester.data.schemas import Column, Schema, schema_of
 from backtester.data.series_rows import Rows, rows_of
 

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backtester.core.time import MINUTE, timeframe_us
-from backtester.data.gap_report import SeriesKey, by_series, peers
+from backtester.data.gap_report import by_series, peers
 from backtester.data.lake import Lake
-from backtester.data.partition import Partition
+from backtester.data.partition import Partition, SeriesKey
 from backtester.data.schemas import KLINES
 from backtester.data.series_rows import rows_of
 

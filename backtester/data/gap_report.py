@@ -10,10 +10,9 @@ from itertools import pairwise
 from backtester.core.time import DAY, timeframe_us
 from backtester.data.gaps import Gap, clipped, within, without
 from backtester.data.lake import Lake, series_gaps
-from backtester.data.partition import Outage, Partition
+from backtester.data.partition import Outage, Partition, SeriesKey
 from backtester.data.schemas import schema_of
 
-SeriesKey = tuple[str, str, str, str]
 LONG = 2  # candles: a longer gap is more than one that was lost on the way
 
 

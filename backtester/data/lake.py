@@ -13,7 +13,7 @@ from backtester.core.time import TIMEFRAMES, first_open, format_time, timeframe_
 from backtester.data.columns import CandleColumns
 from backtester.data.gaps import Gap, clipped, without
 from backtester.data.manifest import read_journal
-from backtester.data.partition import Outage, Partition
+from backtester.data.partition import Outage, Partition, SeriesKey
 from backtester.data.reading import CheckedFiles, read_range
 from backtester.data.schemas import KLINES, ROW_GROUP_ROWS, schema_of
 from backtester.data.verifying import Discrepancy, unlisted_files, verify_partitions
@@ -32,6 +32,7 @@ class Lake:
         self.root = root
         self._manifest: Mapping[str, Partition] = {}
         self._outages: list[Outage] = []
+        self._series: dict[SeriesKey, list[Partition]] | None = None
         self.refresh()
         self._files = CheckedFiles(root)
         self._read: dict[str, Partition] = {}
@@ -39,7 +40,15 @@ class Lake:
     def refresh(self) -> None:
         """Read the manifest again."""
         journal = read_journal(self.root)
-        self._manifest, self._outages = journal.partitions, journal.outages
+        self._manifest, self._outages, self._series = journal.partitions, journal.outages, None
+
+    def _by_series(self) -> dict[SeriesKey, list[Partition]]:
+        """Return the partitions of each series in time order; a lake of many thousands is looked through once."""
+        if self._series is None:
+            self._series = {}
+            for partition in sorted(self._manifest.values(), key=lambda p: p.first_time):
+                self._series.setdefault(partition.series, []).append(partition)
+        return self._series
 
     def all_partitions(self) -> list[Partition]:
         """Return every partition, sorted by market, kind, symbol, timeframe and time."""
@@ -51,7 +60,7 @@ class Lake:
 
     def symbols(self, market: str, kind: str = KLINES.kind) -> list[str]:
         """Return the symbols of a market, sorted; empty when there are none."""
-        return sorted({p.symbol for p in self._manifest.values() if (p.market, p.kind) == (market, kind)})
+        return sorted({name for place, what, name, _ in self._by_series() if (place, what) == (market, kind)})
 
     def timeframes(self, market: str, kind: str, symbol: str) -> list[str]:
         """Return the stored timeframes of a symbol, finest first.
@@ -59,7 +68,7 @@ class Lake:
         Raises:
             DataError: the lake does not have the symbol.
         """
-        found = {p.timeframe for p in self._manifest.values() if (p.market, p.kind, p.symbol) == (market, kind, symbol)}
+        found = {series[3] for series in self._by_series() if series[:3] == (market, kind, symbol)}
         if not found:
             raise self._unknown_symbol(market, kind, symbol)
         return sorted(found, key=lambda name: TIMEFRAMES.get(name, 0))
@@ -98,12 +107,11 @@ class Lake:
         Raises:
             DataError: the lake does not have the symbol, or not in this timeframe.
         """
-        series = [p for p in self._manifest.values() if p.series == (market, kind, symbol, timeframe)]
-        if not series:
+        series = self._by_series().get((market, kind, symbol, timeframe))
+        if series is None:
             self.timeframes(market, kind, symbol)
             raise self._unknown_timeframe(market, kind, symbol, timeframe)
-        chosen = [p for p in series if (start is None or p.last_time >= start) and (end is None or p.first_time < end)]
-        return sorted(chosen, key=lambda p: p.first_time)
+        return [p for p in series if (start is None or p.last_time >= start) and (end is None or p.first_time < end)]
 
     def gaps(self, market: str, kind: str, symbol: str, timeframe: str, start: int, end: int) -> list[Gap]:
         """Return the ranges [from, to) of open times in [start, end) that the lake does not have, in time order.
@@ -223,7 +231,7 @@ class Lake:
                 hint=f"bt data sample --data {self.root} (synthetic), or bt data import FILES --data {self.root}",
             )
         there = self.symbols(market, kind)
-        elsewhere = sorted({p.market for p in self._manifest.values() if p.kind == kind and p.symbol == symbol})
+        elsewhere = sorted({place for place, what, name, _ in self._by_series() if (what, name) == (kind, symbol)})
         near = difflib.get_close_matches(symbol.upper(), there, n=1, cutoff=0.6)
         message = f"{market}:{symbol} is not in {self.root}"
         if elsewhere:

@@ -8,10 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backtester.data.choosing import SeriesFilter
-from backtester.data.gap_report import SeriesKey
 from backtester.data.lake import Lake
 from backtester.data.ordering import changes
-from backtester.data.partition import Partition
+from backtester.data.partition import Partition, SeriesKey
 from backtester.data.schemas import Schema, schema_of
 from backtester.data.series_rows import Rows, joined, rows_of
 

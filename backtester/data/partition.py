@@ -8,6 +8,8 @@ import msgspec
 from backtester.core.errors import UsageError
 from backtester.core.time import day_of, month_of
 
+SeriesKey = tuple[str, str, str, str]  # market, kind, symbol, timeframe
+
 SYNTHETIC: Final = "synthetic:"
 _MARKET: Final = re.compile(r"[a-z0-9][a-z0-9._-]*")
 _NOT_IN_SYMBOL: Final = re.compile(r"[\s/\\:*?\"<>|\x00-\x1f]")
@@ -57,7 +59,7 @@ class Partition(msgspec.Struct, frozen=True, gc=False):
     created: int
 
     @property
-    def series(self) -> tuple[str, str, str, str]:
+    def series(self) -> SeriesKey:
         """The series it belongs to: market, kind, symbol, timeframe."""
         return (self.market, self.kind, self.symbol, self.timeframe)
 
@@ -84,7 +86,7 @@ class Outage(msgspec.Struct, frozen=True):
     recorded: int
 
     @property
-    def series(self) -> tuple[str, str, str, str]:
+    def series(self) -> SeriesKey:
         """The series it belongs to: market, kind, symbol, timeframe."""
         return (self.market, self.kind, self.symbol, self.timeframe)
 

@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from backtester.data.gap_report import SeriesKey, by_series, missing_ranges, step_of
+from backtester.data.gap_report import by_series, missing_ranges, step_of
 from backtester.data.gaps import Gap, count_missing, within, without
 from backtester.data.lake import Lake
-from backtester.data.partition import SYNTHETIC, Partition
+from backtester.data.partition import SYNTHETIC, Partition, SeriesKey
 
 
 @dataclass(frozen=True, slots=True)
