@@ -5,7 +5,7 @@
 """
 
 _LIST_OPTIONS = ("--symbols", "--feeds")
-_LIST_COMMANDS = ("run", "download")
+_LIST_COMMANDS = (["run"], ["download"], ["data", "rules"])
 _ROOT_OPTIONS = ("--help", "-h", "--version", "--install-completion", "--show-completion")
 
 
@@ -13,7 +13,7 @@ def rewritten(argv: list[str]) -> list[str]:
     """Return the arguments with lists joined by commas and `run` put in where it is meant."""
     if argv and argv[0].startswith("-") and argv[0] not in _ROOT_OPTIONS:
         argv = ["run", *argv]
-    if not argv or argv[0] not in _LIST_COMMANDS:
+    if not any(argv[: len(command)] == command for command in _LIST_COMMANDS):
         return argv
     result: list[str] = []
     rest = list(argv)

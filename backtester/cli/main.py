@@ -9,6 +9,7 @@ from backtester.cli.argv import rewritten
 from backtester.cli.bench import bench_app
 from backtester.cli.console import guarded, print_error
 from backtester.cli.data import data_app
+from backtester.cli.data_rules import rules_app
 from backtester.cli.data_views import export_command, gaps_command
 from backtester.cli.download import available_command, download_command
 from backtester.cli.replay import replay_command
@@ -31,6 +32,7 @@ app.command("download")(download_command)
 data_app.command("available")(available_command)
 data_app.command("gaps")(gaps_command)
 data_app.command("export")(export_command)
+data_app.add_typer(rules_app, name="rules")
 app.add_typer(data_app, name="data")
 app.command("strategies")(strategies_command)
 app.add_typer(bench_app, name="bench")

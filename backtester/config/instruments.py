@@ -1,17 +1,34 @@
-"""From config sections, shipped rules and what prices need to the instruments of a run."""
+"""From config sections, known rules and what prices need to the instruments of a run and the rules that hold in it."""
 
 import tomllib
+from collections.abc import Sequence
 from decimal import Decimal
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, NamedTuple
 
-from backtester.config.configs import InstrumentSection
+from backtester.config.configs import FeesSection, FeesVersion, InstrumentSection, RulesVersion, TradingRules
 from backtester.core.errors import UsageError
-from backtester.core.instruments import Asset, Instrument, InstrumentId, InstrumentRules, Scale, split_id, split_symbol
-from backtester.core.numbers import MONEY_EXPONENT, decimal, decimals_of, exact_units
+from backtester.core.instruments import Asset, Instrument, InstrumentId, Scale, split_id, split_symbol
+from backtester.core.numbers import CEIL, FLOOR, MONEY_EXPONENT, decimal, decimals_of, exact_units, units_of
+from backtester.core.rules import InstrumentRules, OrderLimits, both
+from backtester.core.time import parse_time
+from backtester.core.timeline import EVER, Timeline
 
 MAX_PRICE_DECIMALS = 12
+_SHIPPED = "shipped with the program"
+_NO_RULES: dict[str, Any] = {
+    key: True if key.endswith("_at_market") else Decimal(0) for key in TradingRules.model_fields
+}
+
+
+class KnownRules(NamedTuple):
+    """What is known of an instrument outside the config. versions, fees: all of them, by date; empty when unknown."""
+
+    base: str = ""
+    quote: str = ""
+    versions: Sequence[RulesVersion] = ()
+    fees: Sequence[FeesVersion] = ()
 
 
 @cache
@@ -19,94 +36,188 @@ def _shipped_rules() -> dict[str, dict[str, Any]]:
     return tomllib.loads(files("backtester.config").joinpath("rules.toml").read_text(encoding="utf-8"))
 
 
-def has_rules(instrument: InstrumentId, section: InstrumentSection) -> bool:
+def _versions(instrument: InstrumentId, section: InstrumentSection, known: KnownRules) -> Sequence[RulesVersion]:
+    """Return the versions to go by: the config's, else the lake's, else the shipped one, else one that says nothing."""
+    shipped = _shipped_rules().get(instrument)
+    found = section.versions or known.versions
+    if not found and shipped is not None:
+        found = [RulesVersion.model_validate(shipped | {"source": _SHIPPED})]
+    return found or [RulesVersion()]
+
+
+def has_rules(instrument: InstrumentId, section: InstrumentSection, known: KnownRules) -> bool:
     """Say whether tick and lot of an instrument are declared."""
-    shipped = _shipped_rules().get(instrument, {})
-    return all(getattr(section, key) is not None or key in shipped for key in ("tick_size", "lot_size"))
+    return {"tick_size", "lot_size"} <= section.said().keys() | _versions(instrument, section, known)[0].said().keys()
+
+
+def date_of(version: RulesVersion | FeesVersion) -> int:
+    """Return from when on a version holds, UTC µs; without a date, ever."""
+    return parse_time(version.date) if version.date else EVER
 
 
 def resolved_section(
-    instrument: InstrumentId, section: InstrumentSection, *, price_decimals: int, fee_from_received: bool
+    instrument: InstrumentId,
+    section: InstrumentSection,
+    known: KnownRules,
+    fees: FeesSection,
+    *,
+    price_decimals: int,
+    start: int,
+    end: int,
 ) -> InstrumentSection:
-    """Return a section with every rule spelled out: the config's, else the shipped one, else none.
+    """Return a section with every rule spelled out that holds from start to end, by date.
 
-    Without a rule, orders are rounded to eight decimals and nothing is too small or too large. Tick and lot are not
-    guessed from the data: what comes after a run would change it.
+    The config's own value wins in every version. Without a rule, orders are rounded to eight decimals and nothing is
+    too small or too large. Tick and lot are not guessed from the data: what comes after a run would change it. For the
+    same reason the scales are fine enough for all known versions, not only for those of the range.
 
     Args:
         instrument: the identity.
         section: what the config says.
+        known: what is known outside the config.
+        fees: what the config says of fees; `spot_asset = "received"` needs the base asset's full eight decimals.
         price_decimals: decimals that the instrument's prices in the lake need.
-        fee_from_received: whether fees are taken in the base asset, which needs its full eight decimals.
+        start, end: the range of the run, UTC µs. Its last tick is at `end`: what begins to hold there counts.
 
     Raises:
         UsageError: base and quote are not known, or a rule has more decimals than its scale.
     """
-    rules: dict[str, Any] = {
-        "tick_size": decimal(1, MONEY_EXPONENT if price_decimals <= MONEY_EXPONENT else MAX_PRICE_DECIMALS),
-        "lot_size": decimal(1, MONEY_EXPONENT),
-        "min_qty": Decimal(0),
-        "max_qty": Decimal(0),
-        "min_notional": Decimal(0),
-        "max_notional": Decimal(0),
-    }
-    rules.update({key: Decimal(value) for key, value in _shipped_rules().get(instrument, {}).items()})
-    rules.update({key: value for key, value in section.model_dump().items() if value is not None})
-    market, symbol = split_id(instrument)
-    assets = split_symbol(symbol)
-    if assets is not None:
-        rules.setdefault("base", assets[0])
-        rules.setdefault("quote", assets[1])
-    if not rules.get("base") or not rules.get("quote"):
+    finest = decimal(1, MONEY_EXPONENT if price_decimals <= MONEY_EXPONENT else MAX_PRICE_DECIMALS)
+    own = section.said()
+    history = [_complete(version, own, finest) for version in _versions(instrument, section, known)]
+    if own.keys() == _NO_RULES.keys():  # then every version says the same, whenever it held
+        history = history[:1]
+    base, quote = _assets(instrument, section, known)
+    rules = Timeline((date_of(version), version) for version in history)
+    return InstrumentSection(
+        base=base,
+        quote=quote,
+        price_decimals=_price_decimals(instrument, section, history, price_decimals),
+        qty_decimals=_qty_decimals(instrument, section, history, received=fees.spot_asset == "received"),
+        versions=_distinct(rules.between(start, end + 1)),
+        fees=_fees_versions(section, known, fees, start, end + 1),
+    )
+
+
+def _complete(version: RulesVersion, own: dict[str, Any], finest: Decimal) -> RulesVersion:
+    """Return a version with every rule said: the config's own, else the version's, else none."""
+    rules = _NO_RULES | version.said() | own
+    rules["tick_size"] = rules["tick_size"] or finest
+    rules["lot_size"] = rules["lot_size"] or decimal(1, MONEY_EXPONENT)
+    if own.keys() == rules.keys():
+        return RulesVersion(source="the config", **rules)
+    source = "; ".join(filter(None, (version.source, f"{', '.join(own)} from the config" if own else "")))
+    return RulesVersion(date=version.date, source=source, **rules)
+
+
+def _distinct(versions: Timeline[RulesVersion]) -> tuple[RulesVersion, ...]:
+    """Return the versions without those that say the same as the one before."""
+    kept: list[RulesVersion] = []
+    for version in versions.values:
+        if not kept or kept[-1].said() != version.said():
+            kept.append(version)
+    return tuple(kept)
+
+
+def _fees_versions(
+    section: InstrumentSection, known: KnownRules, fees: FeesSection, start: int, end: int
+) -> tuple[FeesVersion, ...]:
+    """Return the fee rates by date: the section's own, else the lake's under what `[fees]` says; () for `[fees]`."""
+    said = {key: rate for key in ("maker_bps", "taker_bps") if (rate := getattr(fees, key)) is not None}
+    found = section.fees or [v.model_copy(update=said) for v in known.fees if len(said) < 2]
+    if not found:
+        return ()
+    return Timeline((date_of(version), version) for version in found).between(start, end).values
+
+
+def _assets(instrument: InstrumentId, section: InstrumentSection, known: KnownRules) -> tuple[str, str]:
+    told = split_symbol(split_id(instrument)[1]) or ("", "")
+    base, quote = section.base or known.base or told[0], section.quote or known.quote or told[1]
+    if not base or not quote:
         raise UsageError(
             f"{instrument}: cannot tell base and quote asset from the symbol",
-            hint=f'add to the config: [instruments."{instrument}"] base = "...", quote = "..."',
+            hint=f"bt data rules import the exchangeInfo that lists it, or add to the config: "
+            f'[instruments."{instrument}"] base = "...", quote = "..."',
         )
-    needed_qty = max(decimals_of(rules[key]) for key in ("lot_size", "min_qty", "max_qty"))
-    if fee_from_received and market == "spot":
-        needed_qty = MONEY_EXPONENT
-    rules.setdefault("price_decimals", max(price_decimals, decimals_of(rules["tick_size"])))
-    rules.setdefault("qty_decimals", needed_qty)
-    if rules["qty_decimals"] < needed_qty or needed_qty > MONEY_EXPONENT:
+    return base, quote
+
+
+def _price_decimals(
+    instrument: InstrumentId, section: InstrumentSection, history: Sequence[RulesVersion], of_data: int
+) -> int:
+    needed = max(of_data, *(decimals_of(version.tick_size or Decimal(0)) for version in history))
+    if section.price_decimals is None:
+        if needed > MAX_PRICE_DECIMALS:
+            raise UsageError(
+                f"{instrument}: its prices need {needed} decimals, at most {MAX_PRICE_DECIMALS} are possible"
+            )
+        return needed
+    if section.price_decimals < of_data:
+        raise UsageError(f"{instrument}: its prices need {of_data} decimals, price_decimals is less")
+    return section.price_decimals
+
+
+def _qty_decimals(
+    instrument: InstrumentId, section: InstrumentSection, history: Sequence[RulesVersion], *, received: bool
+) -> int:
+    steps = [getattr(v, key) for v in history for key in ("lot_size", "min_qty", "market_lot_size", "market_min_qty")]
+    needed = max(decimals_of(step) for step in steps)
+    if received and split_id(instrument)[0] == "spot":
+        needed = max(needed, MONEY_EXPONENT)
+    chosen = needed if section.qty_decimals is None else section.qty_decimals
+    if chosen < needed or needed > MONEY_EXPONENT:
         raise UsageError(
-            f"{instrument}: quantities need {needed_qty} decimals, qty_decimals is {rules['qty_decimals']} "
+            f"{instrument}: quantities need {needed} decimals, qty_decimals is {chosen} "
             f"and at most {MONEY_EXPONENT} are possible"
         )
-    if rules["price_decimals"] < price_decimals:
-        raise UsageError(f"{instrument}: its prices need {price_decimals} decimals, price_decimals is less")
-    return InstrumentSection(**rules)
+    return chosen
 
 
 def instrument_of(instrument: InstrumentId, section: InstrumentSection) -> Instrument:
-    """Return the instrument that a resolved section describes.
-
-    Raises:
-        UsageError: a rule does not fit its scale.
-    """
+    """Return the instrument that a resolved section describes."""
     assert section.price_decimals is not None
     assert section.qty_decimals is not None
     market, symbol = split_id(instrument)
-    p, q = section.price_decimals, section.qty_decimals
-
-    def units(key: str, exponent: int) -> int:
-        try:
-            return exact_units(getattr(section, key), exponent)
-        except ValueError as error:
-            raise UsageError(f'instruments."{instrument}".{key}: {error}') from None
-
     return Instrument(
         id=instrument,
         market=market,
         symbol=symbol,
         base=Asset(section.base or ""),
         quote=Asset(section.quote or ""),
-        scale=Scale(p, q),
-        rules=InstrumentRules(
-            tick_units=units("tick_size", p),
-            lot_units=units("lot_size", q),
-            min_qty_units=units("min_qty", q),
-            max_qty_units=units("max_qty", q),
-            min_notional_units=units("min_notional", MONEY_EXPONENT),
-            max_notional_units=units("max_notional", MONEY_EXPONENT),
-        ),
+        scale=Scale(section.price_decimals, section.qty_decimals),
+    )
+
+
+def rules_of(spec: Instrument, section: InstrumentSection) -> Timeline[InstrumentRules]:
+    """Return the rules of a resolved section in the instrument's integers, by date.
+
+    Raises:
+        UsageError: a step does not fit its scale.
+    """
+    return Timeline((date_of(version), _in_units(spec, version)) for version in section.versions)
+
+
+def _in_units(spec: Instrument, version: RulesVersion) -> InstrumentRules:
+    price, qty = spec.scale
+
+    def exact(key: str, exponent: int) -> int:
+        try:
+            return exact_units(getattr(version, key), exponent)
+        except ValueError as error:
+            raise UsageError(f'instruments."{spec.id}".{key}: {error}') from None
+
+    def limits(prefix: str, at_market: bool) -> OrderLimits:
+        # Quantities are whole lots, so a limit between two of the scale's units is the same limit at the unit inside.
+        lot, least, most = (getattr(version, prefix + key) for key in ("lot_size", "min_qty", "max_qty"))
+        held = {key: not at_market or getattr(version, f"{key}_at_market") for key in ("min_notional", "max_notional")}
+        return OrderLimits(
+            exact(f"{prefix}lot_size", qty) if lot else 0,
+            units_of(least, qty, CEIL),
+            units_of(most, qty, FLOOR),
+            *(exact(key, MONEY_EXPONENT) if held[key] else 0 for key in ("min_notional", "max_notional")),
+        )
+
+    resting = limits("", at_market=False)
+    return InstrumentRules(
+        exact("tick_size", price), both(resting, resting), both(resting, limits("market_", at_market=True))
     )

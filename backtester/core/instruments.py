@@ -1,4 +1,4 @@
-"""What can be traded: identity, scales and rules.
+"""What can be traded: identity, assets and scales. What the venue accepts of an order is in `core.rules`.
 
 Identity is `market:symbol` everywhere: in events, tables, ranks and config sections.
 """
@@ -49,17 +49,6 @@ class Scale(NamedTuple):
     qty: int
 
 
-class InstrumentRules(msgspec.Struct, frozen=True, kw_only=True):
-    """What the venue accepts. Prices and quantities in the instrument's units, notionals in 1e-8; 0 means no limit."""
-
-    tick_units: int
-    lot_units: int
-    min_qty_units: int = 0
-    max_qty_units: int = 0
-    min_notional_units: int = 0
-    max_notional_units: int = 0
-
-
 class Instrument(msgspec.Struct, frozen=True, kw_only=True):
     """One tradable instrument, linear: its value is quantity × price in the quote asset."""
 
@@ -69,7 +58,6 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
     base: Asset
     quote: Asset
     scale: Scale
-    rules: InstrumentRules
     # Derived, because they are asked for at every valuation: whether buying moves the base asset itself (and selling
     # needs it); and that a notional is quantity × mul × price / den.
     is_spot: bool = False

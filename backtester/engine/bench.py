@@ -129,10 +129,11 @@ def _prepared(lake: Path, symbols: list[str]) -> PreparedRun:
 def _bare(run: PreparedRun, index: int) -> Any:
     item, spec = run.series[index], run.instruments[run.series[index].instrument]
     rules = exchange_rules(run)
+    fees = rules.fees[spec.id].at(run.start)
     batches = run.lake.read_candles(item.market, item.symbol, item.stored_timeframe, run.start, run.end, BATCH_ROWS)
     cash = exact_units(run.config.account.initial_cash, MONEY_EXPONENT)
     quantity = exact_units(Decimal(QUANTITY), spec.scale.qty)
-    return run_bare_loop(batches, spec, cash, quantity, rules.fees, rules.slippage, fast=FAST, slow=SLOW)
+    return run_bare_loop(batches, spec, cash, quantity, fees, rules.slippage, fast=FAST, slow=SLOW)
 
 
 def _main(arguments: list[str]) -> Figures:

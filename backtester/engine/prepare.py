@@ -5,14 +5,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from backtester.config.configs import BacktestConfig, InstrumentSection
-from backtester.config.instruments import has_rules, instrument_of, resolved_section
+from backtester.config.instruments import instrument_of, rules_of
 from backtester.config.loading import Layer, merged, read_toml, validated
 from backtester.core.errors import DataError, StrategyError, UsageError
 from backtester.core.instruments import Instrument, InstrumentId, parse_instrument, split_id
+from backtester.core.rules import RuleBook
 from backtester.core.time import first_open, format_time, last_open, parse_time, timeframe_us
 from backtester.data.lake import Lake, damaged_error
 from backtester.data.partition import Partition
 from backtester.data.schemas import KLINES
+from backtester.engine.applied_rules import applied_sections
 from backtester.engine.feed_plan import (
     FEED_HINT,
     FeedName,
@@ -49,6 +51,7 @@ class PreparedRun(NamedTuple):
     found: FoundStrategy
     params: StrategyParams
     instruments: dict[InstrumentId, Instrument]
+    rules: RuleBook
     lake: Lake
     series: list[Series]
     feeds: list[PlannedFeed]
@@ -106,7 +109,8 @@ def prepare(
     stored = {i: lake.partitions(split_id(i)[0], KLINES.kind, split_id(i)[1], sources[i]) for i in ids}
     start, end = _range(config, stored, sources)
     used = {i: [p for p in stored[i] if p.first_time < end] for i in ids}  # what comes later decides nothing
-    sections = {i: _section(i, config, used[i], warnings) for i in ids}
+    decimals = {i: max(p.price_decimals for p in used[i]) for i in ids}
+    sections = applied_sections(config, decimals, start, end, warnings)
     instruments = {i: instrument_of(i, sections[i]) for i in ids}
     _check_currency(instruments, config.account.currency)
     starts = {i: _warmup_start(lake, i, sources[i], timeframe, start, needs.warmup_candles) for i in ids}
@@ -122,6 +126,7 @@ def prepare(
         found,
         params,
         instruments,
+        {i: rules_of(spec, sections[i]) for i, spec in instruments.items()},
         lake,
         [Series(i, *split_id(i), sources[i], starts[i]) for i in ids],
         feeds,
@@ -206,23 +211,6 @@ def _range(
             hint="choose --start and --end inside, or import that range with: bt data import FILES",
         )
     return start, end
-
-
-def _section(
-    instrument: InstrumentId, config: BacktestConfig, stored: list[Partition], warnings: list[str]
-) -> InstrumentSection:
-    section = config.instruments.get(instrument, InstrumentSection())
-    if not has_rules(instrument, section):
-        warnings.append(
-            f"{instrument}: no trading rules are known: orders are not rounded to a tick or lot, none is too small; "
-            f'give them in [instruments."{instrument}"]'
-        )
-    return resolved_section(
-        instrument,
-        section,
-        price_decimals=max(p.price_decimals for p in stored),
-        fee_from_received=config.fees.spot_asset == "received",
-    )
 
 
 def _check_currency(instruments: Mapping[InstrumentId, Instrument], currency: str) -> None:

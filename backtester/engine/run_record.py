@@ -11,6 +11,7 @@ from backtester.core.numbers import MONEY_EXPONENT, fixed
 from backtester.core.time import format_time
 from backtester.data.feeds.candle_feed import CandleFeed
 from backtester.data.feeds.records import RECORD_KINDS
+from backtester.engine.applied_rules import applied_versions, fees_in_words, rules_in_words
 from backtester.engine.config_snapshot import config_text
 from backtester.engine.gap_policy import gap_records
 from backtester.engine.prepare import PreparedRun
@@ -50,6 +51,7 @@ def run_record(
         ],
         "feeds": [str(feed.name) for feed in run.feeds],
         "gaps": gap_records(run.gaps, run.config.data),
+        "rules": applied_versions(run.config),
         "log": {"digest": wired.log.digest, "lines": wired.log.lines},
         "tables": tables,
         "final": _final_state(run, wired),
@@ -75,7 +77,9 @@ def assumptions(run: PreparedRun) -> dict[str, str]:
         f"{'rejected' if config.execution.stop_through == 'reject' else 'executed at the market'}",
         "fees": f"maker {config.fees.maker_bps} bps, taker {config.fees.taker_bps} bps"
         + (f", {len(config.fees.tiers)} volume tiers" if config.fees.tiers else "")
-        + (", taken from what is bought" if config.fees.spot_asset == "received" else ""),
+        + (", taken from what is bought" if config.fees.spot_asset == "received" else "")
+        + (f"; {own}" if (own := fees_in_words(config)) else ""),
+        "rules": rules_in_words(config),
         "slippage": f"{config.slippage.bps} bps against the trader on every taker fill",
         "latency": "none: an order decided at a close reaches the exchange at that instant",
     }

@@ -15,6 +15,7 @@ from backtester.core.bus import Bus
 from backtester.core.errors import EngineError
 from backtester.core.events import AnyOrder, Fill, OrderRejected, OrderUpdate, Reason, SanitizedOrder, Status
 from backtester.core.instruments import Instrument, InstrumentId
+from backtester.core.rules import RuleBook
 from backtester.core.topics import T_FILLS, T_ORDERS_REJECTED, T_ORDERS_SANITIZED, T_ORDERS_UPDATE
 from backtester.engine.columns import (
     MONEY_TYPE,
@@ -133,13 +134,15 @@ def _array(kind: pa.DataType, values: tuple[Any, ...]) -> pa.Array:
 class Recorder:
     """Watches fills and orders and writes fills.parquet, orders.parquet and trades.parquet. Publishes nothing."""
 
-    def __init__(self, folder: Path, instruments: Mapping[InstrumentId, Instrument], board: Board, bus: Bus) -> None:
+    def __init__(
+        self, folder: Path, instruments: Mapping[InstrumentId, Instrument], rules: RuleBook, board: Board, bus: Bus
+    ) -> None:
         self.trade_stats = TradeStats()
         self.fills = 0
         self._board = board
         self._instruments = instruments
         self._working: dict[int, tuple[int, SanitizedOrder]] = {}
-        self._trips = RoundTrips(instruments, self._on_trade)
+        self._trips = RoundTrips(instruments, rules, self._on_trade)
         self._fills = RowTable(
             folder / "fills.parquet",
             [

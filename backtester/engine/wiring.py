@@ -1,20 +1,23 @@
 """The composition root: builds the components of a backtest and wires them to the bus, in the order of delivery."""
 
+from decimal import Decimal
 from pathlib import Path
 from typing import NamedTuple
 
 from backtester.account.account import Account
 from backtester.audit.log import AuditLog
 from backtester.config.configs import BacktestConfig
+from backtester.config.instruments import date_of
 from backtester.core.board import Board
 from backtester.core.bus import Bus
 from backtester.core.clock import Clock
 from backtester.core.events import Cashflow
 from backtester.core.feed import Feed
 from backtester.core.folds import Ledger
-from backtester.core.instruments import Asset
+from backtester.core.instruments import Asset, InstrumentId
 from backtester.core.numbers import MONEY_EXPONENT, exact_units
 from backtester.core.time import timeframe_us
+from backtester.core.timeline import Timeline
 from backtester.core.topics import T_CASHFLOWS
 from backtester.engine.feeding import make_feeds
 from backtester.engine.gap_policy import paused_spans
@@ -45,26 +48,33 @@ class Wired(NamedTuple):
     recorder: Recorder
 
 
-def fee_model(config: BacktestConfig) -> FeeModel:
-    """Return the fee model of a resolved config."""
+def fee_models(config: BacktestConfig, instrument: InstrumentId) -> Timeline[FeeModel]:
+    """Return the fee models of an instrument by date: its own rates, else those of `[fees]`, under the same tiers."""
     fees = config.fees
     assert fees.maker_bps is not None
     assert fees.taker_bps is not None
-    rates = [(0, fees.maker_bps, fees.taker_bps)]
-    rates += [(exact_units(t.volume, MONEY_EXPONENT), t.maker_bps, t.taker_bps) for t in fees.tiers]
-    return FeeModel(
-        tuple(
-            FeeTier(volume, exact_units(maker, _BPS_DECIMALS), exact_units(taker, _BPS_DECIMALS))
-            for volume, maker, taker in rates
+    tiers = [(exact_units(t.volume, MONEY_EXPONENT), t.maker_bps, t.taker_bps) for t in fees.tiers]
+
+    def model(maker_bps: Decimal, taker_bps: Decimal) -> FeeModel:
+        return FeeModel(
+            tuple(
+                FeeTier(volume, exact_units(maker, _BPS_DECIMALS), exact_units(taker, _BPS_DECIMALS))
+                for volume, maker, taker in [(0, maker_bps, taker_bps), *tiers]
+            )
         )
-    )
+
+    own = config.instruments[instrument].fees
+    if not own:
+        return Timeline.constant(model(fees.maker_bps, fees.taker_bps))
+    return Timeline((date_of(version), model(version.maker_bps, version.taker_bps)) for version in own)
 
 
 def exchange_rules(run: PreparedRun) -> ExchangeRules:
     """Return the exchange's declared assumptions of a resolved config."""
     config = run.config
     return ExchangeRules(
-        fees=fee_model(config),
+        rules=run.rules,
+        fees={instrument: fee_models(config, instrument) for instrument in run.instruments},
         slippage=SlippageModel(exact_units(config.slippage.bps, _BPS_DECIMALS)),
         fee_from_received=config.fees.spot_asset == "received",
         allow_short=config.risk.allow_short,
@@ -92,18 +102,18 @@ def wire(run: PreparedRun, folder: Path) -> Wired:
     equity = EquityTable(folder / "equity.parquet")
     account = Account(instruments, currency, run.timeframe_us, equity.write, board, bus)
     Risk(
-        SymbolSpecs(instruments),
+        SymbolSpecs(instruments, run.rules),
         Ledger(instruments),
         board,
         bus,
         currency=currency,
-        worst_fee_rate=rules.fees.worst_rate(),
+        worst_fee_rates={i: models.map(FeeModel.worst_rate) for i, models in rules.fees.items()},
         allow_short=config.risk.allow_short,
         paused=paused_spans(run.gaps, config.data.pause_candles) if config.data.gap_policy == "pause_entries" else {},
     )
-    view = StrategyView(board, instruments, currency)
+    view = StrategyView(board, instruments, run.rules, currency)
     host = StrategyHost(run.make_strategy(), run.found.name, view, bus, start=run.start, seed=config.run.seed)
-    recorder = Recorder(folder, instruments, board, bus)
+    recorder = Recorder(folder, instruments, run.rules, board, bus)
     feeds = make_feeds(run, {topic for topic, handlers in bus.handlers.items() if handlers})
     clock = Clock(bus, board, feeds, run.start)
     return Wired(bus, board, clock, feeds, host, exchange, account, log, equity, recorder)

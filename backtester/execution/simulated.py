@@ -27,6 +27,8 @@ from backtester.core.funds import collateral_units, opening_qty, released_units
 from backtester.core.instruments import Instrument, InstrumentId
 from backtester.core.market import MarketCandle, MarketOpen
 from backtester.core.numbers import FLOOR, floor_to, mul_div
+from backtester.core.rules import OrderLimits, RuleBook
+from backtester.core.timeline import Timeline
 from backtester.core.topics import (
     T_CASHFLOWS,
     T_FILLS,
@@ -40,13 +42,17 @@ from backtester.execution.orders import State, WorkingOrder
 from backtester.execution.volume import TradedVolume
 from backtester.sim.matching import NO_FILL, limit_fill_price, stop_fill_price, stop_is_through
 from backtester.sim.sim_models import FeeModel, SlippageModel
-from backtester.sim.sizing import cost_of, lots_for_budget
+from backtester.sim.sizing import cost_of, fee_of, lots_for_budget
 
 
 class ExchangeRules(NamedTuple):
-    """The declared assumptions. max_wait_us: how long a market order of an instrument waits for a trade."""
+    """The declared assumptions; rules and fees as they hold at a time.
 
-    fees: FeeModel
+    max_wait_us: how long a market order of an instrument waits for a trade.
+    """
+
+    rules: RuleBook
+    fees: Mapping[InstrumentId, Timeline[FeeModel]]
     slippage: SlippageModel
     fee_from_received: bool
     allow_short: bool
@@ -223,12 +229,14 @@ class SimulatedExchange:
         if price <= 0:
             self._end(working, State.EXPIRED, Reason.BAD_PRICE)
             return
-        rate = self._rules.fees.rate(liquidity is Liquidity.MAKER, self._volume.at(self._board.now))
+        limits = self._rules.rules[spec.id].at(ts).limits(order.kind)
+        rate = self._rules.fees[spec.id].at(ts).rate(liquidity is Liquidity.MAKER, self._volume.at(self._board.now))
         received = spec.is_spot and self._rules.fee_from_received and sign > 0
-        qty = order.qty_units or self._sized(order, spec, price, 0 if spec.is_spot and (received or sign < 0) else rate)
+        paid_rate = 0 if spec.is_spot and (received or sign < 0) else rate
+        qty = order.qty_units or self._sized(order, spec, limits, price, paid_rate)
         notional = spec.notional_units(qty, price)
         refused = self._fill_refusal(
-            order, spec, qty, notional, cost_of(qty, price, 0 if received else rate, spec.shift)
+            order, spec, limits, qty, notional, cost_of(qty, price, 0 if received else rate, spec.shift)
         )
         if refused is not None:
             self._end(working, State.EXPIRED, refused)
@@ -245,9 +253,7 @@ class SimulatedExchange:
             qty_units=qty,
             price_units=price,
             reference_price_units=reference,
-            fee_units=self._rules.fees.fee_units(
-                charged, liquidity is Liquidity.MAKER, self._volume.at(self._board.now)
-            ),
+            fee_units=fee_of(charged, rate),
             fee_asset=spec.base if received else spec.quote,
             liquidity=liquidity,
             leaves_units=0,
@@ -262,25 +268,25 @@ class SimulatedExchange:
             for sibling in [w for w in self._book[order.instrument].values() if w.order.oco == order.oco]:
                 self._end(sibling, State.CANCELLED, Reason.OCO)
 
-    def _sized(self, order: SanitizedOrder, spec: Instrument, price: int, fee_rate: int) -> int:
+    def _sized(self, order: SanitizedOrder, spec: Instrument, limits: OrderLimits, price: int, fee_rate: int) -> int:
         """Return the largest lot that the order's money pays for at this price; a spot sale at most what is held."""
-        lot = spec.rules.lot_units
+        lot = limits.lot_units
         qty = lots_for_budget(order.budget_units, price, lot, fee_rate, spec.shift)
-        if spec.rules.max_qty_units:
-            qty = min(qty, floor_to(spec.rules.max_qty_units, lot))
+        if limits.max_qty_units:
+            qty = min(qty, floor_to(limits.max_qty_units, lot))
         if spec.is_spot and order.side is Side.SELL:
             free = self._ledger.asset(spec.base).cash_units - self._reservations.total_without(order.order_id)
             qty = min(qty, floor_to(max(0, free) // spec.base_money(1), lot))
         return qty
 
     def _fill_refusal(
-        self, order: SanitizedOrder, spec: Instrument, qty: int, notional: int, cost: int
+        self, order: SanitizedOrder, spec: Instrument, limits: OrderLimits, qty: int, notional: int, cost: int
     ) -> Reason | None:
         """Return why an order cannot execute now, or None. Quantities given by the trader were checked by risk."""
         if not order.qty_units:
-            if qty < max(spec.rules.min_qty_units, spec.rules.lot_units):
+            if qty < limits.min_qty_units:
                 return Reason.BELOW_MIN_QTY
-            if notional < spec.rules.min_notional_units:
+            if notional < limits.min_notional_units:
                 return Reason.BELOW_MIN_NOTIONAL
         others = self._reservations.total_without(order.order_id)
         if spec.is_spot and order.side is Side.SELL:

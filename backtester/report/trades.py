@@ -8,6 +8,7 @@ from backtester.core.events import Fill, Side
 from backtester.core.folds import FLAT, Position, position_after
 from backtester.core.instruments import Instrument, InstrumentId
 from backtester.core.numbers import FLOOR, mul_div
+from backtester.core.rules import RuleBook
 
 
 class RoundTrip(NamedTuple):
@@ -51,8 +52,11 @@ class _Open:
 class RoundTrips:
     """Follows fills and hands on each trade as it closes. Less than one lot left counts as flat."""
 
-    def __init__(self, instruments: Mapping[InstrumentId, Instrument], sink: Callable[[RoundTrip], None]) -> None:
+    def __init__(
+        self, instruments: Mapping[InstrumentId, Instrument], rules: RuleBook, sink: Callable[[RoundTrip], None]
+    ) -> None:
         self._instruments = instruments
+        self._rules = rules
         self._sink = sink
         self._positions: dict[InstrumentId, Position] = {}
         self._open: dict[InstrumentId, _Open] = {}
@@ -94,7 +98,7 @@ class RoundTrips:
         trade.gross_units += realised
         trade.fees_units += fee
         trade.fills += 1
-        if abs(after.qty_units) < spec.rules.lot_units:
+        if abs(after.qty_units) < self._rules[spec.id].at(fill.ts).resting.lot_units:
             del self._open[spec.id]
             self._sink(
                 RoundTrip(

@@ -1,4 +1,4 @@
-"""SymbolSpecs: an instrument's rules applied to orders. Pure: a wish and a price in, integers or a refusal out."""
+"""SymbolSpecs: rules applied to orders. Pure: a wish, a price and a time in, integers or a refusal out."""
 
 from collections.abc import Mapping
 from decimal import Decimal
@@ -7,6 +7,7 @@ from typing import NamedTuple
 from backtester.core.events import LimitOrderIntent, OrderIntent, OrderKind, Reason, Side, StopOrderIntent
 from backtester.core.instruments import Instrument, InstrumentId
 from backtester.core.numbers import CEIL, FLOOR, MONEY_EXPONENT, ceil_to, decimal, fixed, floor_to, units_of
+from backtester.core.rules import InstrumentRules, OrderLimits, RuleBook
 
 
 class Refusal(NamedTuple):
@@ -32,23 +33,29 @@ def plain(value: Decimal) -> str:
 
 
 class SymbolSpecs:
-    """Tick, lot, quantity and notional limits of every instrument of a run."""
+    """Tick, lot, quantity and notional limits of every instrument of a run, as they hold at a time."""
 
-    def __init__(self, instruments: Mapping[InstrumentId, Instrument]) -> None:
+    def __init__(self, instruments: Mapping[InstrumentId, Instrument], rules: RuleBook) -> None:
         self._instruments = instruments
+        self._rules = rules
 
     def get(self, instrument: InstrumentId) -> Instrument | None:
         """Return an instrument, or None when it is not in the run."""
         return self._instruments.get(instrument)
 
-    def rounded(self, intent: OrderIntent, last_units: int | None) -> RoundedOrder | Refusal:
-        """Round prices and quantity by the venue's rules.
+    def rules(self, instrument: InstrumentId, time: int) -> InstrumentRules:
+        """Return the rules of an instrument of the run that hold at a time (UTC µs)."""
+        return self._rules[instrument].at(time)
+
+    def rounded(self, intent: OrderIntent, last_units: int | None, time: int) -> RoundedOrder | Refusal:
+        """Round prices and quantity by the venue's rules of a time (UTC µs).
 
         A limit is never worse than asked, a stop fires no later than asked, a quantity never exceeds what was asked.
         """
         spec = self._instruments[intent.instrument]
+        rules = self.rules(spec.id, time)
         kind, limit, stop = OrderKind.MARKET, 0, 0
-        tick, p = spec.rules.tick_units, spec.scale.price
+        tick, p = rules.tick_units, spec.scale.price
         if isinstance(intent, LimitOrderIntent):
             kind = OrderKind.LIMIT
             limit = self._price(intent.limit_price, p, tick, up=intent.side is Side.SELL)
@@ -64,8 +71,11 @@ class SymbolSpecs:
             return RoundedOrder(kind, 0, limit, stop, price)
         if intent.qty <= 0:
             return Refusal(Reason.BAD_SIZE, {"qty": plain(intent.qty)})
-        qty = floor_to(units_of(intent.qty, spec.scale.qty, FLOOR), spec.rules.lot_units)
-        refusal = qty_refusal(spec, qty, intent.qty) or notional_refusal(spec, spec.notional_units(qty, price))
+        limits = rules.limits(kind)
+        qty = floor_to(units_of(intent.qty, spec.scale.qty, FLOOR), limits.lot_units)
+        refusal = qty_refusal(spec, limits, qty, intent.qty) or notional_refusal(
+            limits, spec.notional_units(qty, price)
+        )
         return refusal or RoundedOrder(kind, qty, limit, stop, price)
 
     @staticmethod
@@ -75,30 +85,28 @@ class SymbolSpecs:
         return floor_to(units_of(price, exponent, FLOOR), tick)
 
 
-def qty_refusal(spec: Instrument, qty_units: int, asked: Decimal | None = None) -> Refusal | None:
-    """Return why a quantity (10^-q, already whole lots) breaks the rules, or None."""
-    rules, q = spec.rules, spec.scale.qty
-    numbers = {"qty": fixed(qty_units, q)} | ({} if asked is None else {"asked": plain(asked)})
-    least = max(rules.min_qty_units, rules.lot_units)
-    if qty_units < least:
-        return Refusal(Reason.BELOW_MIN_QTY, numbers | {"min_qty": fixed(least, q)})
-    if rules.max_qty_units and qty_units > rules.max_qty_units:
-        return Refusal(Reason.ABOVE_MAX_QTY, numbers | {"max_qty": fixed(rules.max_qty_units, q)})
+def qty_refusal(spec: Instrument, limits: OrderLimits, qty_units: int, asked: Decimal) -> Refusal | None:
+    """Return why a quantity (10^-q, already whole lots) breaks the limits, or None."""
+    q = spec.scale.qty
+    numbers = {"qty": fixed(qty_units, q), "asked": plain(asked)}
+    if qty_units < limits.min_qty_units:
+        return Refusal(Reason.BELOW_MIN_QTY, numbers | {"min_qty": fixed(limits.min_qty_units, q)})
+    if limits.max_qty_units and qty_units > limits.max_qty_units:
+        return Refusal(Reason.ABOVE_MAX_QTY, numbers | {"max_qty": fixed(limits.max_qty_units, q)})
     return None
 
 
-def notional_refusal(spec: Instrument, notional_units: int) -> Refusal | None:
-    """Return why a notional (1e-8 quote) breaks the rules, or None."""
-    rules = spec.rules
+def notional_refusal(limits: OrderLimits, notional_units: int) -> Refusal | None:
+    """Return why a notional (1e-8 quote) breaks the limits, or None."""
     notional = plain(decimal(notional_units, MONEY_EXPONENT))
-    if notional_units < rules.min_notional_units:
+    if notional_units < limits.min_notional_units:
         return Refusal(
             Reason.BELOW_MIN_NOTIONAL,
-            {"notional": notional, "min_notional": plain(decimal(rules.min_notional_units, MONEY_EXPONENT))},
+            {"notional": notional, "min_notional": plain(decimal(limits.min_notional_units, MONEY_EXPONENT))},
         )
-    if rules.max_notional_units and notional_units > rules.max_notional_units:
+    if limits.max_notional_units and notional_units > limits.max_notional_units:
         return Refusal(
             Reason.ABOVE_MAX_NOTIONAL,
-            {"notional": notional, "max_notional": plain(decimal(rules.max_notional_units, MONEY_EXPONENT))},
+            {"notional": notional, "max_notional": plain(decimal(limits.max_notional_units, MONEY_EXPONENT))},
         )
     return None

@@ -23,7 +23,9 @@ from backtester.core.folds import Ledger, Reservations
 from backtester.core.funds import Need, collateral_units, opening_qty, order_need, released_units
 from backtester.core.instruments import Asset, Instrument, InstrumentId
 from backtester.core.numbers import FLOOR, MONEY_EXPONENT, decimal, floor_to, units_of
+from backtester.core.rules import OrderLimits
 from backtester.core.time import format_time
+from backtester.core.timeline import Timeline
 from backtester.core.topics import (
     T_CASHFLOWS,
     T_FILLS,
@@ -51,7 +53,7 @@ class Risk:
         bus: Bus,
         *,
         currency: Asset,
-        worst_fee_rate: int,
+        worst_fee_rates: Mapping[InstrumentId, Timeline[int]],
         allow_short: bool,
         paused: Mapping[InstrumentId, Sequence[tuple[int, int]]] | None = None,
     ) -> None:
@@ -61,7 +63,7 @@ class Risk:
         self._board = board
         self._bus = bus
         self._currency = currency
-        self._fee_rate = worst_fee_rate
+        self._worst_fee_rates = worst_fee_rates
         self._allow_short = allow_short
         self._pauses = Pauses(paused or {})
         self._reservations = Reservations()
@@ -84,7 +86,8 @@ class Risk:
         if spec is None:
             self._refuse(intent, Refusal(Reason.UNKNOWN_INSTRUMENT, {}))
             return
-        rounded = self._specs.rounded(intent, self._board.price_units.get(intent.instrument))
+        now = self._board.now
+        rounded = self._specs.rounded(intent, self._board.price_units.get(intent.instrument), now)
         order = rounded if isinstance(rounded, Refusal) else self._funded(intent, spec, rounded)
         if isinstance(order, Refusal):
             self._refuse(intent, order)
@@ -108,16 +111,18 @@ class Risk:
         """Size an order and find the funds it binds."""
         if intent.oco and any(o.oco == intent.oco and o.instrument != spec.id for o in self._open.values()):
             return Refusal(Reason.BAD_GROUP, {"oco": intent.oco, "why": "a group has one instrument"})
+        limits = self._specs.rules(spec.id, self._board.now).limits(rounded.kind)
         budget = 0
         if rounded.qty_units:
-            need = order_need(self._ledger, spec, intent.side, rounded.qty_units, rounded.price_units, self._fee_rate)
+            fee_rate = self._worst_fee_rates[spec.id].at(self._board.now)
+            need = order_need(self._ledger, spec, intent.side, rounded.qty_units, rounded.price_units, fee_rate)
             opening = opening_qty(self._ledger, spec, intent.side, rounded.qty_units)
         else:
-            sized = self._budget(intent, spec, rounded)
+            sized = self._budget(intent, spec, rounded, limits)
             if isinstance(sized, Refusal):
                 return sized
             budget, need, opening = sized
-        refusal = self._opening_refusal(intent, spec, opening)
+        refusal = self._opening_refusal(intent, spec, limits, opening)
         if refusal is not None:
             return refusal
         free = self._free(need.asset)
@@ -148,20 +153,24 @@ class Risk:
             scale=spec.scale,
         )
 
-    def _opening_refusal(self, intent: OrderIntent, spec: Instrument, opening: int) -> Refusal | None:
+    def _opening_refusal(
+        self, intent: OrderIntent, spec: Instrument, limits: OrderLimits, opening: int
+    ) -> Refusal | None:
         """Return why a quantity may not open a position, or None."""
         if not opening:
             return None
         if intent.side is Side.SELL:
             if spec.is_spot:
-                too_little = self._ledger.position(spec.id).qty_units < spec.rules.lot_units
+                too_little = self._ledger.position(spec.id).qty_units < limits.lot_units
                 return Refusal(Reason.SHORT_NOT_ALLOWED, {"held": plain(self._held(spec))}) if too_little else None
             if not self._allow_short:
                 return Refusal(Reason.SHORT_NOT_ALLOWED, {"risk.allow_short": "false"})
         since = self._pauses.since(spec.id, self._board.now)
         return None if since is None else Refusal(Reason.PAUSED_AFTER_GAP, {"since": format_time(since)})
 
-    def _budget(self, intent: OrderIntent, spec: Instrument, rounded: RoundedOrder) -> tuple[int, Need, int] | Refusal:
+    def _budget(
+        self, intent: OrderIntent, spec: Instrument, rounded: RoundedOrder, limits: OrderLimits
+    ) -> tuple[int, Need, int] | Refusal:
         """Return money to spend, the funds it binds, and the quantity that it roughly opens.
 
         A quote amount is what it says. A fraction is of equity at this decision; when buying, at most what is free.
@@ -173,16 +182,13 @@ class Risk:
             asked, budget = intent.fraction, units_of(self._equity() * intent.fraction, MONEY_EXPONENT, FLOOR)
         if asked <= 0:
             return Refusal(Reason.BAD_SIZE, {"size": plain(asked)})
-        lots = self._affordable_lots(spec, budget, rounded.price_units)
+        lots = self._affordable_lots(spec, budget, rounded.price_units, limits.lot_units)
         sells_spot = spec.is_spot and intent.side is Side.SELL
         opening = lots if spec.is_spot else opening_qty(self._ledger, spec, intent.side, lots)
         if intent.fraction is not None and opening and not sells_spot:
             budget = min(budget, max(0, self._free(spec.quote)))
-        least = max(
-            spec.rules.min_notional_units,
-            spec.notional_units(max(spec.rules.min_qty_units, spec.rules.lot_units), rounded.price_units),
-        )
-        most = spec.rules.max_notional_units
+        least = max(limits.min_notional_units, spec.notional_units(limits.min_qty_units, rounded.price_units))
+        most = limits.max_notional_units
         if most and budget > most:
             if intent.quote is not None:
                 return Refusal(Reason.ABOVE_MAX_NOTIONAL, {"notional": _money(budget), "max_notional": _money(most)})
@@ -190,14 +196,14 @@ class Risk:
         if budget < least:
             return Refusal(Reason.BELOW_MIN_NOTIONAL, {"notional": _money(budget), "min_notional": _money(least)})
         if sells_spot:
-            held = floor_to(max(0, self._ledger.position(spec.id).qty_units), spec.rules.lot_units)
+            held = floor_to(max(0, self._ledger.position(spec.id).qty_units), limits.lot_units)
             return budget, Need(spec.base, spec.base_money(min(lots, held))), opening
         return budget, Need(spec.quote, budget if opening else 0), opening
 
     @staticmethod
-    def _affordable_lots(spec: Instrument, budget: int, price_units: int) -> int:
+    def _affordable_lots(spec: Instrument, budget: int, price_units: int, lot_units: int) -> int:
         qty = budget * 10**spec.shift // price_units if spec.shift >= 0 else budget // (price_units * 10**-spec.shift)
-        return floor_to(qty, spec.rules.lot_units)
+        return floor_to(qty, lot_units)
 
     def _refuse(self, intent: AnyIntent, refusal: Refusal) -> None:
         self._bus.publish(

@@ -39,6 +39,7 @@ from backtester.core.market import (
     VolatilityIndex,
 )
 from backtester.core.numbers import MONEY_EXPONENT, decimal, decimal_of
+from backtester.core.rules import InstrumentRules
 from backtester.strategy.view import PositionView, StrategyView
 
 Number = Decimal | int | float | str
@@ -144,8 +145,12 @@ class Strategy:
         return tuple(self._view.instruments.values())
 
     def instrument(self, name: str) -> Instrument:
-        """Return an instrument's scales and rules; name is market:symbol or a symbol."""
+        """Return an instrument: its assets and scale; name is market:symbol or a symbol."""
         return self._view.instruments[self._view.resolve(name)]
+
+    def trading_rules(self, name: str) -> InstrumentRules:
+        """Return the venue's tick and limits that hold now, in the instrument's integers; name as for `instrument`."""
+        return self._view.rules(name)
 
     def position(self, name: str) -> PositionView:
         """Return the position in an instrument; name is market:symbol or a symbol."""

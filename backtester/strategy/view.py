@@ -9,16 +9,20 @@ from backtester.core.events import SanitizedOrder
 from backtester.core.folds import FLAT, Ledger
 from backtester.core.instruments import Asset, Instrument, InstrumentId
 from backtester.core.numbers import MONEY_EXPONENT, decimal
+from backtester.core.rules import InstrumentRules, RuleBook
+from backtester.core.timeline import Timeline
 
 
 class PositionView:
     """A position as a strategy reads it: live, exact, computed when asked."""
 
-    __slots__ = ("_board", "_id", "_instrument", "_positions")
+    __slots__ = ("_board", "_id", "_instrument", "_largest_lot", "_positions", "_rules")
 
-    def __init__(self, instrument: Instrument, ledger: Ledger, board: Board) -> None:
+    def __init__(self, instrument: Instrument, rules: Timeline[InstrumentRules], ledger: Ledger, board: Board) -> None:
         self._id = instrument.id
         self._instrument = instrument
+        self._rules = rules
+        self._largest_lot = max(version.resting.lot_units for version in rules.values)
         self._positions = ledger.positions
         self._board = board
 
@@ -26,7 +30,10 @@ class PositionView:
     def is_flat(self) -> bool:
         """Whether less than one lot is held: nothing that could be sold."""
         position = self._positions.get(self._id)
-        return position is None or abs(position.qty_units) < self._instrument.rules.lot_units
+        if position is None:
+            return True
+        held = abs(position.qty_units)  # asked at every candle: what no lot exceeds needs no look at the rules
+        return held < self._largest_lot and held < self._rules.at(self._board.now).resting.lot_units
 
     @property
     def qty(self) -> Decimal:
@@ -57,15 +64,18 @@ class StrategyView:
     positions and orders are keyed by `market:symbol` and, where it is unambiguous, by the bare symbol as well.
     """
 
-    def __init__(self, board: Board, instruments: Mapping[InstrumentId, Instrument], currency: Asset) -> None:
+    def __init__(
+        self, board: Board, instruments: Mapping[InstrumentId, Instrument], rules: RuleBook, currency: Asset
+    ) -> None:
         self.board = board
         self.instruments = instruments
+        self._rules = rules
         self.currency = currency
         self.ledger = Ledger(instruments)
         symbols = [i.symbol for i in instruments.values()]
         self.ids: dict[str, InstrumentId] = {str(i): i for i in instruments}
         self.ids |= {i.symbol: i.id for i in instruments.values() if symbols.count(i.symbol) == 1}
-        by_id = {i: PositionView(spec, self.ledger, board) for i, spec in instruments.items()}
+        by_id = {i: PositionView(spec, rules[i], self.ledger, board) for i, spec in instruments.items()}
         orders: dict[InstrumentId, dict[int, SanitizedOrder]] = {i: {} for i in instruments}
         self.positions = {name: by_id[i] for name, i in self.ids.items()}
         self.orders = {name: orders[i] for name, i in self.ids.items()}
@@ -84,6 +94,14 @@ class StrategyView:
         if found is None:
             raise self.unknown(name)
         return found
+
+    def rules(self, name: str) -> InstrumentRules:
+        """Return the rules that hold now; what they will be is not shown.
+
+        Raises:
+            UsageError: the run has no such instrument.
+        """
+        return self._rules[self.resolve(name)].at(self.board.now)
 
     def equity_units(self) -> int:
         """Return the account's value at the last prices, in 1e-8 of its currency."""

@@ -88,8 +88,7 @@ def test_config_toml_spells_out_every_default(ran: Ran) -> None:
     assert written["strategy"]["params"] == {"busy": 0.4, "warmup": 0}
     assert set(written["instruments"]) == {"spot:BTCUSDT", "spot:ETHUSDT"}
     assert set(written["instruments"]["spot:BTCUSDT"]) == {
-        *("base", "quote", "tick_size", "lot_size", "min_qty", "max_qty", "min_notional", "max_notional"),
-        *("price_decimals", "qty_decimals"),
+        *("base", "quote", "price_decimals", "qty_decimals", "versions", "fees"),
     }
 
 

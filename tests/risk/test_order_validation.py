@@ -9,19 +9,23 @@ from hypothesis import given
 from hypothesis.strategies import decimals, sampled_from
 
 from backtester.core.events import LimitOrderIntent, MarketOrderIntent, OrderIntent, Reason, Side, StopOrderIntent
-from backtester.core.instruments import Instrument
+from backtester.core.rules import InstrumentRules
+from backtester.core.timeline import Timeline
 from backtester.risk.order_validation import Refusal, RoundedOrder, SymbolSpecs
-from tests.support.specs import instrument
+from tests.support.specs import instrument, rules
 
-TICK_5_CENTS = instrument(tick=5, lot=10, min_qty=20, max_qty=5_000, min_notional=5 * 10**8, max_notional=10**11)
+BTC = instrument()
+TICK_5_CENTS = rules(tick=5, lot=10, min_qty=20, max_qty=5_000, min_notional=5 * 10**8, max_notional=10**11)
 
 
-def judged(intent: OrderIntent, spec: Instrument = TICK_5_CENTS, last: int | None = 100_00) -> RoundedOrder | Refusal:
-    return SymbolSpecs({spec.id: spec}).rounded(intent, last)
+def judged(
+    intent: OrderIntent, held: InstrumentRules = TICK_5_CENTS, last: int | None = 100_00
+) -> RoundedOrder | Refusal:
+    return SymbolSpecs({BTC.id: BTC}, {BTC.id: Timeline.constant(held)}).rounded(intent, last, 0)
 
 
 def order(kind: str, side: Side, qty: str, price: str = "") -> OrderIntent:
-    common: dict[str, Any] = {"ts": 1, "instrument": TICK_5_CENTS.id, "side": side, "qty": Decimal(qty)}
+    common: dict[str, Any] = {"ts": 1, "instrument": BTC.id, "side": side, "qty": Decimal(qty)}
     if kind == "limit":
         return LimitOrderIntent(limit_price=Decimal(price), **common)
     if kind == "stop":
@@ -57,8 +61,7 @@ def test_prices_go_to_the_tick_in_the_traders_favour(kind: str, side: Side, aske
 def test_rounding_moves_less_than_a_tick_and_less_than_a_lot(
     kind: str, side: Side, price: Decimal, qty: Decimal
 ) -> None:
-    spec = instrument(tick=5, lot=10)
-    rounded = judged(order(kind, side, str(qty), str(price)), spec)
+    rounded = judged(order(kind, side, str(qty), str(price)), rules(tick=5, lot=10))
     assert isinstance(rounded, RoundedOrder)
     units = rounded.limit_units or rounded.stop_units
     assert units % 5 == 0

@@ -1,6 +1,7 @@
-"""Instruments for tests below the level of a run."""
+"""Instruments and rules for tests below the level of a run."""
 
-from backtester.core.instruments import Asset, Instrument, InstrumentId, InstrumentRules, Scale
+from backtester.core.instruments import Asset, Instrument, InstrumentId, Scale
+from backtester.core.rules import InstrumentRules, OrderLimits
 
 
 def instrument(
@@ -9,14 +10,8 @@ def instrument(
     *,
     price_decimals: int = 2,
     qty_decimals: int = 3,
-    tick: int = 1,
-    lot: int = 1,
-    min_qty: int = 0,
-    max_qty: int = 0,
-    min_notional: int = 0,
-    max_notional: int = 0,
 ) -> Instrument:
-    """An instrument in USDT; rules in its own units, notionals in 1e-8."""
+    """An instrument in USDT."""
     return Instrument(
         id=InstrumentId(f"{market}:{symbol}"),
         market=market,
@@ -24,12 +19,19 @@ def instrument(
         base=Asset(symbol.removesuffix("USDT")),
         quote=Asset("USDT"),
         scale=Scale(price_decimals, qty_decimals),
-        rules=InstrumentRules(
-            tick_units=tick,
-            lot_units=lot,
-            min_qty_units=min_qty,
-            max_qty_units=max_qty,
-            min_notional_units=min_notional,
-            max_notional_units=max_notional,
-        ),
     )
+
+
+def rules(
+    *,
+    tick: int = 1,
+    lot: int = 1,
+    min_qty: int = 0,
+    max_qty: int = 0,
+    min_notional: int = 0,
+    max_notional: int = 0,
+    at_market: OrderLimits | None = None,
+) -> InstrumentRules:
+    """Rules in an instrument's own units, notionals in 1e-8; the same for all orders unless at_market differs."""
+    resting = OrderLimits(lot, max(lot, min_qty), max_qty, min_notional, max_notional)
+    return InstrumentRules(tick, resting, at_market or resting)
