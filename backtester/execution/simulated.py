@@ -94,7 +94,7 @@ class SimulatedExchange:
             return
         if replaced is not None:
             self._end(replaced, State.CANCELLED, Reason.REPLACED)
-        self._accept(working, last)
+        self._accept(working, last, self._board.now)
         if through:
             self.trigger(working, Reason.WOULD_TRIGGER)
         if not working.waits_for_trigger:
@@ -102,7 +102,7 @@ class SimulatedExchange:
             if not order.kind.has_limit or order.terms.at_once:
                 self._wait_for_open(working)
 
-    def _accept(self, working: WorkingOrder, price: int) -> None:
+    def _accept(self, working: WorkingOrder, price: int, ts: int) -> None:
         """Take an order into the book; price: the last that it knows of, which a trailing stop follows."""
         order = working.order
         working.become(State.WORKING)
@@ -113,7 +113,7 @@ class SimulatedExchange:
         self._market.resume()
         if order.terms.time_in_force is TimeInForce.GTD:
             self._board.set_expiry(order.terms.good_till)
-        self._update(order, Status.ACCEPTED)
+        self._update(order, Status.ACCEPTED, ts=ts)
 
     def _wait_for_open(self, working: WorkingOrder) -> None:
         """Let an order execute at the next open; or with its candle, when market orders fill in the middle of it."""
@@ -239,7 +239,7 @@ class SimulatedExchange:
         exits = [WorkingOrder.of(order, self._board.now) for order in exits_of(parent, fill, spec, rules)]
         for exit_ in exits:
             self._bus.publish(T_ORDERS_CHANGED, exit_.order)
-            self._accept(exit_, price)
+            self._accept(exit_, price, fill.ts)
         book = self._book[parent.instrument]
         for exit_ in exits:
             if exit_.order.order_id not in book or exit_.is_trailing:
@@ -302,11 +302,11 @@ class SimulatedExchange:
             ),
         )
 
-    def _update(self, order: SanitizedOrder, status: Status, reason: Reason = Reason.NONE) -> None:
+    def _update(self, order: SanitizedOrder, status: Status, reason: Reason = Reason.NONE, ts: int = 0) -> None:
         self._bus.publish(
             T_ORDERS_UPDATE,
             OrderUpdate(
-                ts=self._board.now,
+                ts=ts or self._board.now,
                 order_id=order.order_id,
                 instrument=order.instrument,
                 status=status,

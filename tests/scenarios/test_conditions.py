@@ -69,9 +69,7 @@ def test_an_order_meets_the_candle_that_ends_when_its_time_is_over_and_none_afte
 
 def test_a_time_within_a_candle_makes_a_tick_of_its_own(tmp_path: Path) -> None:
     market = [*flat(100, 1), (100, 100, 90, 100), *flat(100)]
-    ran = run_on(
-        tmp_path, market, scripted({0: lambda s: [s.buy(B, 1, limit=95, good_till=time_of(1) + 30 * SECOND)]})
-    )
+    ran = run_on(tmp_path, market, scripted({0: lambda s: [s.buy(B, 1, limit=95, good_till=time_of(1) + 30 * SECOND)]}))
     assert ran.fills == []  # whether 95 was traded in the first half of the candle nobody can say
     [tick] = [line["tick"] for line in ran.lines if line["event"].get("reason") == "good_till"]
     assert tick == time_of(1) + 30 * SECOND
@@ -277,7 +275,9 @@ def test_a_client_id_of_an_open_order_is_refused_and_free_again_when_it_ended(tm
 def test_market_orders_can_fill_in_the_middle_of_the_next_candle_when_it_closed(tmp_path: Path) -> None:
     market = [*flat(100, 1), (100, "110.01", 95, 100), *flat(100, 2)]
     orders = {0: lambda s: [s.buy(B, 1)], 1: lambda s: [s.sell(B, 1)]}
-    ran = run_on(tmp_path, [tuple(map(float, row)) for row in market], scripted(orders), execution={"market_fill": "mid"})
+    ran = run_on(
+        tmp_path, [tuple(map(float, row)) for row in market], scripted(orders), execution={"market_fill": "mid"}
+    )
     assert ran.fills == [bought(1, "102.51"), sold(2, 100)]  # 102.505, rounded against the buyer
     lines = [line for line in ran.lines if line["topic"] == "fills"]
     assert [(line["tick"], line["event"]["ts"]) for line in lines] == [(time_of(n), time_of(n)) for n in (2, 3)]
