@@ -5,12 +5,13 @@ import json
 from decimal import Decimal
 from itertools import permutations
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 from filelock import FileLock, Timeout
 from hypothesis import given
-from hypothesis.strategies import data, dictionaries, integers, sampled_from, tuples
+from hypothesis.strategies import data, dictionaries, integers, sampled_from, sets, text, tuples
 from hypothesis.strategies import permutations as shuffled
 
 from backtester.core.errors import DataError, StorageError, UsageError
@@ -283,3 +284,13 @@ def test_an_instrument_of_which_nothing_is_known_is_said(tmp_path: Path, instrum
     put_rules(tmp_path, exchange_info("2023-01-01", A))
     with pytest.raises(DataError, match=text):
         version_views(LakeRules(tmp_path), instrument)
+
+
+@given(names=sets(text("ABZ09币.-", min_size=1, max_size=4).filter(lambda name: name[0] != "."), min_size=1))
+def test_every_symbol_is_found_among_all_and_no_other(names: set[str]) -> None:
+    with TemporaryDirectory() as folder:
+        put_rules(Path(folder), exchange_info("2023-01-01", *(spot_symbol(name) for name in names)))
+        stored = LakeRules(Path(folder)).market("spot")
+        for asked in names | {name + "A" for name in names} | {name[:-1] for name in names}:
+            assert [version.symbol for version in stored.versions(asked)] == [asked] * (asked in names)
+        assert stored.symbols == sorted(names)

@@ -66,6 +66,25 @@ def test_money_is_sized_by_the_rules_of_the_fill_not_of_the_decision(tmp_path: P
     assert ran.fills == [bought(3, 100, "0.9")]
 
 
+@pytest.mark.parametrize(
+    ("candle", "fills"),
+    [
+        ((90, 100, 90, 100), [bought(3, 90, "0.137")]),  # at the open, 00:03:00: before the change
+        ((100, 100, 90, 100), []),  # somewhere in the candle, so at its close: after it
+    ],
+)
+def test_a_change_inside_a_candle_comes_after_its_open_and_before_its_close(
+    tmp_path: Path, candle: tuple[float, ...], fills: list[Any]
+) -> None:
+    write_candles(tmp_path / "lake", [*flat(100, 3), candle, *flat(100, 2)])
+    put_rules(tmp_path / "lake", exchange_info("2023-06-01", FINE), exchange_info("2024-01-01T00:03:30Z", COARSE))
+    ran = run(tmp_path, [], scripted({1: lambda s: [s.buy(B, quote="12.34", limit=95)]}))
+    assert ran.fills == fills
+    assert [reason for _, status, reason in ran.updates if status == "expired"] == (
+        [] if fills else ["below_min_notional"]
+    )
+
+
 def test_a_quantity_that_was_accepted_stays_as_it_is(tmp_path: Path) -> None:
     ran = run(tmp_path, [*flat(100, 2), QUIET, *flat(100, 4)], scripted({1: lambda s: [s.buy(B, "0.123")]}))
     assert ran.fills == [bought(3, 100, "0.123")]

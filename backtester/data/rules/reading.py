@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import zlib
 from decimal import Decimal
 from typing import Any, Final
 
@@ -24,7 +25,7 @@ def read_json(content: bytes, name: str) -> Any:
     if content.startswith(b"\x1f\x8b"):
         try:
             content = gzip.GzipFile(fileobj=io.BytesIO(content)).read(_MOST_BYTES + 1)
-        except (OSError, EOFError) as error:
+        except (OSError, EOFError, zlib.error) as error:
             raise DataError(f"{name} is a damaged gzip file: {error}") from None
     if len(content) > _MOST_BYTES:
         raise DataError(f"{name} has more than {_MOST_BYTES >> 20} MB: no answer of the venue is so large")

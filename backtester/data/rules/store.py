@@ -64,7 +64,7 @@ class _Line(msgspec.Struct):
 
 
 class StoredRules:
-    """The file of one market, read once; versions are decoded when they are asked for."""
+    """The file of one market, read once. Its lines are sorted: a symbol's are found without looking at the others."""
 
     def __init__(self, root: Path, market: str) -> None:
         """Read a market's rules; a lake without any has none.
@@ -74,25 +74,28 @@ class StoredRules:
         """
         self.path = rules_path(root, market)
         self._sources: list[tuple[str, str]] = []
-        self._lines: dict[bytes, list[bytes]] = {}
+        self._content = b""
+        self._begin = self._end = 0  # of the lines after the first; what follows the last newline is a torn line
         try:
-            content = self.path.read_bytes()
+            self._content = self.path.read_bytes()
         except FileNotFoundError:
             return
         except OSError as error:
             raise DataError(f"{self.path} cannot be read: {error.strerror}", hint="check its permissions") from error
-        header, *lines = content[: content.rfind(b"\n") + 1].split(b"\n")[:-1] or [b""]
+        self._begin, self._end = self._content.find(b"\n") + 1, self._content.rfind(b"\n") + 1
         try:
-            self._sources = msgspec.json.decode(header, type=_Header).sources
-            for line in lines:
-                self._lines.setdefault(line[len(_PREFIX) : line.index(b'"', len(_PREFIX))], []).append(line)
-        except (msgspec.DecodeError, ValueError) as error:
+            self._sources = msgspec.json.decode(self._content[: self._begin], type=_Header).sources
+        except msgspec.DecodeError as error:
             raise self._damaged(error) from None
 
     @property
     def symbols(self) -> list[str]:
-        """The symbols of which anything is known, sorted."""
-        return sorted(symbol.decode() for symbol in self._lines)
+        """The symbols of which anything is known, sorted.
+
+        Raises:
+            DataError: a line is damaged.
+        """
+        return list(dict.fromkeys(version.symbol for version in self.all_versions()))
 
     def versions(self, symbol: str) -> list[StoredVersion]:
         """Return what is known of a symbol, by kind and date.
@@ -100,7 +103,19 @@ class StoredRules:
         Raises:
             DataError: a line is damaged.
         """
-        return [self._decoded(line) for line in self._lines.get(symbol.encode(), [])]
+        name = symbol.encode()
+        low, high = self._begin, self._end
+        while low < high:  # the first line whose symbol is not before this one begins in [low, high]
+            start, end = self._line_around((low + high) // 2)
+            if self._symbol_in(start) < name:
+                low = end
+            else:
+                high = start
+        found = []
+        while low < self._end and self._symbol_in(low) == name:
+            start, low = self._line_around(low)
+            found.append(self._decoded(self._content[start:low]))
+        return found
 
     def all_versions(self) -> list[StoredVersion]:
         """Return everything, by symbol, kind and date.
@@ -108,7 +123,16 @@ class StoredRules:
         Raises:
             DataError: a line is damaged.
         """
-        return [self._decoded(line) for lines in self._lines.values() for line in lines]
+        return [self._decoded(line) for line in self._content[self._begin : self._end].splitlines()]
+
+    def _line_around(self, position: int) -> tuple[int, int]:
+        """Return where the line that has this byte begins, and where the next one does."""
+        return self._content.rfind(b"\n", 0, position) + 1, self._content.index(b"\n", position) + 1
+
+    def _symbol_in(self, start: int) -> bytes:
+        """Return the symbol of the line that begins here."""
+        begin = start + len(_PREFIX)
+        return self._content[begin : self._content.find(b'"', begin)]
 
     def _decoded(self, line: bytes) -> StoredVersion:
         try:

@@ -1,16 +1,20 @@
 """What a lake knows of a venue's rules, for people: summaries, and what changed from version to version."""
 
-from typing import Any, NamedTuple
+import difflib
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from backtester.core.errors import DataError
 from backtester.core.instruments import split_id
+from backtester.core.time import format_time
 from backtester.core.timeline import Timeline
 from backtester.data.rules.lake_rules import LakeRules
 from backtester.data.rules.store import Sighting, StoredVersion
 
 Flat = dict[str, str]
+
+_TIMES: Final = frozenset({"onboard", "delivery", "expiry"})
 
 
 class Summary(NamedTuple):
@@ -81,8 +85,6 @@ def in_words(view: VersionView) -> Flat:
 
 
 def _unknown(lake: LakeRules, instrument: str) -> DataError:
-    import difflib
-
     market, symbol = split_id(instrument)
     there = lake.market(market).symbols
     if not there:
@@ -104,6 +106,8 @@ def _flat(value: Any, name: str = "") -> Flat:
         return {k: v for key, item in value.items() for k, v in _flat(item, f"{name}.{key}" if name else key).items()}
     if isinstance(value, list):
         return {k: v for n, item in enumerate(value, 1) for k, v in _flat(item, f"{name} {n}").items()}
+    if name.rpartition(".")[2] in _TIMES:
+        return {name: format_time(value)}
     return {name: str(value).lower() if isinstance(value, bool) else str(value)}
 
 
