@@ -1,6 +1,7 @@
 """`bt bench`: how fast, measured here and now."""
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
@@ -54,3 +55,55 @@ def engine_command(
         f"a candle costs {figures['two_symbols_cost_per_candle']:.2f} times as much with two symbols; "
         f"4x the candles need {figures['memory_4x']:.2f} times the memory"
     )
+
+
+@bench_app.command("ingest")
+def ingest_command(
+    archive: Annotated[Path | None, typer.Option(help="Your own files, laid out as the archive.")] = None,
+    repeat: Annotated[int, typer.Option(min=1, max=100, help="Rounds; medians are shown.")] = 5,
+    trades: Annotated[int, typer.Option(min=0, max=100_000_000, help="For peak memory; 0 leaves it out.")] = 10_000_000,
+    partitions: Annotated[int, typer.Option(min=0, max=1_000_000, help="Of the manifest that is opened.")] = 100_000,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
+) -> None:
+    """Rows per second from checksummed archives to verified Parquet, beside bare polars over the unzipped tables.
+
+    Then peak memory by number of trades, and the time to open a manifest of many partitions. Without --archive the
+    files are made in a temporary folder. Needs polars. Example: bt bench ingest --archive ~/archive --trades 0
+    """
+    from backtester.engine.bench_ingest import bench_ingest
+
+    figures = bench_ingest(archive, repeat, trades, partitions)
+    if as_json:
+        print_json(figures)
+    else:
+        _print_ingest(figures)
+
+
+def _print_ingest(figures: dict[str, Any]) -> None:
+    from rich.table import Table
+
+    out = console()
+    table = Table(box=None, pad_edge=False)
+    table.add_column("archives", overflow="fold")
+    for title in ("M rows/s", "MB/s", "polars M rows/s", "polars MB/s", "ratio", "peak MiB", "files"):
+        table.add_column(title, justify="right")
+    for name, case in figures["cases"].items():
+        table.add_row(
+            name,
+            f"{case['rows_per_s'] / 1e6:.2f}",
+            f"{case['mb_per_s']:,.0f}",
+            f"{case['polars_rows_per_s'] / 1e6:.2f}",
+            f"{case['polars_mb_per_s']:,.0f}",
+            f"{case['ratio']:.2f}",
+            f"{case['peak_mib']:.0f}",
+            f"{case['files']:,}",
+        )
+    out.print(table)
+    rows = sum(case["rows"] for case in figures["cases"].values())
+    out.print(f"MB are of unzipped text; {rows:,} rows in all")
+    out.print(f"all together at {figures['ratio']:.2f} of the speed of polars, which only reads and writes")
+    for name, case in figures.get("memory", {}).items():
+        out.print(f"{name}: peak {case['peak_mib']:.0f} MiB, {case['rows_per_s']:,.0f} rows/s")
+    if "manifest" in figures:
+        one = figures["manifest"]
+        out.print(f"a manifest of {one['partitions']:,} partitions opens in {one['open_s']:.2f} s")

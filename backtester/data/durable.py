@@ -3,7 +3,7 @@
 import errno
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,9 +26,9 @@ def storing(path: Path) -> Iterator[None]:
         ) from error
 
 
-def append_line(fd: int, line: bytes) -> None:
-    """Append a line and its newline to an open file, and wait until the disk has it."""
-    rest = memoryview(line + b"\n")
+def append_lines(fd: int, lines: Sequence[bytes]) -> None:
+    """Append lines, each with its newline, to an open file, and wait until the disk has them."""
+    rest = memoryview(b"".join(line + b"\n" for line in lines))
     while rest:
         rest = rest[os.write(fd, rest) :]
     os.fsync(fd)

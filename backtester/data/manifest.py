@@ -4,6 +4,9 @@
 appends `commit`; a removal appends `remove` and then deletes. Who reads the journal settles a pending line by the
 file's digest: if the file is the promised one, the write took effect, else it never happened. A last line without a
 newline is not there.
+
+A lake may have many thousands of partitions, so its lines are decoded in one pass, into structs that the garbage
+collector does not follow: they cannot hold a cycle.
 """
 
 from collections.abc import Mapping
@@ -20,27 +23,27 @@ from backtester.data.partition import Outage, Partition
 MANIFEST_NAME: Final = "manifest.jsonl"
 
 
-class Pending(msgspec.Struct, frozen=True, tag_field="op", tag="pending"):
+class Pending(msgspec.Struct, frozen=True, tag_field="op", tag="pending", gc=False):
     """A file with this digest is about to be renamed into place."""
 
     partition: Partition
 
 
-class Commit(msgspec.Struct, frozen=True, tag_field="op", tag="commit"):
+class Commit(msgspec.Struct, frozen=True, tag_field="op", tag="commit", gc=False):
     """The last pending write of this path took effect."""
 
     path: str
     sha256: str
 
 
-class Void(msgspec.Struct, frozen=True, tag_field="op", tag="void"):
+class Void(msgspec.Struct, frozen=True, tag_field="op", tag="void", gc=False):
     """The last pending write of this path never happened."""
 
     path: str
     sha256: str
 
 
-class Remove(msgspec.Struct, frozen=True, tag_field="op", tag="remove"):
+class Remove(msgspec.Struct, frozen=True, tag_field="op", tag="remove", gc=False):
     """This path is no longer part of the lake; its file is about to be deleted."""
 
     path: str
@@ -80,6 +83,7 @@ class Journal:
     partitions: by path, committed. pending: by path, not settled yet. removed: paths whose removal was the last word.
     outages: known gaps, in the order in which they were recorded.
     length: bytes up to and including the last newline; what follows is a torn line.
+    lines: how many these are.
     """
 
     partitions: dict[str, Partition] = field(default_factory=dict)
@@ -87,6 +91,7 @@ class Journal:
     removed: set[str] = field(default_factory=set)
     outages: list[Outage] = field(default_factory=list)
     length: int = 0
+    lines: int = 0
 
     def apply(self, line: Line) -> None:
         """Take one line into account."""
@@ -107,6 +112,19 @@ class Journal:
             case Noted(outage):
                 self.outages.append(outage)
 
+    def extend(self, text: bytes) -> None:
+        """Take the bytes that follow those so far into account, up to the last newline.
+
+        Raises:
+            DataError: a whole line is not a line of a manifest.
+        """
+        whole = text.rfind(b"\n") + 1
+        lines = _decoded(text[:whole], self.lines + 1)
+        for line in lines:
+            self.apply(line)
+        self.lines += len(lines)
+        self.length += whole
+
     def took_effect(self, root: Path) -> dict[str, bool]:
         """Return, per pending path, whether the promised file is in place."""
         return {path: _is_file_with(root / path, waiting.sha256) for path, waiting in self.pending.items()}
@@ -119,16 +137,27 @@ def fold(text: bytes) -> Journal:
         DataError: a whole line is not a line of a manifest.
     """
     journal = Journal()
-    journal.length = text.rfind(b"\n") + 1
-    for number, raw in enumerate(text[: journal.length].split(b"\n")[:-1], start=1):
+    journal.extend(text)
+    return journal
+
+
+def _decoded(text: bytes, first: int) -> list[Line]:
+    """Return the lines of whole lines of text, in one pass unless one is damaged."""
+    try:
+        lines: list[Line] = _DECODER.decode_lines(text)
+        return lines
+    except msgspec.DecodeError:
+        pass
+    lines = []
+    for number, raw in enumerate(text.split(b"\n")[:-1], start=first):
         try:
-            journal.apply(decode_line(raw))
+            lines.append(decode_line(raw))
         except msgspec.DecodeError as error:
             raise DataError(
                 f"{MANIFEST_NAME} line {number} is damaged: {error}",
                 hint="recreate it from the files: bt data rebuild",
             ) from error
-    return journal
+    return lines
 
 
 def read_manifest_bytes(root: Path) -> bytes:

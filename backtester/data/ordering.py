@@ -16,7 +16,15 @@ def order_of(identity: Sequence[NDArray[Any]]) -> NDArray[np.int64] | None:
 
 def rises(identity: Sequence[NDArray[Any]]) -> bool:
     """Say whether every row comes strictly after the one before it, so that rows are sorted and unique."""
-    return bool(np.all(_after(identity)))
+    first, rest = identity[0], identity[1:]
+    later = first[1:] > first[:-1]
+    if later.all():
+        return True
+    same = np.flatnonzero(~later)
+    if not rest or (first[same + 1] != first[same]).any():
+        return False
+    pairs = np.stack([same, same + 1], axis=1)
+    return _pairs_rise([column[pairs] for column in rest])
 
 
 def changes(identity: Sequence[NDArray[Any]]) -> NDArray[np.bool_]:
@@ -27,14 +35,16 @@ def changes(identity: Sequence[NDArray[Any]]) -> NDArray[np.bool_]:
     return np.concatenate([np.ones(min(len(identity[0]), 1), dtype=np.bool_), differs])
 
 
-def _after(identity: Sequence[NDArray[Any]]) -> NDArray[np.bool_]:
-    after = np.zeros(max(len(identity[0]) - 1, 0), dtype=np.bool_)
+def _pairs_rise(identity: Sequence[NDArray[Any]]) -> bool:
+    """Say whether in each pair, columns of shape (n, 2), the second comes strictly after the first."""
+    after = np.zeros(len(identity[0]), dtype=np.bool_)
     equal = ~after
     for column in identity:
-        after |= equal & (column[1:] > column[:-1])
-        equal &= column[1:] == column[:-1]
-    return after
+        after |= equal & (column[:, 1] > column[:, 0])
+        equal &= column[:, 1] == column[:, 0]
+    return bool(after.all())
 
 
 def _never_falls(identity: Sequence[NDArray[Any]]) -> bool:
-    return bool(np.all(_after(identity) | ~changes(identity)[1:]))
+    pairs = [np.stack([column[:-1], column[1:]], axis=1) for column in identity]
+    return _pairs_rise([pair[changes(identity)[1:]] for pair in pairs])

@@ -12,79 +12,105 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from backtester.core.errors import DataError
-from backtester.data.decimals import MAX_PRICE_DECIMALS, MAX_VOLUME_DECIMALS, decimals_needed
-from backtester.data.durable import file_sha256, storing
-from backtester.data.gaps import gaps_of
-from backtester.data.partition import Partition, Source, partition_path
-from backtester.data.schemas import ROW_GROUP_ROWS, SCHEMA_VERSION, Schema, content_digest, schema_of
+from backtester.data.describing import Description, FileFacts
+from backtester.data.durable import storing
+from backtester.data.partition import Partition
+from backtester.data.schemas import ROW_GROUP_ROWS, Columns, Schema, schema_of
 
 _METADATA_KEY: Final = b"backtester"
 
 
-class FileFacts(msgspec.Struct, frozen=True):
-    """What a partition file says about itself, because its rows cannot."""
+class PartitionFile:
+    """A new partition file while it is written: rows come sorted and unique, in blocks of any size.
 
-    market: str
-    kind: str
-    symbol: str
-    timeframe: str
-    schema_version: int
-    sources: tuple[Source, ...]
-    repairs: dict[str, int]
+    Its bytes depend on the rows alone, not on how they are cut. Memory holds two row groups.
+    """
+
+    def __init__(self, path: Path, kind: str, timeframe: str) -> None:
+        self.path = path
+        self._schema = schema_of(kind)
+        self._description = Description(kind, timeframe)
+        self._waiting: list[Columns] = []
+        self._rows_waiting = 0
+        with storing(path):
+            self._file = path.open("wb")
+            self._writer = pq.ParquetWriter(
+                self._file,
+                self._schema.arrow,
+                compression="zstd",
+                use_dictionary=False,
+                column_encoding=self._schema.encodings,
+                write_statistics=[self._schema.key],  # readers skip row groups by time
+            )
+
+    def write(self, columns: Columns) -> None:
+        """Add the next rows.
+
+        Raises:
+            StorageError: the disk refuses.
+        """
+        rows = len(columns[self._schema.key])
+        if not rows:
+            return
+        self._description.update(columns)
+        self._waiting.append(columns)
+        self._rows_waiting += rows
+        if self._rows_waiting >= ROW_GROUP_ROWS:
+            whole = self._rows_waiting // ROW_GROUP_ROWS * ROW_GROUP_ROWS
+            self._flush(whole)
+
+    def finish(self, facts: FileFacts, created: int) -> Partition:
+        """Write what is left and what the file says about itself, and return the record for the manifest.
+
+        At least one row must have been written. The disk has the file when this returns.
+
+        Raises:
+            StorageError: the disk refuses.
+            DataError: a price needs more than 12 decimals.
+        """
+        if self._rows_waiting:
+            self._flush(self._rows_waiting)
+        with storing(self.path):
+            self._writer.add_key_value_metadata({_METADATA_KEY: msgspec.json.encode(facts)})
+            self._writer.close()
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._file.close()
+        return self._description.record(facts, created, self.path, lambda: read_row_groups(self.path, self._schema))
+
+    def discard(self) -> None:
+        """Give up the file and delete it; nothing happens to one that is finished."""
+        if not self._file.closed:
+            self._writer.close()
+            self._file.close()
+            self.path.unlink(missing_ok=True)
+
+    def _flush(self, rows: int) -> None:
+        names = self._schema.names
+        parts = self._waiting
+        columns = (
+            dict(parts[0]) if len(parts) == 1 else {name: np.concatenate([p[name] for p in parts]) for name in names}
+        )
+        with storing(self.path):
+            ready = {name: columns[name][:rows] for name in names}
+            self._writer.write_table(self._schema.to_table(ready), row_group_size=ROW_GROUP_ROWS)
+        self._waiting = [{name: columns[name][rows:] for name in names}] if rows < self._rows_waiting else []
+        self._rows_waiting -= rows
 
 
-def write_partition_file(path: Path, columns: dict[str, NDArray[Any]], facts: FileFacts, created: int) -> Partition:
+def write_partition_file(path: Path, columns: Columns, facts: FileFacts, created: int) -> Partition:
     """Write rows, sorted, unique and all of one partition, to a new file, and return the record for the manifest.
 
     Raises:
         StorageError: the disk refuses.
         DataError: a price needs more than 12 decimals.
     """
-    schema = schema_of(facts.kind)
-    table = schema.to_table(columns).replace_schema_metadata({_METADATA_KEY: msgspec.json.encode(facts)})
-    with storing(path), path.open("wb") as file:
-        pq.write_table(table, file, compression="zstd", row_group_size=ROW_GROUP_ROWS)
-        file.flush()
-        os.fsync(file.fileno())
-    return describe(path, columns, facts, created)
-
-
-def describe(path: Path, columns: dict[str, NDArray[Any]], facts: FileFacts, created: int) -> Partition:
-    """Return the manifest record of a finished file that holds these rows, at least one.
-
-    Raises:
-        DataError: a price needs more than 12 decimals.
-    """
-    schema = schema_of(facts.kind)
-    key = columns[schema.key]
-    price_decimals = decimals_needed((columns[name] for name in schema.prices), MAX_PRICE_DECIMALS)
-    if price_decimals is None:
-        raise DataError(
-            f"{facts.market}:{facts.symbol}: prices need more than {MAX_PRICE_DECIMALS} decimals",
-            hint="import with --price-decimals N to round them",
-        )
-    return Partition(
-        path=partition_path(facts.market, facts.kind, facts.symbol, facts.timeframe, int(key[0]), daily=schema.daily),
-        market=facts.market,
-        kind=facts.kind,
-        symbol=facts.symbol,
-        timeframe=facts.timeframe,
-        first_time=int(key[0]),
-        last_time=int(key[-1]),
-        rows=len(key),
-        size=path.stat().st_size,
-        sha256=file_sha256(path),
-        content=content_digest(schema, columns),
-        sources=facts.sources,
-        schema_version=SCHEMA_VERSION,
-        gaps=gaps_of(key, facts.timeframe),
-        repairs=facts.repairs,
-        price_decimals=price_decimals,
-        volume_decimals=None
-        if schema.volume is None
-        else decimals_needed([columns[schema.volume]], MAX_VOLUME_DECIMALS),
-        created=created,
-    )
+    file = PartitionFile(path, facts.kind, facts.timeframe)
+    try:
+        file.write(columns)
+        return file.finish(facts, created)
+    finally:
+        file.discard()
 
 
 def read_partition_file(path: Path, schema: Schema) -> dict[str, NDArray[Any]]:
@@ -122,7 +148,7 @@ def read_facts(path: Path) -> FileFacts:
     """
     try:
         with path.open("rb") as file:
-            metadata = pq.ParquetFile(file, pre_buffer=False).schema_arrow.metadata or {}
+            metadata = pq.ParquetFile(file, pre_buffer=False).metadata.metadata or {}
         return msgspec.json.decode(metadata[_METADATA_KEY], type=FileFacts)
     except (OSError, pa.ArrowException, KeyError, msgspec.DecodeError) as error:
         raise DataError(

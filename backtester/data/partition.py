@@ -13,7 +13,7 @@ _MARKET: Final = re.compile(r"[a-z0-9][a-z0-9._-]*")
 _NOT_IN_SYMBOL: Final = re.compile(r"[\s/\\:*?\"<>|\x00-\x1f]")
 
 
-class Source(msgspec.Struct, frozen=True, omit_defaults=True):
+class Source(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """Where rows came from.
 
     address: an archive key, a file name, or `synthetic:<name>`. sha256: of that file's bytes.
@@ -25,7 +25,7 @@ class Source(msgspec.Struct, frozen=True, omit_defaults=True):
     published_sha256: str | None = None
 
 
-class Partition(msgspec.Struct, frozen=True):
+class Partition(msgspec.Struct, frozen=True, gc=False):
     """One Parquet file as the manifest records it.
 
     path: relative to the lake, with slashes. first_time, last_time: open times, UTC µs. size: bytes. sha256: of the

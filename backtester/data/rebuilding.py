@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 
 from backtester.core.errors import DataError
+from backtester.data.describing import describe
 from backtester.data.durable import file_sha256, storing, sync_file, sync_folder
 from backtester.data.manifest import (
     MANIFEST_NAME,
@@ -19,7 +20,7 @@ from backtester.data.manifest import (
 )
 from backtester.data.manifest_writer import lake_lock
 from backtester.data.ordering import rises
-from backtester.data.parquet import describe, read_facts, read_partition_file
+from backtester.data.parquet import read_facts, read_partition_file
 from backtester.data.partition import Outage, Partition
 from backtester.data.schemas import schema_of
 from backtester.data.verifying import unlisted_files

@@ -1,8 +1,6 @@
-"""What `bt bench` measures. Every figure comes from a process of its own, so that memory and warmth are its own."""
+"""What `bt bench engine` measures. Every figure comes from a process of its own."""
 
 import json
-import resource
-import subprocess
 import sys
 import tempfile
 import time
@@ -16,13 +14,13 @@ from backtester.core.errors import EngineError
 from backtester.core.numbers import MONEY_EXPONENT, exact_units, fixed
 from backtester.data.sample import write_sample_lake
 from backtester.engine.bare_loop import run_bare_loop
+from backtester.engine.bench_children import Figures, child, medians, peak_mib
 from backtester.engine.feeding import BATCH_ROWS
 from backtester.engine.prepare import PreparedRun, prepare
 from backtester.engine.run import run_backtest
 from backtester.engine.wiring import exchange_rules
 
-Figures = dict[str, Any]
-
+_THIS = "backtester.engine.bench"
 _CANDLES_A_DAY = 1440
 _SYMBOLS = ("BTCUSDT", "ETHUSDT")
 FAST, SLOW = 50, 200
@@ -40,8 +38,8 @@ def bench_engine(candles: int, repeat: int) -> Figures:
     days = -(-candles // _CANDLES_A_DAY)
     with tempfile.TemporaryDirectory(prefix="bt-bench-") as scratch:
         short, long = Path(scratch, "short"), Path(scratch, "long")
-        _child("lake", str(short), str(days))
-        _child("lake", str(long), str(4 * days))
+        child(_THIS, "lake", str(short), str(days))
+        child(_THIS, "lake", str(long), str(4 * days))
         cases = {
             "one symbol": (short, _SYMBOLS[:1]),
             "two symbols": (short, _SYMBOLS),
@@ -49,10 +47,10 @@ def bench_engine(candles: int, repeat: int) -> Figures:
         }
         # In turn, so that a machine whose speed drifts is unfair to nobody.
         runs = [
-            {name: _child("engine", str(lake), *symbols) for name, (lake, symbols) in cases.items()}
+            {name: child(_THIS, "engine", str(lake), *symbols) for name, (lake, symbols) in cases.items()}
             for _ in range(repeat)
         ]
-    figures = {name: _medians([run[name] for run in runs]) for name in cases}
+    figures = {name: medians([run[name] for run in runs]) for name in cases}
     one, four = figures["one symbol"], figures["one symbol, 4x candles"]
     return {
         "strategy": f"sma_cross fast={FAST} slow={SLOW}, quantity {QUANTITY}, log, risk and equity on",
@@ -68,30 +66,12 @@ def _ratio(runs: list[dict[str, Figures]], a: str, b: str, key: str) -> float:
     return round(float(median(run[a][key] / run[b][key] for run in runs)), 3)
 
 
-def _medians(runs: list[Figures]) -> Figures:
-    result = dict(runs[0])
-    for key, value in runs[0].items():
-        if isinstance(value, float):
-            result[key] = round(median(run[key] for run in runs), 4)
-    return result
-
-
-def _child(*arguments: str) -> Figures:
-    done = subprocess.run(
-        [sys.executable, "-m", "backtester.engine.bench", *arguments], capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        raise EngineError(f"bench {' '.join(arguments)} failed: {done.stderr.strip().splitlines()[-1:]}")
-    figures: Figures = json.loads(done.stdout)
-    return figures
-
-
 def measure_engine(lake: Path, symbols: list[str]) -> Figures:
     """Run the engine and the bare loop over the same candles in this process."""
     run = _prepared(lake, symbols)
     with tempfile.TemporaryDirectory(prefix="bt-bench-") as scratch:
         result = run_backtest(run, Path(scratch))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak = peak_mib()
     timings = result.details["timings"]
     again = _prepared(lake, symbols)
     began = time.perf_counter()

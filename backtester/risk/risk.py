@@ -187,7 +187,7 @@ class Risk:
             budget, need, opening = sized
         if intent.terms.reduce_only:
             need, opening = self._reducing_need(intent, spec, rounded), 0
-        refusal = self._opening_refusal(intent, spec, limits, opening)
+        refusal = self._opening_refusal(intent, spec, opening, limits)
         if refusal is not None:
             return refusal
         free = self._free(need.asset)
@@ -230,7 +230,7 @@ class Risk:
         return Need(spec.base, wanted - max(0, extra - max(0, self._free(spec.base))))
 
     def _opening_refusal(
-        self, intent: OrderIntent, spec: Instrument, limits: OrderLimits, opening: int
+        self, intent: OrderIntent, spec: Instrument, opening: int, limits: OrderLimits
     ) -> Refusal | None:
         """Return why a quantity may not open a position, or None."""
         if not opening:

@@ -1,7 +1,8 @@
 """Kill a writer at every step, and at many bytes of the manifest, and look at the lake each time.
 
-Run as a script: prints one JSON object, {"points": n, "before": n, "after": n, "wrong": [...]}. Each kill happens
-in a forked child, by os._exit inside the system call, so nothing is flushed, unlocked or cleaned up.
+Run as a script: prints one JSON object, {"points": n, "before": n, "after": n, "part": n, "wrong": [...]}; `part` is
+when some of several partitions are before and others after, each as a whole. Each kill happens in a forked child, by
+os._exit inside the system call, so nothing is flushed, unlocked or cleaned up.
 """
 
 import json
@@ -42,7 +43,22 @@ def remove(root: Path) -> None:
         writer.remove(list(writer.partitions))
 
 
+def write_months(root: Path) -> None:
+    """Put several partitions in place together, of which one replaces another."""
+    rows = 3
+    with ManifestWriter(root) as writer:
+        one = SeriesWriter(writer, SERIES, replace=True)
+        for month in ("2024-01", "2024-02", "2024-03"):
+            columns: dict[str, Any] = {column.name: column.unknown(rows) for column in KLINES.columns}
+            columns.update({name: np.full(rows, 3.0) for name in ("open", "high", "low", "close", "volume")})
+            columns["open_time"] = parse_time(f"{month}-01") + np.arange(rows, dtype=np.int64) * MINUTE
+            one.add(CleanRows(rows_of(KLINES, columns), {}, Source("months.csv")))
+        one.stage()
+        one.commit()
+
+
 ACTIONS = {
+    "several together": (lambda root: write(root, 10, 1.0), write_months),
     "first write": (lambda root: root.mkdir(), lambda root: write(root, 10, 1.0)),
     "replacement": (lambda root: write(root, 10, 1.0), lambda root: write(root, 12, 2.0)),
     "removal": (lambda root: write(root, 10, 1.0), remove),
@@ -114,7 +130,10 @@ def points(events: list[tuple[str, int]], stride: int) -> list[tuple[int, int]]:
 def check(root: Path, before: dict[str, str], after: dict[str, str]) -> tuple[str, str]:
     """Return which state the lake is in, and what is wrong with it, if anything."""
     seen = state(root)
-    if seen not in (before, after):
+    for path in {*seen, *before, *after}:
+        if seen.get(path) not in (before.get(path), after.get(path)):
+            return "between", f"saw {seen}"
+    if seen not in (before, after) and len({*before, *after}) == 1:
         return "between", f"saw {seen}"
     if problems := Lake(root).verify(full=True):
         return "between", problems[0].text
@@ -125,11 +144,11 @@ def check(root: Path, before: dict[str, str], after: dict[str, str]) -> tuple[st
         return "between", "settling changed the lake, or left files behind"
     if (root / ".tmp").exists():
         return "between", "temporary files are left"
-    return "after" if seen == after else "before", ""
+    return "after" if seen == after else "before" if seen == before else "part", ""
 
 
 def main(folder: Path, stride: int) -> None:
-    result: dict[str, Any] = {"points": 0, "before": 0, "after": 0, "wrong": []}
+    result: dict[str, Any] = {"points": 0, "before": 0, "after": 0, "part": 0, "wrong": []}
     for title, (prepare, action) in ACTIONS.items():
         fresh, root = folder / "fresh", folder / "lake"
         shutil.rmtree(fresh, ignore_errors=True)

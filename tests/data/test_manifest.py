@@ -36,8 +36,8 @@ def test_a_writer_killed_at_any_step_or_byte_leaves_the_lake_before_or_after(tmp
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert result["wrong"] == []
-    assert result["points"] == result["before"] + result["after"] > 60
-    assert min(result["before"], result["after"]) > 0
+    assert result["points"] == result["before"] + result["after"] + result["part"] > 60
+    assert min(result["before"], result["after"], result["part"]) > 0
 
 
 def test_every_prefix_of_the_manifest_is_the_lake_at_some_moment(tmp_path: Path, candles, put) -> None:
@@ -157,6 +157,28 @@ def test_leftover_temporary_files_are_cleared_by_the_next_writer(tmp_path: Path)
     with ManifestWriter(tmp_path):
         assert list((tmp_path / ".tmp").iterdir()) == []
     assert not (tmp_path / ".tmp").exists()
+
+
+def test_a_writer_that_is_entered_again_sees_what_others_did(tmp_path: Path, candles, put) -> None:
+    put(tmp_path, candles([1, 2, 3]))
+    writer = ManifestWriter(tmp_path, reusable=True)
+    with writer:
+        assert len(writer.partitions) == 1
+    put(tmp_path, candles([4], start="2024-02-01"))
+    with writer:
+        assert writer.partitions == read_manifest(tmp_path)
+    rebuild_manifest(tmp_path)
+    put(tmp_path, candles([5], start="2024-03-01"))
+    with writer:
+        assert writer.partitions == read_manifest(tmp_path)
+        writer.remove(list(writer.partitions)[:1])
+    assert len(contents(tmp_path)) == 2
+    lines = (tmp_path / MANIFEST_NAME).read_bytes().splitlines()
+    with (tmp_path / MANIFEST_NAME).open("ab") as file:
+        file.write(b"damage\n")
+    with pytest.raises(DataError, match=f"line {len(lines) + 1} is damaged"), writer:
+        pass
+    writer.close()
 
 
 def test_a_folder_that_cannot_be_written_is_a_storage_error(tmp_path: Path, candles, put) -> None:

@@ -15,7 +15,7 @@ from backtester.core.time import parse_time
 from backtester.data.downloader.naming import parse_mapping
 from backtester.data.downloader.parsing import Parsed, parse_table
 from backtester.data.downloader.times import NOT_A_TIME, times_of_array, times_of_text
-from backtester.data.downloader.unpacking import checked_source, unpack
+from backtester.data.downloader.unpacking import checked_source, lines_of, unpack
 from backtester.data.schemas import KLINES
 
 ARCHIVE_ROW = (
@@ -155,7 +155,7 @@ def test_a_file_is_read_alike_in_blocks_of_any_size(monkeypatch: pytest.MonkeyPa
     whole = parse(text)
     assert whole.rows.line.tolist() == [i + 2 for i in range(400) if i not in (17, 90, 91, 301)]
     for size in (300, 1000, 5000):
-        monkeypatch.setattr("backtester.data.downloader.parsing._BLOCK_BYTES", size)
+        monkeypatch.setattr("backtester.data.downloader.csv_tables._BLOCK_BYTES", size)
         part = parse(text)
         assert part.rows.line.tolist() == whole.rows.line.tolist()
         assert values(part, "close") == values(whole, "close")
@@ -222,6 +222,39 @@ def test_damaged_archives_are_refused() -> None:
     with pytest.raises(DataError):
         unpack("a.zip", bytes(flipped))
     assert unpack("a.csv.gz", good_gz) == b"x" * 999
+
+
+def test_a_zip_of_another_size_or_crc_than_it_states_is_refused() -> None:
+    good = bytearray(zipped(a_csv="x" * 999))
+    directory = good.rindex(b"PK\x01\x02")
+    for at in (directory + 16, directory + 24):  # CRC-32, size of the table
+        wrong = bytearray(good)
+        wrong[at] ^= 1
+        with pytest.raises(DataError, match="damaged"):
+            unpack("a.zip", bytes(wrong))
+    encrypted = bytearray(good)
+    encrypted[directory + 8] |= 1
+    with pytest.raises(DataError, match="encrypted"):
+        unpack("a.zip", bytes(encrypted))
+
+
+def test_a_zip_may_be_stored_and_another_compression_is_named() -> None:
+    for method, readable in ((zipfile.ZIP_STORED, True), (zipfile.ZIP_BZIP2, False)):
+        sink = io.BytesIO()
+        with zipfile.ZipFile(sink, "w", method) as archive:
+            archive.writestr("a.csv", "x" * 3_000_000)
+        if readable:
+            assert unpack("a.zip", sink.getvalue()) == b"x" * 3_000_000
+        else:
+            with pytest.raises(DataError, match="compression method"):
+                unpack("a.zip", sink.getvalue())
+
+
+@given(st.lists(st.binary(max_size=6).map(lambda b: b.replace(b"\r", b"\n")), max_size=12), st.data())
+def test_lines_are_found_by_number_wherever_the_text_is_cut(chunks: list[bytes], data: st.DataObject) -> None:
+    lines = b"".join(chunks).split(b"\n")
+    wanted = sorted(data.draw(st.sets(st.integers(1, len(lines)))))
+    assert lines_of(chunks, np.array(wanted, dtype=np.int64)) == [lines[number - 1] for number in wanted]
 
 
 def test_a_checksum_is_compared() -> None:

@@ -4,8 +4,12 @@ import pytest
 
 from backtester.core.errors import DataError
 from backtester.core.time import parse_time
+from backtester.data import schemas
+from backtester.data.describing import FileFacts
 from backtester.data.downloader import writing
+from backtester.data.durable import file_sha256
 from backtester.data.lake import Lake
+from backtester.data.parquet import PartitionFile, read_partition_file, write_partition_file
 
 JANUARY = parse_time("2024-01-01")
 
@@ -97,6 +101,35 @@ def test_a_small_buffer_gives_the_same_partitions(
         series.commit()
     whole, cut = (Lake(tmp_path / name).all_partitions() for name in ("whole", "cut"))
     assert [(p.path, p.content, p.rows) for p in whole] == [(p.path, p.content, p.rows) for p in cut]
+
+
+@pytest.mark.parametrize("stride", [1_000, 65_536, 70_000, 150_000])
+def test_the_bytes_of_a_partition_do_not_depend_on_how_its_rows_came(tmp_path: Path, candles, stride: int) -> None:
+    columns = candles([float(i % 9 + 2) for i in range(150_000)])
+    columns["trades"][77] = 5  # known in one block alone
+    facts = FileFacts("spot", "klines", "BTCUSDT", "1m", 1, (), {})
+    whole = write_partition_file(tmp_path / "whole.parquet", columns, facts, 1)
+    cut = PartitionFile(tmp_path / "cut.parquet", "klines", "1m")
+    for at in range(0, 150_000, stride):
+        cut.write({name: values[at : at + stride] for name, values in columns.items()})
+    assert cut.finish(facts, 1) == whole
+    assert whole.sha256 == file_sha256(tmp_path / "cut.parquet")
+    read = read_partition_file(tmp_path / "cut.parquet", schemas.KLINES)
+    assert schemas.content_digest(schemas.KLINES, read) == whole.content
+
+
+def test_a_partition_file_that_is_given_up_is_gone(tmp_path: Path, candles) -> None:
+    file = PartitionFile(tmp_path / "x.parquet", "klines", "1m")
+    file.write(candles([1, 2]))
+    file.discard()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_content_digests_are_what_they_always_were(candles) -> None:
+    columns = candles([1.5, 2, 3, 4])
+    columns["trades"][:] = [7, -1, 0, 3]
+    digest = "5bb4879055e434bf51206f398b9eb24c1e5610ce6aafe062cc34ef4b769b9c30"
+    assert schemas.content_digest(schemas.KLINES, columns) == digest
 
 
 def test_decimals_are_the_fewest_that_restore_every_value(tmp_path: Path, candles, put) -> None:

@@ -4,6 +4,7 @@ Variants with fewer columns end earlier (aggTrades of futures lack the last of s
 is not named here is not kept.
 """
 
+from collections.abc import Collection
 from typing import Any, Final
 
 import pyarrow as pa
@@ -148,6 +149,11 @@ def source_columns(schema: Schema) -> tuple[Column, ...]:
         return schema.columns
     parts = tuple(Column(name, "int64") for name in ("date", "hour", "type", "strike"))
     return (*parts, *schema.columns[schema.identity :])
+
+
+def is_kept_as_text(schema: Schema, column: str, present: Collection[str]) -> bool:
+    """Say whether a column of a file is text from which `ours_from` makes others."""
+    return schema.kind == EOH_SUMMARY.kind and "date" in present and column in {"date", "hour", "type", "strike"}
 
 
 def ours_from(schema: Schema, columns: dict[str, Any]) -> dict[str, Any]:

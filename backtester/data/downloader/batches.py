@@ -1,23 +1,29 @@
 """From archives to clean rows, and from clean rows to partitions; refused rows are put aside with the reason."""
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 from typing import Final, TypeVar
 
+import numpy as np
+
 from backtester.config.configs import DownloaderConfig
 from backtester.core.errors import DataError
 from backtester.core.time import day_of, month_of
+from backtester.data.downloader.big_files import BigFile, write_big_file
 from backtester.data.downloader.download_log import DownloadLog
 from backtester.data.downloader.fetching import STORE_NAME, RawBytes
-from backtester.data.downloader.parsing import parse_table
+from backtester.data.downloader.parsing import Parsed, joined
+from backtester.data.downloader.periods import add_counts
 from backtester.data.downloader.planning import ArchiveFile
 from backtester.data.downloader.problems import Problem
+from backtester.data.downloader.reading import table_blocks, table_chunks
 from backtester.data.downloader.rows import CleanRows, Series
 from backtester.data.downloader.sanitising import Repairs, sanitise
-from backtester.data.downloader.unpacking import MOST_BYTES, unpack
+from backtester.data.downloader.unpacking import MOST_BYTES, lines_of
 from backtester.data.downloader.writing import SeriesWriter
 from backtester.data.durable import make_folder, storing
 from backtester.data.manifest_writer import ManifestWriter
@@ -25,7 +31,12 @@ from backtester.data.partition import Source
 from backtester.data.schemas import schema_of
 
 LOCK_SECONDS: Final = 600.0
+_ALLOWED: Final = Repairs(drop_bad=True)
 T = TypeVar("T", "RawBytes", "SanitizedBatch")
+
+
+class StrictlyRefused(DataError):
+    """Rows of an archive were refused and none may be: nothing more is written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +74,24 @@ class ParseReport:
 
     def add(self, batch: SanitizedBatch) -> None:
         """Count one archive."""
+        repairs = {name: len(times) for name, times in batch.clean.repairs.items()}
+        self.count(batch.clean.read, len(batch), batch.refused, repairs)
+
+    def join(self, other: "ParseReport") -> None:
+        """Add the counts of another report."""
+        self.files, self.rows, self.kept = self.files + other.files, self.rows + other.rows, self.kept + other.kept
+        add_counts(self.refused, other.refused)
+        add_counts(self.repaired, other.repaired)
+        self.unreadable += other.unreadable
+
+    def count(self, read: int, kept: int, refused: Sequence[RefusedRow], repairs: Mapping[str, int]) -> None:
+        """Count one archive by its figures."""
         self.files += 1
-        self.rows += batch.clean.read
-        self.kept += len(batch)
-        for row in batch.refused:
-            self.refused[row.rule] = self.refused.get(row.rule, 0) + 1
-        for name, times in batch.clean.repairs.items():
-            if not name.startswith(("bad_rows", "dropped_", "conflicting")):
-                self.repaired[name] = self.repaired.get(name, 0) + len(times)
+        self.rows += read
+        self.kept += kept
+        add_counts(self.refused, Counter(row.rule for row in refused))
+        left_out = ("bad_rows", "dropped_", "conflicting")
+        add_counts(self.repaired, {name: count for name, count in repairs.items() if not name.startswith(left_out)})
 
 
 @dataclass(slots=True)
@@ -89,42 +110,92 @@ def parse_archive(blob: RawBytes, log: DownloadLog, *, most: int = MOST_BYTES) -
     Raises:
         DataError: it is damaged, is not the archive that its name says, or no row of it is good.
     """
-    file = blob.file
-    table = unpack(file.name, blob.data, most)
-    parsed = parse_table(file.name, table, schema_of(file.kind), {}, official=True)
-    source = Source(file.key, blob.sha256, blob.published_sha256)
-    series = Series(file.market, file.kind, file.symbol, file.timeframe)
-    clean = sanitise(file.name, parsed, source, file.timeframe, Repairs(drop_bad=True), (file.start, file.end))
-    batch = SanitizedBatch(series, file, clean, _refused_rows(clean.refused, table))
+    file, source = blob.file, _source(blob)
+    blocks = table_blocks(blob.path, schema_of(file.kind), {}, official=True, most=most)
+    parsed = joined(file.name, blocks)
+    clean = sanitise(file.name, parsed, source, file.timeframe, _ALLOWED, (file.start, file.end))
+    batch = SanitizedBatch(_series(file), file, clean, _refused_rows(clean.refused, blob.path, most))
     log.note("parsed", key=file.key, rows=clean.read, kept=len(batch), refused=len(batch.refused))
     return batch
 
 
 def write_group(
-    batches: Sequence[SanitizedBatch], cfg: DownloaderConfig, log: DownloadLog, report: WriteReport, *, replace: bool
+    batches: Sequence[SanitizedBatch],
+    cfg: DownloaderConfig,
+    log: DownloadLog,
+    report: WriteReport,
+    *,
+    replace: bool,
+    lake: ManifestWriter | None = None,
 ) -> None:
     """Write the batches of one series to the lake; every partition changes as a whole or not at all.
+
+    lake: not entered, to be used for many groups.
 
     Raises:
         DataError: a row differs from one of the lake.
         StorageError: the lake cannot be written.
     """
-    with ManifestWriter(cfg.base_dir, wait_seconds=LOCK_SECONDS) as writer:
+    with lake or ManifestWriter(cfg.base_dir, wait_seconds=LOCK_SECONDS) as writer:
         one = SeriesWriter(writer, batches[0].series, replace=replace)
         for batch in batches:
             one.add(batch.clean)
         one.stage()
         one.commit()
-    for staged in one.staged.values():
-        if staged.file is None:
-            report.unchanged += 1
-            continue
-        report.partitions.append(staged.partition.path)
-        report.rows_added += staged.rows_added
-        log.note("written", path=staged.partition.path, rows=staged.partition.rows, content=staged.partition.content)
+    _count_written(one, log, report)
     for batch in batches:
         if batch.refused:
             report.quarantined.append(str(_quarantine(batch, cfg)))
+
+
+def write_big(
+    blob: RawBytes,
+    cfg: DownloaderConfig,
+    log: DownloadLog,
+    report: WriteReport,
+    *,
+    replace: bool,
+    strict: bool,
+    lake: ManifestWriter,
+) -> ParseReport:
+    """Parse, sanitise and write an archive that is too big for memory, block by block.
+
+    Raises:
+        DataError: as `parse_archive`, `refuse_if_strict` and `write_group`; nothing of it is in the lake then.
+        StorageError: the lake cannot be written.
+    """
+    file, most = blob.file, cfg.unpacked_bytes
+    schema = schema_of(file.kind)
+
+    def blocks() -> Iterator[Parsed]:
+        return table_blocks(blob.path, schema, {}, official=True, most=most)
+
+    big = BigFile(file.name, schema, blocks, _source(blob), file.timeframe, _ALLOWED, (file.start, file.end))
+    with lake as writer:
+        one = SeriesWriter(writer, _series(file), replace=replace)
+        found = write_big_file(big, one)
+        refused = _refused_rows(found.refused, blob.path, most)
+        log.note("parsed", key=file.key, rows=found.read, kept=found.kept, refused=len(refused))
+        _refuse_if_strict(file.name, refused, found.read, strict=strict)
+        one.stage()
+        one.commit()
+    _count_written(one, log, report)
+    if refused:
+        report.quarantined.append(str(_quarantine_rows(file, refused, cfg)))
+    parsed = ParseReport()
+    parsed.count(found.read, found.kept, refused, found.repairs)
+    return parsed
+
+
+def _count_written(one: SeriesWriter, log: DownloadLog, report: WriteReport) -> None:
+    for path in sorted(one.staged):
+        staged = one.staged[path]
+        if staged.file is None:
+            report.unchanged += 1
+            continue
+        report.partitions.append(path)
+        report.rows_added += staged.rows_added
+        log.note("written", path=path, rows=staged.partition.rows, content=staged.partition.content)
 
 
 def refuse_if_strict(batch: SanitizedBatch, *, strict: bool) -> None:
@@ -133,10 +204,14 @@ def refuse_if_strict(batch: SanitizedBatch, *, strict: bool) -> None:
     Raises:
         DataError: names the first row.
     """
-    if strict and batch.refused:
-        first = batch.refused[0]
-        raise DataError(
-            f"{batch.file.name}: {len(batch.refused)} of {batch.clean.read} rows are bad, "
+    _refuse_if_strict(batch.file.name, batch.refused, batch.clean.read, strict=strict)
+
+
+def _refuse_if_strict(name: str, refused: Sequence[RefusedRow], read: int, *, strict: bool) -> None:
+    if strict and refused:
+        first = refused[0]
+        raise StrictlyRefused(
+            f"{name}: {len(refused)} of {read} rows are bad, "
             f"the first on line {first.line} ({first.rule}): {first.text[:80]}",
             hint="without strict they are put aside in a file, and counted",
         )
@@ -154,12 +229,22 @@ def _group_key(file: ArchiveFile) -> tuple[str, ...]:
     return (file.market, file.kind, file.symbol, file.timeframe, period)
 
 
-def _refused_rows(problems: Sequence[Problem], table: bytes) -> tuple[RefusedRow, ...]:
+def _source(blob: RawBytes) -> Source:
+    return Source(blob.file.key, blob.sha256, blob.published_sha256)
+
+
+def _series(file: ArchiveFile) -> Series:
+    return Series(file.market, file.kind, file.symbol, file.timeframe)
+
+
+def _refused_rows(problems: Sequence[Problem], path: Path, most: int) -> tuple[RefusedRow, ...]:
+    """Return the refused lines of an archive, which is read once more for their text, when there are any."""
     if not problems:
         return ()
-    lines = table.split(b"\n")
+    lines = np.unique(np.concatenate([problem.lines for problem in problems]))
+    texts = dict(zip(lines.tolist(), lines_of(table_chunks(path, most), lines), strict=True))
     found = [
-        RefusedRow(line, problem.name, lines[line - 1].decode("utf-8", errors="replace").rstrip("\r"))
+        RefusedRow(line, problem.name, texts[line].decode("utf-8", errors="replace").rstrip("\r"))
         for problem in problems
         for line in problem.lines.tolist()
     ]
@@ -167,13 +252,17 @@ def _refused_rows(problems: Sequence[Problem], table: bytes) -> tuple[RefusedRow
 
 
 def _quarantine(batch: SanitizedBatch, cfg: DownloaderConfig) -> Path:
-    """Write the refused rows of a batch beside the archives, and return the file."""
+    return _quarantine_rows(batch.file, batch.refused, cfg)
+
+
+def _quarantine_rows(file: ArchiveFile, refused: Sequence[RefusedRow], cfg: DownloaderConfig) -> Path:
+    """Write the refused rows of an archive beside the archives, and return the file."""
     folder = cfg.base_dir / STORE_NAME / "quarantine"
-    path = folder / f"{'-'.join((batch.series.market, batch.file.kind, batch.file.name))}.refused.csv"
+    path = folder / f"{'-'.join((file.market, file.kind, file.name))}.refused.csv"
     with storing(path):
         make_folder(folder)
-        with path.open("w", encoding="utf-8", newline="") as file:
-            out = csv.writer(file, lineterminator="\n")
+        with path.open("w", encoding="utf-8", newline="") as target:
+            out = csv.writer(target, lineterminator="\n")
             out.writerow(("line", "rule", "row"))
-            out.writerows((row.line, row.rule, row.text) for row in batch.refused)
+            out.writerows((row.line, row.rule, row.text) for row in refused)
     return path

@@ -8,20 +8,25 @@ from backtester.config.configs import DownloaderConfig, RunContext
 from backtester.core.errors import DataError, UsageError
 from backtester.core.time import DAY
 from backtester.data.downloader.batches import (
+    LOCK_SECONDS,
     ParseReport,
     SanitizedBatch,
+    StrictlyRefused,
     WriteReport,
     groups,
     parse_archive,
     refuse_if_strict,
+    write_big,
     write_group,
 )
 from backtester.data.downloader.download_log import DownloadLog
 from backtester.data.downloader.fetching import Fetched, OnProgress, RawBytes, fetch, stored
 from backtester.data.downloader.planning import ArchiveFile, Wanted, plan
+from backtester.data.downloader.reading import is_big
 from backtester.data.downloader.scripting import refuse_nothing, run
 from backtester.data.downloader.transport import local_folder
 from backtester.data.manifest import read_manifest
+from backtester.data.manifest_writer import ManifestWriter
 
 
 @dataclass(slots=True)
@@ -137,34 +142,66 @@ async def _write_all(
 ) -> None:
     """Write archives partition by partition; the next ones are parsed in a thread while these are written."""
     ahead: asyncio.Task[_ParsedGroup] | None = None
-    for group in [*groups(blobs), None]:
-        ready = None if ahead is None else await ahead
-        ahead = None if group is None else asyncio.create_task(asyncio.to_thread(_parse_group, group, cfg, log))
-        if ready is None:
-            continue
-        report.refused += ready.unreadable
-        for batch in ready.batches:
-            refuse_if_strict(batch, strict=strict)
-            report.parsed.add(batch)
-        if not ready.batches:
-            continue
-        try:
-            await asyncio.to_thread(write_group, ready.batches, cfg, log, report.written, replace=replace_rows)
-        except DataError as error:
-            log.note("unwritten", keys=[batch.file.key for batch in ready.batches], reason=error.message)
-            report.refused += [(batch.file.key, error.message) for batch in ready.batches]
-            report.hint = error.hint
+    lake = ManifestWriter(cfg.base_dir, wait_seconds=LOCK_SECONDS, reusable=True)
+    try:
+        for group in [*groups(blobs), None]:
+            ready = None if ahead is None else await ahead
+            ahead = None if group is None else asyncio.create_task(asyncio.to_thread(_parse_group, group, cfg, log))
+            if ready is not None:
+                await _write_parsed(ready, cfg, log, report, lake, strict=strict, replace_rows=replace_rows)
+    finally:
+        lake.close()
+
+
+async def _write_parsed(
+    ready: "_ParsedGroup",
+    cfg: DownloaderConfig,
+    log: DownloadLog,
+    report: DownloadReport,
+    lake: ManifestWriter,
+    *,
+    strict: bool,
+    replace_rows: bool,
+) -> None:
+    report.refused += ready.unreadable
+    for batch in ready.batches:
+        refuse_if_strict(batch, strict=strict)
+        report.parsed.add(batch)
+    keys = [batch.file.key for batch in ready.batches]
+    try:
+        if ready.batches:
+            await asyncio.to_thread(
+                write_group, ready.batches, cfg, log, report.written, replace=replace_rows, lake=lake
+            )
+        for blob in ready.big:
+            keys = [blob.file.key]
+            parsed = await asyncio.to_thread(
+                write_big, blob, cfg, log, report.written, replace=replace_rows, strict=strict, lake=lake
+            )
+            report.parsed.join(parsed)
+    except StrictlyRefused:
+        raise
+    except DataError as error:
+        log.note("unwritten", keys=keys, reason=error.message)
+        report.refused += [(key, error.message) for key in keys]
+        report.hint = error.hint
 
 
 @dataclass(frozen=True, slots=True)
 class _ParsedGroup:
+    """The files of one partition: read, to be read while they are written because they are big, and not readable."""
+
     batches: list[SanitizedBatch]
+    big: list[RawBytes]
     unreadable: list[tuple[str, str]]
 
 
 def _parse_group(group: list[RawBytes], cfg: DownloaderConfig, log: DownloadLog) -> _ParsedGroup:
-    parsed = _ParsedGroup([], [])
+    parsed = _ParsedGroup([], [], [])
     for blob in group:
+        if is_big(blob.path):
+            parsed.big.append(blob)
+            continue
         try:
             parsed.batches.append(parse_archive(blob, log, most=cfg.unpacked_bytes))
         except DataError as error:

@@ -1,18 +1,22 @@
 """Importing files: find, parse, sanitise, stage; then, when every file is good, put all partitions in place."""
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from backtester.core.errors import DataError, UsageError
 from backtester.core.time import timeframe_us
 from backtester.data.decimals import MAX_PRICE_DECIMALS
+from backtester.data.downloader.big_files import BigReport, write_big_file
 from backtester.data.downloader.finding import ImportOptions, SourceFile, find_files
 from backtester.data.downloader.naming import parse_mapping
-from backtester.data.downloader.parsing import parse_table
+from backtester.data.downloader.periods import add_counts
+from backtester.data.downloader.reading import as_big, is_big, read_file
 from backtester.data.downloader.rows import CleanRows, Series
-from backtester.data.downloader.sanitising import Repairs, infer_timeframe, refusal, sanitise
-from backtester.data.downloader.unpacking import read_source, unpack
+from backtester.data.downloader.rules import DATE_SLACK
+from backtester.data.downloader.sanitising import Repairs
+from backtester.data.downloader.workers import Workers
 from backtester.data.downloader.writing import SeriesWriter
 from backtester.data.gaps import count_missing
 from backtester.data.manifest_writer import ManifestWriter
@@ -80,62 +84,93 @@ def import_paths(
         )
     mapping = parse_mapping(columns, schema_of((options or ImportOptions()).kind or KLINES.kind))
     files, skipped = find_files(paths, options or ImportOptions())
-    with ManifestWriter(root) as writer:
-        writers: dict[Series, SeriesWriter] = {}
-        reports: dict[Series, SeriesReport] = {}
-        refused: list[DataError] = []
-        current: SeriesWriter | None = None
-        for number, file in enumerate(files):
+    with ManifestWriter(root) as writer, Workers() as workers:
+        run = _Import(writer, workers, mapping, allowed, replace=replace)
+        for number, (file, ready) in enumerate(workers.in_order(run.read, files)):
             if on_file is not None:
                 on_file(number, len(files), file.path.name)
+            following = files[number + 1] if number + 1 < len(files) else None
+            run.take(file, ready, following)
+        run.commit(len(files))
+    return ImportReport([run.reports[series] for series in sorted(run.reports, key=str)], dict(skipped))
+
+
+class _Import:
+    """The files of one import: read by threads, taken in order, put in place together."""
+
+    def __init__(
+        self, writer: ManifestWriter, workers: Workers, mapping: Mapping[str, str], allowed: Repairs, *, replace: bool
+    ) -> None:
+        self.reports: dict[Series, SeriesReport] = {}
+        self._writer, self._workers, self._replace = writer, workers, replace
+        self._mapping, self._allowed = mapping, allowed
+        self._writers: dict[Series, SeriesWriter] = {}
+        self._refused: list[DataError] = []
+
+    def read(self, file: SourceFile) -> tuple[Series, CleanRows] | None:
+        """Return the clean rows of a file, None when it is too big for that."""
+        return None if is_big(file.path) else read_file(file, self._mapping, self._allowed)
+
+    def take(
+        self, file: SourceFile, ready: "Future[tuple[Series, CleanRows] | None]", following: SourceFile | None
+    ) -> None:
+        """Stage a file's rows as far as no more of the same partitions can come; remember why it is refused."""
+        try:
+            found = ready.result()
+            if found is None:
+                series, report = self._take_big(file)
+            else:
+                series, clean = found
+                self._writer_of(series).add(clean)
+                repairs = {name: len(times) for name, times in clean.repairs.items()}
+                report = BigReport(clean.read, len(clean.rows), clean.refused, repairs)
+            _note(self.reports.setdefault(series, SeriesReport(series)), report)
+            self._writers[series].begin_staging(_complete_until(file, following))
+        except DataError as error:
+            self._refused.append(error)
+
+    def commit(self, files: int) -> None:
+        """Put everything in place, or nothing."""
+        for writer in self._writers.values():
             try:
-                series, clean = read_file(file, mapping, allowed)
-                report = reports.setdefault(series, SeriesReport(series))
-                _note(report, clean)
-                if series not in writers:
-                    writers[series] = SeriesWriter(writer, series, replace=replace)
-                if current is not None and current is not writers[series]:
-                    current.stage()
-                current = writers[series]
-                current.add(clean)
+                if not self._refused:
+                    writer.stage()
             except DataError as error:
-                refused.append(error)
-        if current is not None and not refused:
-            current.stage()
-        if refused:
-            raise _all_refusals(refused, len(files))
-        for series, series_writer in writers.items():
-            series_writer.commit()
-            _finish(reports[series], series_writer)
-    return ImportReport([reports[series] for series in sorted(reports, key=str)], dict(skipped))
+                self._refused.append(error)
+        if self._refused:
+            raise _all_refusals(self._refused, files)
+        for series, writer in self._writers.items():
+            writer.commit()
+            _finish(self.reports[series], writer)
+
+    def _take_big(self, file: SourceFile) -> tuple[Series, BigReport]:
+        big = as_big(file, self._mapping, self._allowed)
+        series = Series(file.market, file.kind, file.symbol, big.timeframe)
+        return series, write_big_file(big, self._writer_of(series))
+
+    def _writer_of(self, series: Series) -> SeriesWriter:
+        if series not in self._writers:
+            self._writers[series] = SeriesWriter(self._writer, series, replace=self._replace, workers=self._workers)
+        return self._writers[series]
 
 
-def read_file(file: SourceFile, mapping: Mapping[str, str], allowed: Repairs) -> tuple[Series, CleanRows]:
-    """Parse and sanitise one file.
-
-    Raises:
-        DataError: the file is damaged or its rows are bad.
-    """
-    schema = schema_of(file.kind)
-    data, source = read_source(file.path, file.address)
-    name = file.path.name
-    table = name.lower().endswith(".parquet")
-    parsed = parse_table(name, data if table else unpack(name, data), schema, mapping, official=file.official)
-    good = ~parsed.problems.bad
-    if not good.any():
-        raise refusal(name, parsed.problems, len(parsed.rows))
-    timeframe = (file.timeframe or infer_timeframe(name, parsed.rows.key[good])) if schema.gridded else ""
-    clean = sanitise(name, parsed, source, timeframe, allowed, file.dates)
-    return Series(file.market, file.kind, file.symbol, timeframe), clean
+def _complete_until(file: SourceFile, following: SourceFile | None) -> int | None:
+    """Return until when partitions are complete once a file is taken; None: all are."""
+    if following is None or _series_named(file) != _series_named(following):
+        return None
+    return 0 if following.dates is None else following.dates[0] - DATE_SLACK.get(following.kind, 0)
 
 
-def _note(report: SeriesReport, clean: CleanRows) -> None:
+def _series_named(file: SourceFile) -> tuple[str, str, str, str | None]:
+    return (file.market, file.kind, file.symbol, file.timeframe)
+
+
+def _note(report: SeriesReport, found: BigReport) -> None:
     report.files += 1
-    report.rows_read += len(clean.rows)
-    for problem in clean.refused:
+    report.rows_read += found.kept
+    for problem in found.refused:
         report.refused[problem.name] = report.refused.get(problem.name, 0) + len(problem.lines)
-    for name, times in clean.repairs.items():
-        report.repairs[name] = report.repairs.get(name, 0) + len(times)
+    add_counts(report.repairs, found.repairs)
 
 
 def _finish(report: SeriesReport, writer: SeriesWriter) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backtester.data.downloader.rows import Rows
-from backtester.data.ordering import changes, order_of
+from backtester.data.ordering import changes, order_of, rises
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +37,14 @@ def merge_rows(rows: Rows) -> Merged:
     Rows of one identity are the same when every column is equal or unknown on one side; the row that stays takes each
     value from the first row that knows it. Rows keep their order within an identity.
     """
+    if rises(rows.identity):
+        return _untouched(rows)
     order = order_of(rows.identity)
     ordered = rows if order is None else rows.take(order)
     is_first = changes(ordered.identity)
     length = len(ordered)
     if bool(is_first.all()):
-        return Merged(ordered, 0, ordered, np.empty((0, 2), dtype=np.int64), np.zeros(length, dtype=np.bool_))
+        return _untouched(ordered)
     firsts = np.flatnonzero(is_first)
     group = np.cumsum(is_first) - 1
     columns: dict[str, NDArray[Any]] = {}
@@ -59,3 +61,7 @@ def merge_rows(rows: Rows) -> Merged:
     bad_groups, seconds = np.unique(group[differs], return_index=True)
     conflicts = np.stack([firsts[bad_groups], np.flatnonzero(differs)[seconds]], axis=1).astype(np.int64)
     return Merged(kept, length - len(firsts), ordered, conflicts, np.isin(group, bad_groups))
+
+
+def _untouched(rows: Rows) -> Merged:
+    return Merged(rows, 0, rows, np.empty((0, 2), dtype=np.int64), np.zeros(len(rows), dtype=np.bool_))

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 EXAMPLES: Final = 3
+WRONG_COLUMNS: Final = "wrong_columns"
 
 
 class Indexed(Protocol):
@@ -54,12 +55,13 @@ class Problems:
         self.found.append(Problem(name, rule, lines[where], tuple(_shown(values[int(i)]) for i in where[:EXAMPLES])))
         self.bad |= fresh
 
-    def lose(self, name: str, rule: str, lines: Sequence[int], texts: Sequence[str]) -> None:
-        """Record lines that could not even be split into columns."""
-        if lines:
-            shown = tuple(_shown(text) for text in texts[:EXAMPLES])
-            self.found.append(Problem(name, rule, np.array(lines, dtype=np.int64), shown))
-            self.lost += len(lines)
+    def lose(self, unsplit: Sequence[tuple[int, str]]) -> None:
+        """Record lines, number and text, that could not even be split into columns."""
+        if unsplit:
+            shown = tuple(_shown(text) for _, text in unsplit[:EXAMPLES])
+            lines = np.array([line for line, _ in unsplit], dtype=np.int64)
+            self.found.append(Problem(WRONG_COLUMNS, "wrong number of columns", lines, shown))
+            self.lost += len(unsplit)
 
     @property
     def count(self) -> int:
@@ -68,17 +70,27 @@ class Problems:
 
 
 def joined_problems(parts: Sequence[Problems]) -> Problems:
-    """Return the problems of one file from those of its parts, in order; the parts lost no lines."""
-    joined = Problems(np.concatenate([part.bad for part in parts]))
+    """Return the problems of one file from those of its parts, in order."""
+    if len(parts) == 1:
+        return parts[0]
+    bad = np.concatenate([part.bad for part in parts])
+    return Problems(bad, joined_found([part.found for part in parts]), sum(part.lost for part in parts))
+
+
+def joined_found(parts: Sequence[Sequence[Problem]]) -> list[Problem]:
+    """Return the broken rules of one file from those of its parts, in order; lines that gave no row come last."""
+    if len(parts) == 1:
+        return list(parts[0])
     by_rule: dict[str, list[Problem]] = {}
     for part in parts:
-        for problem in part.found:
+        for problem in part:
             by_rule.setdefault(problem.rule, []).append(problem)
+    joined = []
     for rule, found in by_rule.items():
         examples = [text for problem in found for text in problem.examples]
         lines = np.concatenate([problem.lines for problem in found])
-        joined.found.append(Problem(found[0].name, rule, lines, tuple(examples[:EXAMPLES])))
-    return joined
+        joined.append(Problem(found[0].name, rule, lines, tuple(examples[:EXAMPLES])))
+    return sorted(joined, key=lambda problem: problem.name == WRONG_COLUMNS)
 
 
 def _shown(value: Any) -> str:

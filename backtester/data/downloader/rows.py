@@ -88,3 +88,18 @@ class CleanRows:
     source: Source
     refused: tuple[Problem, ...] = ()
     read: int = 0
+
+
+def row_text(row: Rows) -> str:
+    """Return the values of one row for a message; unknown values are left out."""
+    parts = []
+    for column in row.schema.columns[1:]:
+        values = row.columns[column.name]
+        if column.known(values)[0]:
+            parts.append(f"{column.name}={values[0]}")
+    return "(" + " ".join(parts) + ")"
+
+
+def twice(schema: Schema) -> str:
+    """Return how messages call two rows of one identity that differ."""
+    return "open time(s) with two different candles" if schema.gridded else "row(s) that are there twice and differ"

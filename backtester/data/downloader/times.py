@@ -22,6 +22,12 @@ NOT_A_TIME: Final = np.iinfo(np.int64).min
 
 def epochs_to_us(values: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return whole epochs of mixed units as UTC µs, shape (n,); NOT_A_TIME where a number is no plausible time."""
+    if len(values):  # one unit and all plausible, as nearly always
+        least, most = int(values.min()), int(values.max())
+        if least * 1_000 >= _EARLIEST and least >= SECONDS_BELOW and most < MICROS_FROM:
+            return values * 1_000
+        if least >= _EARLIEST and most < NANOS_FROM:
+            return values
     micros = np.select(
         [values < SECONDS_BELOW, values < MICROS_FROM, values < NANOS_FROM],
         [values * 1_000_000, values * 1_000, values],
@@ -36,11 +42,11 @@ def times_of_text(text: Any) -> NDArray[np.int64]:
     Whole numbers are epochs by magnitude (`epochs_to_us`), and so are numbers written as floats (1502946000.0). All
     else must be an ISO 8601 date or time; without a zone it is UTC.
     """
+    text = pc.utf8_trim_whitespace(text)
     try:
         return epochs_to_us(pc.cast(text, pa.int64()).to_numpy(zero_copy_only=False))
     except pa.ArrowInvalid:
         pass
-    text = pc.utf8_trim_whitespace(text)
     micros = np.full(len(text), NOT_A_TIME, dtype=np.int64)
     whole = _matches(text, _WHOLE)
     micros[whole] = epochs_to_us(_chosen(text, whole, pa.int64()))
@@ -57,7 +63,8 @@ def times_of_array(array: Any) -> NDArray[np.int64]:
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         return times_of_text(array.fill_null(""))
     if pa.types.is_integer(kind):
-        return epochs_to_us(pc.cast(array, pa.int64()).fill_null(0).to_numpy(zero_copy_only=False))
+        whole = pc.cast(array, pa.int64())
+        return epochs_to_us(plain_values(whole.fill_null(0) if whole.null_count else whole))
     if pa.types.is_floating(kind):
         return _float_epochs(pc.cast(array, pa.float64()).fill_null(0.0).to_numpy(zero_copy_only=False))
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
@@ -65,6 +72,15 @@ def times_of_array(array: Any) -> NDArray[np.int64]:
         found: NDArray[np.int64] = pc.cast(micros, pa.int64()).fill_null(NOT_A_TIME).to_numpy(zero_copy_only=False)
         return found
     return np.full(len(array), NOT_A_TIME, dtype=np.int64)
+
+
+def plain_values(array: Any) -> NDArray[Any]:
+    """Return the values of a numeric Arrow array without nulls, not copied, read only.
+
+    pyarrow's own conversion imports pandas where that is installed.
+    """
+    dtype = np.dtype(str(array.type).replace("double", "float64"))
+    return np.frombuffer(array.buffers()[1], dtype=dtype, count=len(array), offset=array.offset * dtype.itemsize)
 
 
 def _matches(text: Any, pattern: str) -> NDArray[np.bool_]:

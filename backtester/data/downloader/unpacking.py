@@ -5,10 +5,17 @@ import hashlib
 import io
 import zipfile
 import zlib
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path, PurePath
 from typing import IO, Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from backtester.core.errors import DataError
+from backtester.data.downloader.inflating import InflateError, inflated
+from backtester.data.durable import file_sha256
 from backtester.data.partition import Source
 
 MOST_BYTES: Final = 4 * 1024**3  # a month of 1s candles is a third of a GiB; more is no candle file
@@ -26,13 +33,35 @@ def read_source(path: Path, address: str) -> tuple[bytes, Source]:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}", hint="check the path") from error
+        raise unreadable(path, error) from error
+    return data, _compared(path, hashlib.sha256(data).hexdigest(), address)
+
+
+def source_of(path: Path, address: str) -> Source:
+    """Return what `read_source` says about a file, without holding its bytes.
+
+    Raises:
+        DataError: as `read_source`.
+    """
+    try:
+        sha256 = file_sha256(path)
+    except OSError as error:
+        raise unreadable(path, error) from error
+    return _compared(path, sha256, address)
+
+
+def unreadable(path: Path, error: OSError) -> DataError:
+    """Return the error for a file that the system does not let us read."""
+    return DataError(f"{path} cannot be read: {error.strerror}", hint="check the path and its permissions")
+
+
+def _compared(path: Path, sha256: str, address: str) -> Source:
     beside = path.with_name(path.name + ".CHECKSUM")
     try:
         published = beside.read_text(encoding="ascii", errors="replace") if beside.is_file() else None
     except OSError as error:
-        raise DataError(f"{beside} cannot be read: {error.strerror}", hint="check its permissions") from error
-    return data, checked_source(path.name, data, address, published)
+        raise unreadable(beside, error) from error
+    return _checked(path.name, sha256, address, published)
 
 
 def checked_source(name: str, data: bytes, address: str, published: str | None) -> Source:
@@ -41,7 +70,10 @@ def checked_source(name: str, data: bytes, address: str, published: str | None) 
     Raises:
         DataError: the text is no checksum, or not the one of these bytes.
     """
-    sha256 = hashlib.sha256(data).hexdigest()
+    return _checked(name, hashlib.sha256(data).hexdigest(), address, published)
+
+
+def _checked(name: str, sha256: str, address: str, published: str | None) -> Source:
     if published is None:
         return Source(address, sha256)
     expected = published_sha256(name, published)
@@ -66,7 +98,20 @@ def published_sha256(name: str, text: str) -> str:
 
 
 def unpack(name: str, data: bytes, most: int = MOST_BYTES) -> bytes:
-    """Return the bytes of the table in a file: its one CSV for a zip, the content for gzip, else the bytes themselves.
+    """Return the bytes of the table in a file; see `unpacked`.
+
+    Raises:
+        DataError: as `unpacked`.
+    """
+    return b"".join(unpacked(name, io.BytesIO(data), len(data), most))
+
+
+def unpacked(name: str, file: IO[bytes], size: int, most: int = MOST_BYTES) -> Iterator[bytes]:
+    """Yield the bytes of the table in an open file: its one CSV for a zip, the content for gzip, else the bytes as they
+    are.
+
+    Args:
+        size: of the file, in bytes.
 
     Raises:
         DataError: the file is damaged, unpacks to more than `most` bytes, or a zip does not hold exactly the CSV that
@@ -75,18 +120,50 @@ def unpack(name: str, data: bytes, most: int = MOST_BYTES) -> bytes:
     lower = name.lower()
     try:
         if lower.endswith(".zip"):
-            return _unzip(name, data, most)
-        if lower.endswith(".gz"):
-            with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
-                return _bounded(name, file, len(data), most)
-    except (zipfile.BadZipFile, zlib.error, EOFError, gzip.BadGzipFile, RuntimeError, NotImplementedError) as error:
+            yield from _unzipped(name, file, size, most)
+        elif lower.endswith(".gz"):
+            with gzip.GzipFile(fileobj=file) as table:
+                yield from _bounded(name, iter(lambda: table.read(_CHUNK), b""), size, most)
+        else:
+            while chunk := file.read(_CHUNK):
+                yield chunk
+    except (zipfile.BadZipFile, zlib.error, EOFError, gzip.BadGzipFile, InflateError, NotImplementedError) as error:
         raise DataError(f"{name} is damaged or cut short: {error}", hint="fetch the file again") from error
-    return data
 
 
-def _unzip(name: str, data: bytes, most: int) -> bytes:
+def lines_of(chunks: Iterable[bytes], wanted: NDArray[np.int64]) -> list[bytes]:
+    """Return the lines with these numbers, sorted and from 1, of a text in chunks; empty where it has no such line."""
+    found, number, rest = dict.fromkeys(wanted.tolist(), b""), 1, b""
+    for chunk in chain(chunks, [b"\n"]):
+        text = rest + chunk
+        count = text.count(b"\n")
+        here = wanted[np.searchsorted(wanted, number) : np.searchsorted(wanted, number + count)]
+        if len(here):
+            lines = text.split(b"\n")
+            found.update({line: lines[line - number] for line in here.tolist()})
+        number += count
+        rest = text[text.rfind(b"\n") + 1 :]
+    return list(found.values())
+
+
+def unpacked_size(name: str, file: IO[bytes], size: int) -> int:
+    """Return how many bytes the table in an open file has, as the file itself says; 0 when it says nothing sensible."""
+    lower = name.lower()
+    try:
+        if lower.endswith(".zip"):
+            with zipfile.ZipFile(file) as archive:
+                return max((entry.file_size for entry in archive.infolist()), default=0)
+        if lower.endswith(".gz"):
+            file.seek(-min(4, size), io.SEEK_END)
+            return int.from_bytes(file.read(4), "little")
+    except (zipfile.BadZipFile, OSError, NotImplementedError):
+        return 0
+    return size
+
+
+def _unzipped(name: str, file: IO[bytes], size: int, most: int) -> Iterator[bytes]:
     wanted = PurePath(name).stem + ".csv"
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+    with zipfile.ZipFile(file) as archive:
         held = archive.namelist()
         if held != [wanted]:
             listed = ", ".join(held[:5]) + (f", and {len(held) - 5} more" if len(held) > 5 else "")
@@ -94,13 +171,12 @@ def _unzip(name: str, data: bytes, most: int) -> bytes:
                 f"{name} must hold exactly one file, {wanted}; it holds {listed or 'nothing'}",
                 hint="unpack it and import the CSV that you mean",
             )
-        with archive.open(wanted) as file:
-            return _bounded(name, file, len(data), most)
+        yield from _bounded(name, inflated(file, archive.getinfo(wanted)), size, most)
 
 
-def _bounded(name: str, file: IO[bytes] | gzip.GzipFile, packed: int, most: int) -> bytes:
-    parts, total = [], 0
-    while chunk := file.read(_CHUNK):
+def _bounded(name: str, chunks: Iterable[bytes], packed: int, most: int) -> Iterator[bytes]:
+    total = 0
+    for chunk in chunks:
         total += len(chunk)
         if total > most:
             raise DataError(f"{name} unpacks to more than {most} bytes", hint="split it into smaller files")
@@ -109,5 +185,4 @@ def _bounded(name: str, file: IO[bytes] | gzip.GzipFile, packed: int, most: int)
                 f"{name} unpacks to more than {MOST_RATIO} times its size: this is no table",
                 hint="fetch it again, or leave it out",
             )
-        parts.append(chunk)
-    return b"".join(parts)
+        yield chunk
