@@ -2,7 +2,7 @@
 
 import msgspec
 
-from backtester.core.events import AttachedOrder, Fill, OrderKind, SanitizedOrder, Side
+from backtester.core.events import AttachedOrder, Fill, OrderKind, Reason, SanitizedOrder, Side
 from backtester.core.instruments import Instrument
 from backtester.core.numbers import floor_to
 from backtester.core.order_terms import Terms
@@ -56,6 +56,17 @@ def _exit(
         parent_id=parent.order_id,
         scale=parent.scale,
     )
+
+
+def too_small(exit_: SanitizedOrder, spec: Instrument, rules: InstrumentRules, entry_units: int) -> Reason | None:
+    """Return why the venue does not take an exit, or None; the least notional does not hold for closing a future."""
+    limits = rules.limits(exit_.kind)
+    price = exit_.limit_price_units or exit_.stop_price_units or entry_units
+    if exit_.qty_units < limits.min_qty_units:
+        return Reason.BELOW_MIN_QTY
+    if spec.is_spot and spec.notional_units(exit_.qty_units, price) < limits.min_notional_units:
+        return Reason.BELOW_MIN_NOTIONAL
+    return None
 
 
 def cut_stop(stop: SanitizedOrder, taken: int, ts: int, spec: Instrument, lot: int) -> SanitizedOrder | None:

@@ -34,7 +34,7 @@ from backtester.core.topics import (
     T_ORDERS_SANITIZED,
     T_ORDERS_UPDATE,
 )
-from backtester.execution.exits import cut_stop, exits_of
+from backtester.execution.exits import cut_stop, exits_of, too_small
 from backtester.execution.filling import Cashier, ExchangeRules
 from backtester.execution.meeting import Meeting
 from backtester.execution.orders import State, WorkingOrder
@@ -240,6 +240,9 @@ class SimulatedExchange:
         for exit_ in exits:
             self._bus.publish(T_ORDERS_CHANGED, exit_.order)
             self._accept(exit_, price, fill.ts)
+            refused = too_small(exit_.order, spec, rules, price)
+            if refused is not None:
+                self.expire(exit_, refused)
         book = self._book[parent.instrument]
         for exit_ in exits:
             if exit_.order.order_id not in book or exit_.is_trailing:

@@ -8,10 +8,10 @@ from backtester.sim.matching import NO_FILL
 
 
 def trail_level(side: int, peak: int, rate: int) -> int:
-    """Return the price at which a trailing stop fires: rounded to fire earlier."""
+    """Return the price at which a trailing stop fires: rounded to fire earlier, yet never the best price itself."""
     if side > 0:
-        return mul_div(peak, RATE_SCALE + rate, RATE_SCALE, FLOOR)
-    return mul_div(peak, RATE_SCALE - rate, RATE_SCALE, CEIL)
+        return max(peak + 1, mul_div(peak, RATE_SCALE + rate, RATE_SCALE, FLOOR))
+    return min(peak - 1, mul_div(peak, RATE_SCALE - rate, RATE_SCALE, CEIL))
 
 
 def is_active(side: int, activation: int, price: int) -> bool:

@@ -79,6 +79,14 @@ def test_a_share_of_no_lot_makes_no_order(tmp_path: Path) -> None:
     assert [(tag, qty) for _, tag, qty in exits(ran)] == [("target", "0.001")]
 
 
+def test_an_exit_that_the_venue_would_not_take_ends_at_once_and_the_stop_protects_all(tmp_path: Path) -> None:
+    rules = {"instruments": {f"spot:{B}": {"min_notional": "50"}}}
+    market = [*flat(100, 2), (100, 111, 100, 110), (110, 110, 89, 90), *flat(90)]
+    ran = run_on(tmp_path, market, entry(1, stop_loss=90, take_profits=[(110, "0.4"), (120, "0.6")]), **rules)
+    assert (3, "expired", "below_min_notional") in ran.updates
+    assert ran.fills == [bought(1, 100), sold(3, 90)]
+
+
 def test_targets_may_leave_a_rest_to_the_stop(tmp_path: Path) -> None:
     market = [*flat(100, 2), (100, 111, 100, 110), (110, 110, 89, 90), *flat(90)]
     ran = run_on(tmp_path, market, entry(10, stop_loss=90, take_profits=[(110, "0.3")]))
