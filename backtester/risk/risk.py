@@ -144,7 +144,9 @@ class Risk:
             if isinstance(attached, Refusal):
                 return attached
             order = structs.replace(order, attached=attached)
-        self._last_order_id = max([order.order_id, *(exit_.order_id for exit_ in order.attached)])
+        self._last_order_id = order.order_id
+        if order.attached:  # their ids follow, unless they are those of an order that is replaced
+            self._last_order_id = max(order.order_id, order.attached[-1].order_id)
         return order
 
     def _on_cancel(self, intent: CancelIntent) -> None:
