@@ -258,7 +258,7 @@ class OrderRejected(Event, frozen=True, kw_only=True):
     instrument: InstrumentId
     order_id: int | None
     tag: str
-    client_id: str
+    client_id: str = ""
     numbers: dict[str, str]
 
 
@@ -270,7 +270,7 @@ class OrderUpdate(Event, frozen=True, kw_only=True):
     status: Status
     reason: Reason
     tag: str
-    client_id: str
+    client_id: str = ""
 
 
 class Fill(Event, frozen=True, kw_only=True):
@@ -295,7 +295,7 @@ class Fill(Event, frozen=True, kw_only=True):
     liquidity: Liquidity
     leaves_units: QtyUnits
     tag: str
-    client_id: str
+    client_id: str = ""
     scale: LogScale
 
     @property
