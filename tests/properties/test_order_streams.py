@@ -85,7 +85,7 @@ class OrderStreams(RuleBasedStateMachine):
         self.accepted: dict[int, int] = {}
         self.ended: dict[int, str] = {}
         self.filled: dict[int, int] = defaultdict(int)
-        self.groups: dict[str, set[int]] = defaultdict(set)
+        self.doomed: set[int] = set()  # their group filled
         self.position = 0
         self.span = (self.last, self.last)
 
@@ -182,8 +182,8 @@ class OrderStreams(RuleBasedStateMachine):
             taken = sum(n for i, n in self.filled.items() if self.floor.orders[i].parent_id == order.parent_id)
             assert taken <= self.filled[order.parent_id], "exits took more than the entry brought"
         elif order.oco:
-            assert not self.groups[order.oco] & self.live.keys() - {fill.order_id}
-            self.groups[order.oco] = {i for i, o in self.live.items() if o.oco == order.oco} - {fill.order_id}
+            assert fill.order_id not in self.doomed, "two orders of one group filled"
+            self.doomed |= {i for i, o in self.live.items() if o.oco == order.oco} - {fill.order_id}
         if fill.leaves_units == 0:
             self._ends(fill.order_id, "filled")
 
