@@ -101,6 +101,12 @@ class OrderStreams(RuleBasedStateMachine):
         client_id = data.draw(st.sampled_from(["", "x", "y"]))
         floor.want(order_intent(floor.board.now, floor.spec.id, side, oco=group, client_id=client_id, **wanted))
 
+    @rule(side=st.sampled_from(list(Side)), near=st.integers(1, 60), far=st.integers(1, 60))
+    def a_pair_of_bids_or_offers(self, side: Side, near: int, far: int) -> None:
+        now, name = self.floor.board.now, self.floor.spec.id
+        limits = [price(self.last - side.sign * away) for away in (near, far)]
+        self.floor.want(*(order_intent(now, name, side, 1, limit=limit, oco=f"pair-{now}") for limit in limits))
+
     @precondition(lambda self: self.live)
     @rule(data=st.data())
     def cancels(self, data: st.DataObject) -> None:
