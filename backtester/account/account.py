@@ -27,6 +27,7 @@ from backtester.core.topics import (
     T_DUES,
     T_FILLS,
     T_MARKS,
+    T_ORDERS_CHANGED,
     T_ORDERS_REJECTED,
     T_ORDERS_SANITIZED,
     T_ORDERS_UPDATE,
@@ -58,6 +59,7 @@ class Account:
         self._moved = False
         self._midnight = 0
         bus.subscribe(T_ORDERS_SANITIZED, self.on_order)
+        bus.subscribe(T_ORDERS_CHANGED, self.on_order)
         bus.subscribe(T_ORDERS_REJECTED, self.on_rejected)
         bus.subscribe(T_ORDERS_UPDATE, self.on_update)
         bus.subscribe(T_FILLS, self.on_fill)

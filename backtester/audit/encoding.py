@@ -14,7 +14,7 @@ from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 import msgspec
 
 from backtester.core.errors import EngineError
-from backtester.core.events import MONEY, PRICE, QTY, UNLOGGED
+from backtester.core.events import MONEY, PRICE, QTY, RATE, UNLOGGED
 from backtester.core.numbers import MONEY_EXPONENT, fixed
 
 EventWriter = Callable[[Any], str]
@@ -39,6 +39,17 @@ def flat_object(values: dict[str, str]) -> str:
     return _encode(values).decode()
 
 
+@lru_cache(maxsize=4096)  # nearly all are the same few
+def sparse(value: msgspec.Struct) -> str:
+    """Return a struct that leaves out its defaults as JSON."""
+    return _encode(value).decode()
+
+
+def nested(value: msgspec.Struct | None) -> str:
+    """Return a struct inside an event as JSON, or null."""
+    return "null" if value is None else event_writer(value.__class__)(value)
+
+
 @cache
 def event_writer(cls: type) -> EventWriter:
     """Return the function that writes events of a class as JSON.
@@ -51,6 +62,8 @@ def event_writer(cls: type) -> EventWriter:
         "decimal": optional_decimal,
         "mapping": flat_object,
         "rows": _rows,
+        "sparse": sparse,
+        "nested": nested,
     }
     parts = []
     hints = get_type_hints(cls, include_extras=True)
@@ -76,7 +89,7 @@ def _expression(cls: type, name: str, hint: Any, unit: str | None) -> str:
     bare = {getattr(kind, "__supertype__", kind) for kind in kinds}
     if unit in (PRICE, QTY):
         piece = f'"{{fixed(e.{name}, e.scale.{unit})}}"'
-    elif unit == MONEY:
+    elif unit in (MONEY, RATE):
         piece = f'"{{fixed(e.{name}, {MONEY_EXPONENT})}}"'
     elif bare == {int}:
         piece = f"{{e.{name}}}"
@@ -88,11 +101,18 @@ def _expression(cls: type, name: str, hint: Any, unit: str | None) -> str:
         piece = f'"{{e.{name}._value_}}"'
     elif bare <= {Decimal, NoneType}:
         piece = f"{{decimal(e.{name})}}"
+    elif len(structs := [kind for kind in bare if _is_struct(kind)]) == 1 and bare <= {structs[0], NoneType}:
+        omits = structs[0].__struct_config__.omit_defaults
+        piece = f"{{{'sparse' if omits else 'nested'}(e.{name})}}"
     elif origin in _CONTAINERS:
         piece = f"{{{_CONTAINERS[origin]}(e.{name})}}"
     else:
         raise EngineError(f"{cls.__name__}.{name}: the log has no way to write {hint}")
     return piece
+
+
+def _is_struct(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
 
 
 def _rows(rows: tuple[Any, ...]) -> str:

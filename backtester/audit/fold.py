@@ -41,7 +41,7 @@ class FoldedAccount:
             case "cashflows":
                 self._move(self.funding if event["kind"] == "funding" else {}, event["asset"], Decimal(event["amount"]))
                 self._move(self.cash, event["asset"], Decimal(event["amount"]))
-            case "orders_sanitized" if "reserve" in event:
+            case "orders_sanitized" | "orders_changed" if "reserve" in event:
                 group = event["oco"] or f"#{event['order_id']}"
                 self.reserved[event["order_id"]] = (event["reserve_asset"], group, Decimal(event["reserve"]))
             case "orders_rejected":

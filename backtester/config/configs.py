@@ -119,10 +119,13 @@ class ExecutionSection(Section):
 
     touch_fills: a limit fills when the market touches it (default: must trade through). max_wait: candles that a
     market order waits for a trade before it expires. stop_through: a stop that is already through the market when
-    it arrives is rejected, or executes at the market.
+    it arrives is rejected, or executes at the market. path: how the price is assumed to go through a candle.
+    market_fill: market orders fill at the next open, or in the middle of the next candle.
     """
 
     touch_fills: bool = False
+    path: Literal["pessimistic", "optimistic", "open_near_extreme_first"] = "pessimistic"
+    market_fill: Literal["open", "mid"] = "open"
     max_wait: Annotated[int, Field(ge=1, le=10_000)] = 5
     stop_through: Literal["reject", "market"] = "reject"
 

@@ -24,6 +24,7 @@ class Board:
         self.price_time: dict[InstrumentId, int] = {}
         self.opens_wanted: dict[InstrumentId, int] = {}  # how many market orders wait
         self.timers: list[int] = []
+        self.expiries: list[int] = []
 
     def want_open(self, instrument: InstrumentId) -> None:
         """Ask for the next open of an instrument: one more market order waits."""
@@ -40,6 +41,10 @@ class Board:
     def want_dues(self, at: int) -> None:
         """Ask for DUES at the first tick at or after a time."""
         self.next_dues = min(self.next_dues, at)
+
+    def set_expiry(self, at: int) -> None:
+        """Ask for a tick at a time at which an order ends, before anything that comes after."""
+        heapq.heappush(self.expiries, at)
 
     def set_timer(self, at: int) -> None:
         """Ask for a tick at a time; at or before now means the next tick."""

@@ -18,8 +18,8 @@ from backtester.core.board import NEVER, Board
 from backtester.core.bus import Bus
 from backtester.core.feed import CANDLE_RANK, ExecutionFeed, Feed
 from backtester.core.instruments import InstrumentId
-from backtester.core.market import Dues, MarketEvent, MarketOpen, Marks, TickSettled, TimerFired
-from backtester.core.topics import T_CLOCK, T_DUES, T_MARKET, T_MARKS, T_OPENS, T_TIMERS, Topic
+from backtester.core.market import Dues, Expiry, MarketEvent, MarketOpen, Marks, TickSettled, TimerFired
+from backtester.core.topics import T_CLOCK, T_DUES, T_EXPIRIES, T_MARKET, T_MARKS, T_OPENS, T_TIMERS, Topic
 
 Pulse = Callable[[int], bool]
 
@@ -69,7 +69,7 @@ class Clock:
         # The hot path: names are bound once, and a phase that interests nobody costs one look.
         bus, board, start = self._bus, self._board, self._start
         publish, drain, deliver, handlers = bus.publish, bus.drain, bus.deliver, bus.handlers
-        opens_wanted, timers = board.opens_wanted, board.timers
+        opens_wanted, timers, expiries = board.opens_wanted, board.timers, board.expiries
         price_units, price_time = board.price_units, board.price_time
         topics = [cast(Topic[Any] | None, feed.topic) for feed in self._feeds]
         late = [feed.rank[0] > CANDLE_RANK for feed in self._feeds]
@@ -78,7 +78,7 @@ class Clock:
         while (window := self._next_window()) is not None:
             ticks, sources, rows, events, closes, marked = window
             for now, first, end in ticks:
-                if opens_wanted or timers:
+                if opens_wanted or timers or expiries:
                     await self._between(now)
                     if self._stopped:
                         return False
@@ -96,6 +96,8 @@ class Clock:
                             if (instrument := marked[i]) is not None:
                                 publish(T_MARKET, self._executing[instrument].market(rows[i]))
                         await bus.drain_async() if asynchronous else drain()
+                    if expiries:
+                        await self._expire(now)
                     board.dues_time = now
                     if now >= board.next_dues:
                         board.next_dues = NEVER
@@ -165,7 +167,7 @@ class Clock:
                 if not self._pulse(board.now):
                     self._stopped = True
                     return
-            times = [board.timers[0]] if board.timers and board.now < board.timers[0] else []
+            times = [heap[0] for heap in (board.timers, board.expiries) if heap and board.now < heap[0]]
             for instrument in board.opens_wanted:
                 found = self._executing[instrument].next_open(board.now + 1)
                 if found is not None:
@@ -174,6 +176,8 @@ class Clock:
             if now >= until:
                 return
             board.now = now
+            if board.expiries:
+                await self._expire(now)
             if board.timers:
                 self._fire_timers(now)
                 await self._bus.settle()
@@ -182,6 +186,16 @@ class Clock:
             if self._bus.handlers[T_CLOCK]:
                 self._bus.publish(T_CLOCK, TickSettled(now))
                 await self._bus.settle()
+
+    async def _expire(self, now: int) -> None:
+        """Tell the exchange that orders end now."""
+        expiries = self._board.expiries
+        if expiries[0] > now:
+            return
+        while expiries and expiries[0] <= now:
+            heapq.heappop(expiries)
+        self._bus.publish(T_EXPIRIES, Expiry(now))
+        await self._bus.settle()
 
     async def _open(self, now: int) -> None:
         for instrument in sorted(self._board.opens_wanted):

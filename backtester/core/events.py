@@ -12,15 +12,18 @@ import msgspec
 
 from backtester.core.instruments import Asset, InstrumentId, Scale
 from backtester.core.numbers import MONEY_EXPONENT, decimal
+from backtester.core.order_terms import PLAIN, Bracket, Terms
 
 # The annotation tells the log and the tables which exponent an integer has; the name ends in `_units`.
 PRICE: Final = "price"
 QTY: Final = "qty"
 MONEY: Final = "money"
+RATE: Final = "rate"
 UNLOGGED: Final = "unlogged"
 PriceUnits = Annotated[int, PRICE]
 QtyUnits = Annotated[int, QTY]
 MoneyUnits = Annotated[int, MONEY]
+RateUnits = Annotated[int, RATE]
 LogScale = Annotated[Scale, UNLOGGED]
 
 
@@ -42,6 +45,15 @@ class OrderKind(StrEnum):
     MARKET = "market"
     LIMIT = "limit"
     STOP = "stop"
+    STOP_LIMIT = "stop_limit"
+    TAKE_PROFIT = "take_profit"
+    TAKE_PROFIT_LIMIT = "take_profit_limit"
+    TRAILING_STOP = "trailing_stop"
+
+    @property
+    def has_limit(self) -> bool:
+        """Whether it has a limit price, from the start or once it triggers."""
+        return self in (OrderKind.LIMIT, OrderKind.STOP_LIMIT, OrderKind.TAKE_PROFIT_LIMIT)
 
 
 class Liquidity(StrEnum):
@@ -81,6 +93,14 @@ class Reason(StrEnum):
     UNKNOWN_ORDER = "unknown_order"
     BAD_GROUP = "bad_group"
     PAUSED_AFTER_GAP = "paused_after_gap"
+    WOULD_TAKE = "would_take"
+    NOT_FILLED_AT_ONCE = "not_filled_at_once"
+    GOOD_TILL = "good_till"
+    NOTHING_TO_REDUCE = "nothing_to_reduce"
+    REPLACED = "replaced"
+    DUPLICATE_CLIENT_ID = "duplicate_client_id"
+    BAD_BRACKET = "bad_bracket"
+    BAD_REPLACE = "bad_replace"
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,10 +112,12 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OrderIntent(Event, frozen=True, kw_only=True):
-    """What a strategy wants, before risk. Exactly one of qty (base), quote (money), fraction (of equity) is set.
+    """What a strategy wants, before risk. Exactly one of qty (base), quote (money), fraction (of equity) is set, or
+    none when the terms say close_position.
 
     tag comes back on everything that the order causes. Of the orders that share an oco name, the first fill
-    cancels the others.
+    cancels the others. client_id: a name of the trader's own, unique among open orders. bracket: exits that the
+    exchange makes when the order fills.
     """
 
     instrument: InstrumentId
@@ -105,6 +127,9 @@ class OrderIntent(Event, frozen=True, kw_only=True):
     fraction: Decimal | None = None
     tag: str = ""
     oco: str = ""
+    client_id: str = ""
+    terms: Terms = PLAIN
+    bracket: Bracket | None = None
 
 
 class MarketOrderIntent(OrderIntent, frozen=True, kw_only=True):
@@ -118,9 +143,39 @@ class LimitOrderIntent(OrderIntent, frozen=True, kw_only=True):
 
 
 class StopOrderIntent(OrderIntent, frozen=True, kw_only=True):
-    """Buy or sell at the market once the price reaches stop_price (buy: rises to it, sell: falls to it)."""
+    """Buy or sell once the price reaches stop_price (buy: rises to it, sell: falls to it): at the market, or at a
+    limit.
+    """
 
     stop_price: Decimal
+    limit_price: Decimal | None = None
+
+
+class TakeProfitIntent(OrderIntent, frozen=True, kw_only=True):
+    """Buy or sell once the price reaches stop_price from the other side (buy: falls to it, sell: rises to it)."""
+
+    stop_price: Decimal
+    limit_price: Decimal | None = None
+
+
+class TrailingStopIntent(OrderIntent, frozen=True, kw_only=True):
+    """A stop that follows the best price at a distance of trail, a fraction of it.
+
+    activation_price: it follows from there on (buy: once the price falls to it, sell: rises to it); None: at once.
+    """
+
+    trail: Decimal
+    activation_price: Decimal | None = None
+
+
+class ReplaceIntent(Event, frozen=True, kw_only=True):
+    """Put a changed order in the place of a working one, or leave that as it is. What is None stays."""
+
+    instrument: InstrumentId
+    order_id: int
+    qty: Decimal | None = None
+    limit_price: Decimal | None = None
+    stop_price: Decimal | None = None
 
 
 class CancelIntent(Event, frozen=True, kw_only=True):
@@ -130,10 +185,25 @@ class CancelIntent(Event, frozen=True, kw_only=True):
     order_id: int
 
 
+class AttachedOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """An exit that comes to life with the fill of its parent. share: of what was filled, a fraction of 1e8."""
+
+    order_id: int
+    kind: OrderKind
+    share_units: RateUnits
+    limit_price_units: PriceUnits
+    stop_price_units: PriceUnits
+    trail_units: RateUnits
+    tag: str
+    scale: LogScale
+
+
 class SanitizedOrder(Event, frozen=True, kw_only=True):
     """An order that risk let through: rounded, with its id, its funds reserved.
 
-    qty_units is 0 when the exchange sizes it at the fill: the largest lot that budget_units (money) pays for.
+    qty_units is 0 when the exchange sizes it at the fill: the largest lot that budget_units (money) pays for, or the
+    whole position. stop_price: what triggers it. trail: callback rate. parent_id: the entry whose exit it is;
+    replaces: the order whose place it takes; 0: none. attached: exits that its fill brings to life.
     """
 
     order_id: int
@@ -144,10 +214,17 @@ class SanitizedOrder(Event, frozen=True, kw_only=True):
     budget_units: MoneyUnits
     limit_price_units: PriceUnits
     stop_price_units: PriceUnits
+    trail_units: RateUnits = 0
+    activation_price_units: PriceUnits = 0
     reserve_asset: Asset
     reserve_units: MoneyUnits
     tag: str
     oco: str
+    client_id: str = ""
+    terms: Terms = PLAIN
+    parent_id: int = 0
+    replaces: int = 0
+    attached: tuple[AttachedOrder, ...] = ()
     scale: LogScale
 
     @property
@@ -162,7 +239,7 @@ class SanitizedOrder(Event, frozen=True, kw_only=True):
 
     @property
     def stop_price(self) -> Decimal:
-        """Stop trigger; 0 for other kinds."""
+        """What triggers a stop or a take-profit; 0 for other kinds."""
         return decimal(self.stop_price_units, self.scale.price)
 
 
@@ -181,6 +258,7 @@ class OrderRejected(Event, frozen=True, kw_only=True):
     instrument: InstrumentId
     order_id: int | None
     tag: str
+    client_id: str = ""
     numbers: dict[str, str]
 
 
@@ -192,6 +270,7 @@ class OrderUpdate(Event, frozen=True, kw_only=True):
     status: Status
     reason: Reason
     tag: str
+    client_id: str = ""
 
 
 class Fill(Event, frozen=True, kw_only=True):
@@ -216,6 +295,7 @@ class Fill(Event, frozen=True, kw_only=True):
     liquidity: Liquidity
     leaves_units: QtyUnits
     tag: str
+    client_id: str = ""
     scale: LogScale
 
     @property
@@ -296,4 +376,4 @@ class Note(Event, frozen=True, kw_only=True):
 
 
 AnyOrder = SanitizedOrder | SanitizedCancel
-AnyIntent = OrderIntent | CancelIntent
+AnyIntent = OrderIntent | ReplaceIntent | CancelIntent

@@ -175,7 +175,8 @@ class Reservations:
         self._totals: dict[Asset, int] = {}
 
     def hold(self, order_id: int, asset: Asset, units: int, group: str) -> None:
-        """Bind units of an asset to an order; group is its oco name, or empty."""
+        """Bind units of an asset to an order, instead of what it held; group is its oco name, or empty."""
+        self.release(order_id)
         self._held[order_id] = (asset, units, group)
         self._totals[asset] = self._totals.get(asset, 0) + self.extra(asset, units, group)
         if group:

@@ -211,6 +211,12 @@ class MarketOpen(MarketEvent, frozen=True, gc=False):
         return f"{self.instrument}/open/{self.ts}"
 
 
+class Expiry(msgspec.Struct, frozen=True, gc=False):
+    """The time till which some order is good has come."""
+
+    ts: int
+
+
 class Dues(msgspec.Struct, frozen=True, gc=False):
     """The instant for funding, expiry, margin checks and snapshots: every instrument is marked."""
 

@@ -25,8 +25,8 @@ class OrderLimits(NamedTuple):
 class InstrumentRules(NamedTuple):
     """The rules of an instrument while they hold.
 
-    tick_units: the step of prices in 10^-p, >= 1. resting: limits of limit orders. at_market: limits of market orders,
-    and of stops, which execute as such.
+    tick_units: the step of prices in 10^-p, >= 1. resting: limits of orders with a limit price. at_market: limits of
+    market orders, and of those that execute as such once they trigger.
     """
 
     tick_units: int
@@ -35,7 +35,7 @@ class InstrumentRules(NamedTuple):
 
     def limits(self, kind: OrderKind) -> OrderLimits:
         """Return what an order of this kind must obey."""
-        return self.resting if kind is OrderKind.LIMIT else self.at_market
+        return self.resting if kind.has_limit else self.at_market
 
 
 RuleBook = Mapping[InstrumentId, Timeline[InstrumentRules]]

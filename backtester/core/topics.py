@@ -14,14 +14,18 @@ from backtester.core.events import (
     Note,
     OrderRejected,
     OrderUpdate,
+    ReplaceIntent,
     RiskAlert,
     SanitizedCancel,
     SanitizedOrder,
     StopOrderIntent,
+    TakeProfitIntent,
+    TrailingStopIntent,
 )
 from backtester.core.market import (
     Candle,
     Dues,
+    Expiry,
     FundingRate,
     FuturesMetrics,
     IndexPrice,
@@ -62,6 +66,9 @@ class Topic(Generic[E]):
 T_MARKET: Final = Topic[MarketCandle](
     "market", MarketCandle, logged=False, purpose="MATCH: execution candles that closed, as the exchange sees them"
 )
+T_EXPIRIES: Final = Topic[Expiry](
+    "expiries", Expiry, logged=False, purpose="MATCH: a time till which an order is good has come"
+)
 T_DUES: Final = Topic[Dues](
     "dues", Dues, logged=False, purpose="DUES: the instant for funding, expiry, margin and snapshots"
 )
@@ -93,12 +100,21 @@ T_ORDERS_INTENT: Final = Topic[AnyIntent](
     MarketOrderIntent,
     LimitOrderIntent,
     StopOrderIntent,
+    TakeProfitIntent,
+    TrailingStopIntent,
+    ReplaceIntent,
     CancelIntent,
     logged=True,
     purpose="what a strategy wants",
 )
 T_ORDERS_SANITIZED: Final = Topic[AnyOrder](
     "orders_sanitized", SanitizedOrder, SanitizedCancel, logged=True, purpose="what risk let through, rounded"
+)
+T_ORDERS_CHANGED: Final = Topic[SanitizedOrder](
+    "orders_changed",
+    SanitizedOrder,
+    logged=True,
+    purpose="orders that the exchange made or changed: exits that came to life, a stop that a target cut",
 )
 T_ORDERS_REJECTED: Final = Topic[OrderRejected](
     "orders_rejected", OrderRejected, logged=True, purpose="what risk or the exchange refused, and why"

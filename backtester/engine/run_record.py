@@ -20,6 +20,13 @@ from backtester.engine.wiring import Wired
 from backtester.report.metrics import Metric, headline
 from backtester.strategy.host import MARKET_HOOKS
 
+_MARKET_FILLS = {"open": "at the next open", "mid": "in the middle of the next candle"}
+_PATHS = {
+    "pessimistic": "stops before limits inside a candle",
+    "open_near_extreme_first": "the extreme nearer to the open first inside a candle",
+    "optimistic": "the extreme in the trader's favour first inside a candle",
+}
+
 
 def run_record(
     run: PreparedRun,
@@ -71,7 +78,8 @@ def assumptions(run: PreparedRun) -> dict[str, str]:
     config = run.config
     stored = sorted({item.stored_timeframe for item in run.series})
     words = {
-        "fills": f"candles of {', '.join(stored)}, market orders at the next open, stops before limits inside a candle",
+        "fills": f"candles of {', '.join(stored)}, market orders {_MARKET_FILLS[config.execution.market_fill]}, "
+        f"{_PATHS[config.execution.path]}",
         "limit": "filled when touched" if config.execution.touch_fills else "filled only when traded through",
         "stop_through": f"a stop that is already through the market is "
         f"{'rejected' if config.execution.stop_through == 'reject' else 'executed at the market'}",
@@ -96,7 +104,10 @@ def warnings_after(run: PreparedRun, wired: Wired) -> list[str]:
     ]
     ambiguous = wired.exchange.ambiguous_candles
     if ambiguous:
-        found.append(f"{ambiguous} candles touched both a stop and a limit: the stop was filled first")
+        found.append(
+            f"{ambiguous} candles touched both a stop and a limit: which came first is assumed, "
+            f"{_PATHS[run.config.execution.path]}"
+        )
     found += [
         f"the feed {feed.name} was not read: the strategy has no {hook}"
         for hook, topic in MARKET_HOOKS.items()

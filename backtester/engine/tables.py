@@ -16,7 +16,7 @@ from backtester.core.errors import EngineError
 from backtester.core.events import AnyOrder, Fill, OrderRejected, OrderUpdate, Reason, SanitizedOrder, Status
 from backtester.core.instruments import Instrument, InstrumentId
 from backtester.core.rules import RuleBook
-from backtester.core.topics import T_FILLS, T_ORDERS_REJECTED, T_ORDERS_SANITIZED, T_ORDERS_UPDATE
+from backtester.core.topics import T_FILLS, T_ORDERS_CHANGED, T_ORDERS_REJECTED, T_ORDERS_SANITIZED, T_ORDERS_UPDATE
 from backtester.engine.columns import (
     MONEY_TYPE,
     PRICE_TYPE,
@@ -142,6 +142,7 @@ class Recorder:
         self._board = board
         self._instruments = instruments
         self._working: dict[int, tuple[int, SanitizedOrder]] = {}
+        self._filled: dict[int, int] = {}
         self._trips = RoundTrips(instruments, rules, self._on_trade)
         self._fills = RowTable(
             folder / "fills.parquet",
@@ -160,7 +161,9 @@ class Recorder:
                 ("fee", MONEY_TYPE),
                 ("fee_asset", pa.string()),
                 ("liquidity", pa.string()),
+                ("leaves", MONEY_TYPE),
                 ("tag", pa.string()),
+                ("client_id", pa.string()),
             ],
         )
         self._orders = RowTable(
@@ -176,9 +179,16 @@ class Recorder:
                 ("budget", MONEY_TYPE),
                 ("limit_price", PRICE_TYPE),
                 ("stop_price", PRICE_TYPE),
+                ("trail", MONEY_TYPE),
+                ("activation_price", PRICE_TYPE),
+                ("time_in_force", pa.string()),
+                ("filled", MONEY_TYPE),
                 ("status", pa.string()),
                 ("reason", pa.string()),
                 ("tag", pa.string()),
+                ("client_id", pa.string()),
+                ("parent_id", pa.int64()),
+                ("replaces", pa.int64()),
             ],
         )
         self._trades = RowTable(
@@ -200,6 +210,7 @@ class Recorder:
             ],
         )
         bus.subscribe(T_ORDERS_SANITIZED, self.on_order)
+        bus.subscribe(T_ORDERS_CHANGED, self.on_changed)
         bus.subscribe(T_ORDERS_REJECTED, self.on_rejected)
         bus.subscribe(T_ORDERS_UPDATE, self.on_update)
         bus.subscribe(T_FILLS, self.on_fill)
@@ -213,6 +224,11 @@ class Recorder:
         """Remember an order until it ends."""
         if isinstance(order, SanitizedOrder):
             self._working[order.order_id] = (order.ts, order)
+
+    def on_changed(self, order: SanitizedOrder) -> None:
+        """Remember an exit that came to life, or what is left of an order that was cut."""
+        created, _ = self._working.get(order.order_id, (order.ts, order))
+        self._working[order.order_id] = (created, order)
 
     def on_rejected(self, rejected: OrderRejected) -> None:
         """End an order that the exchange refused."""
@@ -243,8 +259,11 @@ class Recorder:
             (fill.fee_units, 8),
             fill.fee_asset,
             fill.liquidity.value,
+            (fill.leaves_units, spec.scale.qty),
             fill.tag,
+            fill.client_id,
         )
+        self._filled[fill.order_id] = self._filled.get(fill.order_id, 0) + fill.qty_units
         self._trips.on_fill(fill)
         if fill.leaves_units == 0:
             self._end(fill.order_id, fill.ts, "filled", Reason.NONE)
@@ -265,9 +284,16 @@ class Recorder:
             (order.budget_units, 8),
             (order.limit_price_units, order.scale.price),
             (order.stop_price_units, order.scale.price),
+            (order.trail_units, 8),
+            (order.activation_price_units, order.scale.price),
+            order.terms.time_in_force.value,
+            (self._filled.pop(order_id, 0), order.scale.qty),
             str(status),
             reason.value,
             order.tag,
+            order.client_id,
+            order.parent_id,
+            order.replaces,
         )
 
     def _on_trade(self, trade: RoundTrip) -> None:

@@ -23,13 +23,20 @@ from backtester.engine.feeding import make_feeds
 from backtester.engine.gap_policy import paused_spans
 from backtester.engine.prepare import PreparedRun
 from backtester.engine.tables import EquityTable, Recorder
-from backtester.execution.simulated import ExchangeRules, SimulatedExchange
+from backtester.execution.filling import ExchangeRules
+from backtester.execution.simulated import SimulatedExchange
 from backtester.risk.order_validation import SymbolSpecs
 from backtester.risk.risk import Risk
+from backtester.sim.paths import NEAR_EXTREME_FIRST, OPTIMISTIC, PESSIMISTIC
 from backtester.sim.sim_models import FeeModel, FeeTier, SlippageModel
 from backtester.strategy.host import StrategyHost
 from backtester.strategy.view import StrategyView
 
+_PATHS = {
+    "pessimistic": PESSIMISTIC,
+    "optimistic": OPTIMISTIC,
+    "open_near_extreme_first": NEAR_EXTREME_FIRST,
+}
 _BPS_DECIMALS = 4  # a rate of 1e-8 is 1e-4 basis points
 
 
@@ -83,6 +90,8 @@ def exchange_rules(run: PreparedRun) -> ExchangeRules:
         max_wait_us={
             item.instrument: config.execution.max_wait * timeframe_us(item.stored_timeframe) for item in run.series
         },
+        path=_PATHS[config.execution.path],
+        market_at_mid=config.execution.market_fill == "mid",
     )
 
 

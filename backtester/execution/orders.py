@@ -5,7 +5,8 @@ from enum import StrEnum
 from typing import Final
 
 from backtester.core.errors import EngineError
-from backtester.core.events import OrderKind, SanitizedOrder, Side
+from backtester.core.events import OrderKind, SanitizedOrder
+from backtester.sim.trailing import peak_after
 
 
 class State(StrEnum):
@@ -14,39 +15,79 @@ class State(StrEnum):
     NEW = "new"
     WORKING = "working"
     TRIGGERED = "triggered"
+    PARTLY_FILLED = "partly_filled"
     FILLED = "filled"
     REJECTED = "rejected"
     CANCELLED = "cancelled"
     EXPIRED = "expired"
 
 
+_ENDS: Final = frozenset({State.FILLED, State.CANCELLED, State.EXPIRED})
 _MAY_BECOME: Final[dict[State, frozenset[State]]] = {
     State.NEW: frozenset({State.WORKING, State.REJECTED}),
-    State.WORKING: frozenset({State.TRIGGERED, State.FILLED, State.CANCELLED, State.EXPIRED}),
-    State.TRIGGERED: frozenset({State.FILLED, State.CANCELLED, State.EXPIRED}),
+    State.WORKING: _ENDS | {State.TRIGGERED, State.PARTLY_FILLED},
+    State.TRIGGERED: _ENDS | {State.PARTLY_FILLED},
+    State.PARTLY_FILLED: _ENDS | {State.PARTLY_FILLED},
 }  # the others are final: they have no row
+
+_TRIGGERS: Final = frozenset(
+    {
+        OrderKind.STOP,
+        OrderKind.STOP_LIMIT,
+        OrderKind.TAKE_PROFIT,
+        OrderKind.TAKE_PROFIT_LIMIT,
+        OrderKind.TRAILING_STOP,
+    }
+)
+_TAKES_PROFIT: Final = frozenset({OrderKind.TAKE_PROFIT, OrderKind.TAKE_PROFIT_LIMIT})
 
 
 @dataclass(slots=True)
 class WorkingOrder:
-    """An order that the exchange knows. waits_for_open: it executes at the market, at the next open that trades."""
+    """An order that the exchange knows, with what changes during its life.
+
+    waits_for_open: it executes at once, at the next open that trades. waits_for_trigger: it is not in the book yet.
+    """
 
     order: SanitizedOrder
     accepted: int  # it meets only candles that open then or later
-    deadline: int  # a market order that has not filled by then expires; 0 for orders that rest
-    waits_for_open: bool
+    leaves: int  # quantity still open; 0 when it is sized at the fill
+    sign: int  # +1 buy, -1 sell
+    deadline: int = 0  # what waits for an open expires then
+    waits_for_open: bool = False
+    waits_for_trigger: bool = False
     takes_at_open: bool = False  # a limit that was through the market when it arrived pays the taker fee
+    peak: int = 0  # the best price that a trailing stop has seen; 0 before its activation
     state: State = State.NEW
 
-    @property
-    def sign(self) -> int:
-        """+1 buy, -1 sell."""
-        return 1 if self.order.side is Side.BUY else -1
+    @classmethod
+    def of(cls, order: SanitizedOrder, accepted: int) -> "WorkingOrder":
+        """Return a new order, not yet accepted."""
+        return cls(order, accepted, order.qty_units, order.side.sign, waits_for_trigger=order.kind in _TRIGGERS)
 
     @property
-    def is_stop(self) -> bool:
-        """Whether it is a stop that has not triggered."""
-        return self.order.kind is OrderKind.STOP and not self.waits_for_open
+    def is_trailing(self) -> bool:
+        """Whether it is a trailing stop."""
+        return self.order.kind is OrderKind.TRAILING_STOP
+
+    @property
+    def direction(self) -> int:
+        """The move that triggers it: +1 a rise, -1 a fall."""
+        return -self.sign if self.order.kind in _TAKES_PROFIT else self.sign
+
+    @property
+    def favours_trader(self) -> bool:
+        """Whether it waits for a better price: a limit in the book, or a take-profit."""
+        return not self.waits_for_trigger or self.order.kind in _TAKES_PROFIT
+
+    def takes_at(self, price: int, touch_fills: bool) -> bool:
+        """Say whether its limit lets it execute at once at a price: beyond the limit, or at it when a touch fills."""
+        beyond = (self.order.limit_price_units - price) * self.sign
+        return beyond > 0 or (beyond == 0 and touch_fills)
+
+    def see(self, price: int) -> None:
+        """Let a trailing stop follow."""
+        self.peak = peak_after(self.sign, self.peak, self.order.activation_price_units, price)
 
     def become(self, state: State) -> None:
         """Move to the next state of its life.

@@ -1,16 +1,15 @@
 """The simulated exchange: takes sanitized orders, lets them meet the market, and says what happened.
 
-Its rules are the pure functions of `sim`. Where a candle leaves a choice, the choice is against the trader.
+Its rules are the pure functions of `sim`. Where a candle leaves a choice, the choice is against the trader unless the
+run declares another.
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from backtester.core.board import Board
 from backtester.core.bus import Bus
 from backtester.core.events import (
     AnyOrder,
-    Cashflow,
     Fill,
     Liquidity,
     OrderKind,
@@ -19,53 +18,32 @@ from backtester.core.events import (
     Reason,
     SanitizedCancel,
     SanitizedOrder,
-    Side,
     Status,
 )
-from backtester.core.folds import Ledger, Reservations
-from backtester.core.funds import collateral_units, opening_qty, released_units
 from backtester.core.instruments import Instrument, InstrumentId
-from backtester.core.market import MarketCandle, MarketOpen
-from backtester.core.numbers import FLOOR, floor_to, mul_div
-from backtester.core.rules import OrderLimits, RuleBook
-from backtester.core.timeline import Timeline
+from backtester.core.market import Expiry, MarketCandle, MarketOpen
+from backtester.core.order_terms import TimeInForce
 from backtester.core.topics import (
     T_CASHFLOWS,
+    T_EXPIRIES,
     T_FILLS,
     T_MARKET,
     T_OPENS,
+    T_ORDERS_CHANGED,
     T_ORDERS_REJECTED,
     T_ORDERS_SANITIZED,
     T_ORDERS_UPDATE,
 )
+from backtester.execution.exits import cut_stop, exits_of, too_small
+from backtester.execution.filling import Cashier, ExchangeRules
+from backtester.execution.meeting import Meeting
 from backtester.execution.orders import State, WorkingOrder
-from backtester.execution.volume import TradedVolume
-from backtester.sim.matching import NO_FILL, limit_fill_price, stop_fill_price, stop_is_through
-from backtester.sim.sim_models import FeeModel, SlippageModel
-from backtester.sim.sizing import cost_of, fee_of, lots_for_budget
-
-
-class ExchangeRules(NamedTuple):
-    """The declared assumptions; rules and fees as they hold at a time.
-
-    max_wait_us: how long a market order of an instrument waits for a trade.
-    """
-
-    rules: RuleBook
-    fees: Mapping[InstrumentId, Timeline[FeeModel]]
-    slippage: SlippageModel
-    fee_from_received: bool
-    allow_short: bool
-    touch_fills: bool
-    stop_through_fills: bool
-    max_wait_us: Mapping[InstrumentId, int]
+from backtester.sim.matching import stop_is_through
+from backtester.sim.paths import middle
 
 
 class SimulatedExchange:
-    """Matches orders against candles: market orders at opens, stops and limits along the path of each candle.
-
-    The path is pessimistic: what the open decides first, then stops, then limits.
-    """
+    """Keeps the book: market orders meet opens, the others meet the path of each candle."""
 
     def __init__(
         self, rules: ExchangeRules, instruments: Mapping[InstrumentId, Instrument], board: Board, bus: Bus
@@ -75,16 +53,15 @@ class SimulatedExchange:
         self._instruments = instruments
         self._board = board
         self._bus = bus
-        self._ledger = Ledger(instruments)
-        self._reservations = Reservations()
-        self._volume = TradedVolume()
+        self._cashier = Cashier(rules, instruments, board)
         self._book: dict[InstrumentId, dict[int, WorkingOrder]] = {i: {} for i in instruments}
         self._opens: dict[InstrumentId, MarketOpen] = {}
         self._market = bus.subscribe(T_MARKET, self.on_market)
         self._market.pause()  # until an order works
         bus.subscribe(T_OPENS, self.on_open)
+        bus.subscribe(T_EXPIRIES, self.on_expiry)
         bus.subscribe(T_ORDERS_SANITIZED, self.on_order)
-        bus.subscribe(T_CASHFLOWS, self.on_cashflow)
+        bus.subscribe(T_CASHFLOWS, self._cashier.on_cashflow, type(self).__name__)
 
     def open_orders(self) -> list[SanitizedOrder]:
         """Return the orders that still work, by id."""
@@ -94,34 +71,59 @@ class SimulatedExchange:
     # --- orders arrive -------------------------------------------------------------------------------------------
 
     def on_order(self, order: AnyOrder) -> None:
-        """Accept, reject, or take back."""
+        """Accept, reject, replace, or take back."""
         if isinstance(order, SanitizedCancel):
             self._on_cancel(order)
             return
         last = self._last_price(order.instrument)
-        sign = order.side.sign
-        through = order.kind is OrderKind.STOP and stop_is_through(sign, order.stop_price_units, last)
+        working = WorkingOrder.of(order, self._board.now + (1 if self._board.after_open else 0))
+        replaced = self._book[order.instrument].get(order.replaces)
+        if order.replaces and replaced is None:
+            self._reject(order, Reason.BAD_REPLACE, {"order_id": str(order.replaces)})
+            return
+        through = (
+            working.waits_for_trigger
+            and not working.is_trailing
+            and stop_is_through(working.direction, order.stop_price_units, last)
+        )
         if through and not self._rules.stop_through_fills:
             self._reject(order, Reason.WOULD_TRIGGER, {"stop": str(order.stop_price)})
             return
-        at_market = order.kind is OrderKind.MARKET or through
-        working = WorkingOrder(
-            order,
-            accepted=self._board.now + (1 if self._board.after_open else 0),
-            deadline=self._board.now + self._rules.max_wait_us[order.instrument] if at_market else 0,
-            waits_for_open=at_market,
-            takes_at_open=order.kind is OrderKind.LIMIT and (order.limit_price_units - last) * sign > 0,
-        )
-        working.become(State.WORKING)
-        self._book[order.instrument][order.order_id] = working
-        self._reservations.hold(order.order_id, order.reserve_asset, order.reserve_units, order.oco)
-        self._market.resume()
-        self._update(order, Status.ACCEPTED)
+        if order.terms.post_only and working.takes_at(last, False):
+            self._reject(order, Reason.WOULD_TAKE, {"limit": str(order.limit_price)})
+            return
+        if replaced is not None:
+            self._end(replaced, State.CANCELLED, Reason.REPLACED)
+        self._accept(working, last, self._board.now)
         if through:
-            working.become(State.TRIGGERED)
-            self._update(order, Status.TRIGGERED, Reason.WOULD_TRIGGER)
-        if at_market:
-            self._board.want_open(order.instrument)
+            self.trigger(working, Reason.WOULD_TRIGGER)
+        if not working.waits_for_trigger:
+            working.takes_at_open = order.kind.has_limit and working.takes_at(last, False)
+            if not order.kind.has_limit or order.terms.at_once:
+                self._wait_for_open(working)
+
+    def _accept(self, working: WorkingOrder, price: int, ts: int) -> None:
+        """Take an order into the book; price: the last that it knows of, which a trailing stop follows."""
+        order = working.order
+        working.become(State.WORKING)
+        if working.is_trailing:
+            working.see(price)
+        self._book[order.instrument][order.order_id] = working
+        self._cashier.reservations.hold(order.order_id, order.reserve_asset, order.reserve_units, order.oco)
+        self._market.resume()
+        if order.terms.time_in_force is TimeInForce.GTD:
+            self._board.set_expiry(order.terms.good_till)
+        self._update(order, Status.ACCEPTED, ts=ts)
+
+    def _wait_for_open(self, working: WorkingOrder) -> None:
+        """Let an order execute at the next open; or with its candle, when market orders fill in the middle of it."""
+        working.waits_for_open = True
+        working.deadline = self._board.now + self._rules.max_wait_us[working.order.instrument]
+        if not self._fills_at_mid(working):
+            self._board.want_open(working.order.instrument)
+
+    def _fills_at_mid(self, working: WorkingOrder) -> bool:
+        return self._rules.market_at_mid and not working.order.kind.has_limit
 
     def _last_price(self, instrument: InstrumentId) -> int:
         """Return the last price that the exchange has shown: an open of this very tick, else the last close."""
@@ -142,6 +144,7 @@ class SimulatedExchange:
                     instrument=cancel.instrument,
                     order_id=cancel.order_id,
                     tag="",
+                    client_id="",
                     numbers={},
                 ),
             )
@@ -151,180 +154,134 @@ class SimulatedExchange:
     # --- the market moves ----------------------------------------------------------------------------------------
 
     def on_open(self, opened: MarketOpen) -> None:
-        """Fill the market orders that wait for this open."""
+        """Fill the orders that wait for this open."""
         self._opens[opened.instrument] = opened
-        for working in [w for w in self._book[opened.instrument].values() if w.waits_for_open]:
-            if working.state not in (State.WORKING, State.TRIGGERED):
+        book = self._book[opened.instrument]
+        for working in [w for w in book.values() if w.waits_for_open and not self._fills_at_mid(w)]:
+            if working.order.order_id not in book:
                 continue  # its oco group ended a moment ago
             if opened.ts >= working.deadline:
-                self._end(working, State.EXPIRED, Reason.MAX_WAIT)
+                self.expire(working, Reason.MAX_WAIT)
+            elif working.order.kind.has_limit and not working.takes_at(opened.price_units, self._rules.touch_fills):
+                self.expire(working, Reason.NOT_FILLED_AT_ONCE)
             else:
-                self._execute(working, opened.price_units, Liquidity.TAKER, opened.ts)
+                self.execute(working, opened.price_units, Liquidity.TAKER, opened.ts)
 
     def on_market(self, candle: MarketCandle) -> None:
-        """Let the working orders meet a closed candle: at its open, then stops, then limits."""
+        """Let the working orders meet a closed candle."""
         book = self._book[candle.instrument]
         if not book:
             return
-        for working in [w for w in book.values() if w.waits_for_open]:
-            if candle.ts >= working.deadline:
-                self._end(working, State.EXPIRED, Reason.MAX_WAIT)
+        for working in [w for w in book.values() if w.waits_for_open and candle.ts >= w.deadline]:
+            if candle.volume <= 0 or not self._fills_at_mid(working):
+                self.expire(working, Reason.MAX_WAIT)
         if candle.volume <= 0:
             return
-        resting = [w for w in book.values() if not w.waits_for_open and w.accepted <= candle.open_time]
-        hits = [(w, price) for w in resting if (price := self._meets(w, candle)) != NO_FILL]
-        at_open = [(w, price) for w, price in hits if self._open_decides(w, candle)]
-        later = [(w, price) for w, price in hits if not self._open_decides(w, candle)]
-        later.sort(key=lambda hit: not hit[0].is_stop)  # stable: stops first, each kind by age
-        stops = [w for w, _ in later if w.is_stop]
-        if stops and len(stops) < len(later):
-            self.ambiguous_candles += 1
-        for working, price in at_open:
-            self._meet(working, price, candle.open_time)
-        for working, price in later:
-            self._meet(working, price, candle.ts)
-        for working in resting:
-            working.takes_at_open = False
+        meeting = Meeting(self, book, candle, path=self._rules.path, touch_fills=self._rules.touch_fills)
+        meeting.run()
+        self.ambiguous_candles += meeting.ambiguous
+        if self._rules.market_at_mid:
+            self._fill_at_mid(candle)
 
-    def _meets(self, working: WorkingOrder, candle: MarketCandle) -> int:
-        order, sign = working.order, working.sign
-        if working.is_stop:
-            return stop_fill_price(sign, order.stop_price_units, candle.open_units, candle.high_units, candle.low_units)
-        return limit_fill_price(
-            sign,
-            order.limit_price_units,
-            candle.open_units,
-            candle.high_units,
-            candle.low_units,
-            self._rules.touch_fills,
-        )
+    def _fill_at_mid(self, candle: MarketCandle) -> None:
+        """Fill the market orders that waited for the middle of this candle, which only its close tells."""
+        book = self._book[candle.instrument]
+        waiting = [w for w in book.values() if self._fills_at_mid(w) and w.waits_for_open]
+        for working in [w for w in waiting if w.accepted <= candle.open_time]:
+            if working.order.order_id not in book:
+                continue  # its oco group ended a moment ago
+            if candle.open_time >= working.deadline:
+                self.expire(working, Reason.MAX_WAIT)
+            else:
+                price = middle(working.sign, candle.high_units, candle.low_units)
+                self.execute(working, price, Liquidity.TAKER, candle.ts)
 
-    def _open_decides(self, working: WorkingOrder, candle: MarketCandle) -> bool:
-        """Say whether the order executes at the open itself, before anything else of the candle."""
-        if working.is_stop:
-            return stop_is_through(working.sign, working.order.stop_price_units, candle.open_units)
-        beyond = (working.order.limit_price_units - candle.open_units) * working.sign
-        return beyond > 0 or (beyond == 0 and self._rules.touch_fills)
-
-    def _meet(self, working: WorkingOrder, price: int, ts: int) -> None:
-        if working.order.order_id not in self._book[working.order.instrument]:
-            return  # its oco group ended a moment ago
-        if working.is_stop:
-            working.become(State.TRIGGERED)
-            self._update(working.order, Status.TRIGGERED)
-            self._execute(working, price, Liquidity.TAKER, ts)
-        else:
-            self._execute(working, price, Liquidity.TAKER if working.takes_at_open else Liquidity.MAKER, ts)
+    def on_expiry(self, expiry: Expiry) -> None:
+        """End the orders whose time is over."""
+        for book in self._book.values():
+            for working in [w for w in book.values() if 0 < w.order.terms.good_till <= expiry.ts]:
+                self.expire(working, Reason.GOOD_TILL)
 
     # --- an order executes ---------------------------------------------------------------------------------------
 
-    def _execute(self, working: WorkingOrder, reference: int, liquidity: Liquidity, ts: int) -> None:
-        order, sign = working.order, working.sign
-        spec = self._instruments[order.instrument]
-        price = reference
-        if liquidity is Liquidity.TAKER:
-            price = self._rules.slippage.price_units(sign, reference)
-            if order.limit_price_units:  # a limit is never filled worse than its price
-                price = min(price, order.limit_price_units) if sign > 0 else max(price, order.limit_price_units)
-        if price <= 0:
-            self._end(working, State.EXPIRED, Reason.BAD_PRICE)
-            return
-        limits = self._rules.rules[spec.id].at(ts).limits(order.kind)
-        rate = self._rules.fees[spec.id].at(ts).rate(liquidity is Liquidity.MAKER, self._volume.at(self._board.now))
-        received = spec.is_spot and self._rules.fee_from_received and sign > 0
-        paid_rate = 0 if spec.is_spot and (received or sign < 0) else rate
-        qty = order.qty_units or self._sized(order, spec, limits, price, paid_rate)
-        notional = spec.notional_units(qty, price)
-        refused = self._fill_refusal(
-            order, spec, limits, qty, notional, cost_of(qty, price, 0 if received else rate, spec.shift)
-        )
-        if refused is not None:
-            self._end(working, State.EXPIRED, refused)
-            return
-        charged = spec.base_money(qty) if received else notional
-        fill = Fill(
-            ts=ts,
-            order_id=order.order_id,
-            instrument=order.instrument,
-            base=spec.base,
-            quote=spec.quote,
-            kind=order.kind,
-            side=order.side,
-            qty_units=qty,
-            price_units=price,
-            reference_price_units=reference,
-            fee_units=fee_of(charged, rate),
-            fee_asset=spec.base if received else spec.quote,
-            liquidity=liquidity,
-            leaves_units=0,
-            tag=order.tag,
-            scale=order.scale,
-        )
-        self._volume.add(self._board.now, notional)
-        self._ledger.apply_fill(fill)
-        self._forget(working, State.FILLED)
-        self._bus.publish(T_FILLS, fill)
-        if order.oco:
-            for sibling in [w for w in self._book[order.instrument].values() if w.order.oco == order.oco]:
-                self._end(sibling, State.CANCELLED, Reason.OCO)
+    def trigger(self, working: WorkingOrder, reason: Reason = Reason.NONE) -> None:
+        """Let an order enter the market."""
+        working.become(State.TRIGGERED)
+        working.waits_for_trigger = False
+        self._update(working.order, Status.TRIGGERED, reason)
 
-    def _sized(self, order: SanitizedOrder, spec: Instrument, limits: OrderLimits, price: int, fee_rate: int) -> int:
-        """Return the largest lot that the order's money pays for at this price; a spot sale at most what is held."""
-        lot = limits.lot_units
-        qty = lots_for_budget(order.budget_units, price, lot, fee_rate, spec.shift)
-        if limits.max_qty_units:
-            qty = min(qty, floor_to(limits.max_qty_units, lot))
-        if spec.is_spot and order.side is Side.SELL:
-            free = self._ledger.asset(spec.base).cash_units - self._reservations.total_without(order.order_id)
-            qty = min(qty, floor_to(max(0, free) // spec.base_money(1), lot))
-        return qty
-
-    def _fill_refusal(
-        self, order: SanitizedOrder, spec: Instrument, limits: OrderLimits, qty: int, notional: int, cost: int
-    ) -> Reason | None:
-        """Return why an order cannot execute now, or None. Quantities given by the trader were checked by risk."""
-        if not order.qty_units:
-            if qty < limits.min_qty_units:
-                return Reason.BELOW_MIN_QTY
-            if notional < limits.min_notional_units:
-                return Reason.BELOW_MIN_NOTIONAL
-        others = self._reservations.total_without(order.order_id)
-        if spec.is_spot and order.side is Side.SELL:
-            payable = spec.base_money(qty) <= self._ledger.asset(spec.base).cash_units - others
-        elif spec.is_spot:
-            payable = cost <= self._ledger.asset(spec.quote).cash_units - others
-        elif self._opens_forbidden_short(order, spec, qty):
-            return Reason.SHORT_NOT_ALLOWED
+    def execute(self, working: WorkingOrder, price: int, liquidity: Liquidity, ts: int) -> list[WorkingOrder]:
+        """Fill an order at a reference price, or end it; return what came to life with the fill and still works."""
+        fill = self._cashier.fill(working, price, liquidity, ts)
+        if isinstance(fill, Reason):
+            self.expire(working, fill)
+            return []
+        order, book = working.order, self._book[working.order.instrument]
+        working.leaves = fill.leaves_units
+        if fill.leaves_units:
+            working.become(State.PARTLY_FILLED)
+            self._bus.publish(T_FILLS, fill)
+            self.expire(working, Reason.NOTHING_TO_REDUCE)
         else:
-            payable = self._can_carry(order, spec, qty, notional, cost, others)
-        return None if payable else Reason.INSUFFICIENT_BALANCE
+            self._forget(working, State.FILLED)
+            self._bus.publish(T_FILLS, fill)
+        if order.parent_id and order.kind is OrderKind.LIMIT:
+            self._cut_stop(order, fill)
+        elif order.oco:
+            for sibling in [w for w in book.values() if w.order.oco == order.oco]:
+                self._end(sibling, State.CANCELLED, Reason.OCO)
+        return self._bring_to_life(order, fill) if order.attached else []
 
-    def _opens_forbidden_short(self, order: SanitizedOrder, spec: Instrument, qty: int) -> bool:
-        """Say whether a sale would go below zero where that is not allowed; each of two sales alone may only reduce."""
-        short = order.side is Side.SELL and opening_qty(self._ledger, spec, order.side, qty) > 0
-        return short and not self._rules.allow_short
+    def _bring_to_life(self, parent: SanitizedOrder, fill: Fill) -> list[WorkingOrder]:
+        """Make the exits of an entry that filled; what its price already fills or triggers executes there."""
+        spec, price = self._instruments[parent.instrument], fill.reference_price_units
+        rules = self._rules.rules[parent.instrument].at(fill.ts)
+        exits = [WorkingOrder.of(order, self._board.now) for order in exits_of(parent, fill, spec, rules)]
+        for exit_ in exits:
+            self._bus.publish(T_ORDERS_CHANGED, exit_.order)
+            self._accept(exit_, price, fill.ts)
+            refused = too_small(exit_.order, spec, rules, price)
+            if refused is not None:
+                self.expire(exit_, refused)
+        book = self._book[parent.instrument]
+        for exit_ in exits:
+            if exit_.order.order_id not in book or exit_.is_trailing:
+                continue
+            if not exit_.waits_for_trigger:
+                fires = exit_.takes_at(price, False)
+            elif fires := stop_is_through(exit_.direction, exit_.order.stop_price_units, price):
+                self.trigger(exit_)
+            if fires:
+                self.execute(exit_, price, Liquidity.TAKER, fill.ts)
+        return [exit_ for exit_ in exits if exit_.order.order_id in book]
 
-    def _can_carry(
-        self, order: SanitizedOrder, spec: Instrument, qty: int, notional: int, cost: int, others: int
-    ) -> bool:
-        """Say whether a futures position after this fill would be covered once over; reducing always may."""
-        opening = opening_qty(self._ledger, spec, order.side, qty)
-        if opening == 0:
-            return True
-        free = self._ledger.asset(spec.quote).cash_units - others
-        free -= collateral_units(self._ledger, self._instruments, spec.quote)
-        free += released_units(self._ledger, spec, qty, opening, notional)
-        cost -= mul_div(notional, qty - opening, qty, FLOOR)
-        return cost <= free
+    def _cut_stop(self, target: SanitizedOrder, fill: Fill) -> None:
+        """Let the stop beside a target protect only what the target left."""
+        spec, book = self._instruments[target.instrument], self._book[target.instrument]
+        lot = self._rules.rules[target.instrument].at(fill.ts).at_market.lot_units
+        for working in [w for w in book.values() if target.oco and w.order.oco == target.oco]:
+            if working.order.kind is OrderKind.LIMIT:
+                continue
+            left = cut_stop(working.order, fill.qty_units, fill.ts, spec, lot)
+            if left is None:
+                self._end(working, State.CANCELLED, Reason.OCO)
+                continue
+            working.order, working.leaves = left, left.qty_units
+            self._cashier.reservations.hold(left.order_id, left.reserve_asset, left.reserve_units, left.oco)
+            self._bus.publish(T_ORDERS_CHANGED, left)
 
     # --- an order ends -------------------------------------------------------------------------------------------
+
+    def expire(self, working: WorkingOrder, reason: Reason) -> None:
+        """End an order for a reason of the exchange's own."""
+        self._end(working, State.EXPIRED, reason)
 
     def _forget(self, working: WorkingOrder, state: State) -> None:
         working.become(state)
         order = working.order
         del self._book[order.instrument][order.order_id]
-        self._reservations.release(order.order_id)
-        if working.waits_for_open:
+        self._cashier.reservations.release(order.order_id)
+        if working.waits_for_open and not self._fills_at_mid(working):
             self._board.unwant_open(order.instrument)
         if not any(self._book.values()):
             self._market.pause()
@@ -343,23 +300,21 @@ class SimulatedExchange:
                 instrument=order.instrument,
                 order_id=order.order_id,
                 tag=order.tag,
+                client_id=order.client_id,
                 numbers=numbers,
             ),
         )
 
-    def _update(self, order: SanitizedOrder, status: Status, reason: Reason = Reason.NONE) -> None:
+    def _update(self, order: SanitizedOrder, status: Status, reason: Reason = Reason.NONE, ts: int = 0) -> None:
         self._bus.publish(
             T_ORDERS_UPDATE,
             OrderUpdate(
-                ts=self._board.now,
+                ts=ts or self._board.now,
                 order_id=order.order_id,
                 instrument=order.instrument,
                 status=status,
                 reason=reason,
                 tag=order.tag,
+                client_id=order.client_id,
             ),
         )
-
-    def on_cashflow(self, flow: Cashflow) -> None:
-        """Fold money that moved without a trade."""
-        self._ledger.apply_cashflow(flow)

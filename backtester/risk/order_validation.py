@@ -4,7 +4,16 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import NamedTuple
 
-from backtester.core.events import LimitOrderIntent, OrderIntent, OrderKind, Reason, Side, StopOrderIntent
+from backtester.core.events import (
+    LimitOrderIntent,
+    OrderIntent,
+    OrderKind,
+    Reason,
+    Side,
+    StopOrderIntent,
+    TakeProfitIntent,
+    TrailingStopIntent,
+)
 from backtester.core.instruments import Instrument, InstrumentId
 from backtester.core.numbers import CEIL, FLOOR, MONEY_EXPONENT, ceil_to, decimal, fixed, floor_to, units_of
 from backtester.core.rules import InstrumentRules, OrderLimits, RuleBook
@@ -18,7 +27,10 @@ class Refusal(NamedTuple):
 
 
 class RoundedOrder(NamedTuple):
-    """An order in the instrument's integers. qty 0: sized at the fill. price: what it is valued at (10^-p)."""
+    """An order in the instrument's integers. qty 0: sized at the fill. price: what it is valued at (10^-p).
+
+    stop: what triggers it; of a trailing stop, what activates it.
+    """
 
     kind: OrderKind
     qty_units: int
@@ -50,20 +62,19 @@ class SymbolSpecs:
     def rounded(self, intent: OrderIntent, last_units: int | None, time: int) -> RoundedOrder | Refusal:
         """Round prices and quantity by the venue's rules of a time (UTC µs).
 
-        A limit is never worse than asked, a stop fires no later than asked, a quantity never exceeds what was asked.
+        A limit or a take-profit is never worse than asked, a stop fires no later than asked, a quantity never exceeds
+        what was asked.
         """
         spec = self._instruments[intent.instrument]
         rules = self.rules(spec.id, time)
-        kind, limit, stop = OrderKind.MARKET, 0, 0
+        kind, wanted_limit, wanted_stop = _kind(intent)
         tick, p = rules.tick_units, spec.scale.price
-        if isinstance(intent, LimitOrderIntent):
-            kind = OrderKind.LIMIT
-            limit = self._price(intent.limit_price, p, tick, up=intent.side is Side.SELL)
-        elif isinstance(intent, StopOrderIntent):
-            kind = OrderKind.STOP
-            stop = self._price(intent.stop_price, p, tick, up=intent.side is Side.SELL)
-        if kind is not OrderKind.MARKET and (limit or stop) <= 0:
-            return Refusal(Reason.BAD_PRICE, {"price": fixed(limit or stop, p)})
+        limit, stop = (
+            0 if price is None else rounded_price(price, p, tick, intent.side) for price in (wanted_limit, wanted_stop)
+        )
+        for asked, units in ((wanted_limit, limit), (wanted_stop, stop)):
+            if asked is not None and units <= 0:
+                return Refusal(Reason.BAD_PRICE, {"price": fixed(units, p)})
         price = limit or stop or last_units
         if price is None:
             return Refusal(Reason.NO_PRICE, {})
@@ -78,11 +89,29 @@ class SymbolSpecs:
         )
         return refusal or RoundedOrder(kind, qty, limit, stop, price)
 
-    @staticmethod
-    def _price(price: Decimal, exponent: int, tick: int, *, up: bool) -> int:
-        if up:
-            return ceil_to(units_of(price, exponent, CEIL), tick)
-        return floor_to(units_of(price, exponent, FLOOR), tick)
+
+def _kind(intent: OrderIntent) -> tuple[OrderKind, Decimal | None, Decimal | None]:
+    """Return what an intent makes, its limit, and what triggers or activates it."""
+    match intent:
+        case LimitOrderIntent():
+            return OrderKind.LIMIT, intent.limit_price, None
+        case StopOrderIntent():
+            kind = OrderKind.STOP if intent.limit_price is None else OrderKind.STOP_LIMIT
+            return kind, intent.limit_price, intent.stop_price
+        case TakeProfitIntent():
+            kind = OrderKind.TAKE_PROFIT if intent.limit_price is None else OrderKind.TAKE_PROFIT_LIMIT
+            return kind, intent.limit_price, intent.stop_price
+        case TrailingStopIntent():
+            return OrderKind.TRAILING_STOP, None, intent.activation_price
+        case _:
+            return OrderKind.MARKET, None, None
+
+
+def rounded_price(price: Decimal, exponent: int, tick: int, side: Side) -> int:
+    """Return a price in 10^-exponent, a multiple of tick: down for a purchase, up for a sale."""
+    if side is Side.SELL:
+        return ceil_to(units_of(price, exponent, CEIL), tick)
+    return floor_to(units_of(price, exponent, FLOOR), tick)
 
 
 def qty_refusal(spec: Instrument, limits: OrderLimits, qty_units: int, asked: Decimal) -> Refusal | None:

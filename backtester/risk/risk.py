@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
+from msgspec import structs
+
 from backtester.core.board import Board
 from backtester.core.bus import Bus
 from backtester.core.events import (
@@ -11,13 +13,16 @@ from backtester.core.events import (
     Cashflow,
     Fill,
     OrderIntent,
+    OrderKind,
     OrderRejected,
     OrderUpdate,
     Reason,
+    ReplaceIntent,
     SanitizedCancel,
     SanitizedOrder,
     Side,
     Status,
+    TrailingStopIntent,
 )
 from backtester.core.folds import Ledger, Reservations
 from backtester.core.funds import Need, collateral_units, opening_qty, order_need, released_units
@@ -29,13 +34,16 @@ from backtester.core.timeline import Timeline
 from backtester.core.topics import (
     T_CASHFLOWS,
     T_FILLS,
+    T_ORDERS_CHANGED,
     T_ORDERS_INTENT,
     T_ORDERS_REJECTED,
     T_ORDERS_SANITIZED,
     T_ORDERS_UPDATE,
 )
+from backtester.risk.brackets import attached_orders, rate_units
 from backtester.risk.order_validation import Refusal, RoundedOrder, SymbolSpecs, plain
 from backtester.risk.pauses import Pauses
+from backtester.risk.replacing import changed_intent
 
 
 class Risk:
@@ -70,6 +78,7 @@ class Risk:
         self._open: dict[int, SanitizedOrder] = {}
         self._last_order_id = 0
         bus.subscribe(T_ORDERS_INTENT, self.on_intent)
+        bus.subscribe(T_ORDERS_CHANGED, self.on_changed)
         bus.subscribe(T_ORDERS_REJECTED, self.on_rejected)
         bus.subscribe(T_ORDERS_UPDATE, self.on_update)
         bus.subscribe(T_FILLS, self.on_fill)
@@ -78,23 +87,67 @@ class Risk:
     # --- intents -------------------------------------------------------------------------------------------------
 
     def on_intent(self, intent: AnyIntent) -> None:
-        """Send an order or a cancel on, or refuse it."""
+        """Send an order, a replacement or a cancel on, or refuse it."""
         if isinstance(intent, CancelIntent):
             self._on_cancel(intent)
             return
-        spec = self._specs.get(intent.instrument)
-        if spec is None:
-            self._refuse(intent, Refusal(Reason.UNKNOWN_INSTRUMENT, {}))
+        if isinstance(intent, ReplaceIntent):
+            self._on_replace(intent)
             return
-        now = self._board.now
-        rounded = self._specs.rounded(intent, self._board.price_units.get(intent.instrument), now)
-        order = rounded if isinstance(rounded, Refusal) else self._funded(intent, spec, rounded)
+        order = self._sanitized(intent)
         if isinstance(order, Refusal):
             self._refuse(intent, order)
             return
+        self._send(order)
+
+    def _send(self, order: SanitizedOrder) -> None:
+        self._hold(order)
+        self._bus.publish(T_ORDERS_SANITIZED, order)
+
+    def _hold(self, order: SanitizedOrder) -> None:
         self._open[order.order_id] = order
         self._reservations.hold(order.order_id, order.reserve_asset, order.reserve_units, order.oco)
-        self._bus.publish(T_ORDERS_SANITIZED, order)
+
+    def _on_replace(self, intent: ReplaceIntent) -> None:
+        """Let the changed order through with the funds of the old one, or leave that as it is."""
+        old = self._open.get(intent.order_id)
+        if old is None:
+            self._refuse(intent, Refusal(Reason.UNKNOWN_ORDER, {"order_id": str(intent.order_id)}))
+            return
+        changed = changed_intent(old, intent)
+        self._reservations.release(old.order_id)
+        order = changed if isinstance(changed, Refusal) else self._sanitized(changed, replaces=old)
+        if isinstance(order, Refusal):
+            self._hold(old)
+            self._refuse(intent, order)
+            return
+        self._send(order)
+
+    def _sanitized(self, intent: OrderIntent, replaces: SanitizedOrder | None = None) -> SanitizedOrder | Refusal:
+        """Return the order that an intent makes: rounded, sized, funded, with its exits."""
+        spec, now = self._specs.get(intent.instrument), self._board.now
+        if spec is None:
+            return Refusal(Reason.UNKNOWN_INSTRUMENT, {})
+        rounded = self._specs.rounded(intent, self._board.price_units.get(intent.instrument), now)
+        if isinstance(rounded, Refusal):
+            return rounded
+        order = self._conditions_refusal(intent, replaces) or self._funded(intent, spec, rounded)
+        if isinstance(order, Refusal):
+            return order
+        if replaces is not None:
+            order = structs.replace(
+                order, replaces=replaces.order_id, parent_id=replaces.parent_id, attached=replaces.attached
+            )
+        elif intent.bracket is not None:
+            tick = self._specs.rules(spec.id, now).tick_units
+            attached = attached_orders(intent, intent.bracket, spec, tick, rounded.price_units, order.order_id)
+            if isinstance(attached, Refusal):
+                return attached
+            order = structs.replace(order, attached=attached)
+        self._last_order_id = order.order_id
+        if order.attached:  # their ids follow, unless they are those of an order that is replaced
+            self._last_order_id = max(order.order_id, order.attached[-1].order_id)
+        return order
 
     def _on_cancel(self, intent: CancelIntent) -> None:
         order = self._open.get(intent.order_id)
@@ -107,13 +160,25 @@ class Risk:
             SanitizedCancel(ts=self._board.now, order_id=order.order_id, instrument=order.instrument),
         )
 
+    def _conditions_refusal(self, intent: OrderIntent, replaces: SanitizedOrder | None) -> Refusal | None:
+        """Return why an order may not be sent whatever its size, or None; a replacement keeps its client id."""
+        if 0 < intent.terms.good_till <= self._board.now:
+            return Refusal(Reason.GOOD_TILL, {"good_till": format_time(intent.terms.good_till)})
+        if replaces is None and intent.client_id:
+            for order in self._open.values():
+                if order.client_id == intent.client_id:
+                    return Refusal(Reason.DUPLICATE_CLIENT_ID, {"order_id": str(order.order_id)})
+        return None
+
     def _funded(self, intent: OrderIntent, spec: Instrument, rounded: RoundedOrder) -> SanitizedOrder | Refusal:
         """Size an order and find the funds it binds."""
         if intent.oco and any(o.oco == intent.oco and o.instrument != spec.id for o in self._open.values()):
             return Refusal(Reason.BAD_GROUP, {"oco": intent.oco, "why": "a group has one instrument"})
         limits = self._specs.rules(spec.id, self._board.now).limits(rounded.kind)
         budget = 0
-        if rounded.qty_units:
+        if intent.terms.close_position:
+            need, opening = Need(spec.quote, 0), 0
+        elif rounded.qty_units:
             fee_rate = self._worst_fee_rates[spec.id].at(self._board.now)
             need = order_need(self._ledger, spec, intent.side, rounded.qty_units, rounded.price_units, fee_rate)
             opening = opening_qty(self._ledger, spec, intent.side, rounded.qty_units)
@@ -122,6 +187,8 @@ class Risk:
             if isinstance(sized, Refusal):
                 return sized
             budget, need, opening = sized
+        if intent.terms.reduce_only:
+            need, opening = self._reducing_need(intent, spec, rounded), 0
         refusal = self._opening_refusal(intent, spec, opening, limits)
         if refusal is not None:
             return refusal
@@ -135,23 +202,34 @@ class Risk:
                 Reason.INSUFFICIENT_BALANCE,
                 {"required": _money(required), "free": _money(free), "asset": need.asset},
             )
-        self._last_order_id += 1
         return SanitizedOrder(
             ts=self._board.now,
-            order_id=self._last_order_id,
+            order_id=self._last_order_id + 1,
             instrument=spec.id,
             kind=rounded.kind,
             side=intent.side,
             qty_units=rounded.qty_units,
             budget_units=budget,
             limit_price_units=rounded.limit_units,
-            stop_price_units=rounded.stop_units,
+            stop_price_units=0 if rounded.kind is OrderKind.TRAILING_STOP else rounded.stop_units,
+            trail_units=rate_units(intent.trail) if isinstance(intent, TrailingStopIntent) else 0,
+            activation_price_units=rounded.stop_units if rounded.kind is OrderKind.TRAILING_STOP else 0,
             reserve_asset=need.asset,
             reserve_units=need.units,
             tag=intent.tag,
             oco=intent.oco,
+            client_id=intent.client_id,
+            terms=intent.terms,
             scale=spec.scale,
         )
+
+    def _reducing_need(self, intent: OrderIntent, spec: Instrument, rounded: RoundedOrder) -> Need:
+        """Return what an order that only reduces binds: on spot, of what it would sell as much as is free now."""
+        if not spec.is_spot or intent.side is Side.BUY:
+            return Need(spec.quote, 0)
+        wanted = spec.base_money(rounded.qty_units)
+        extra = self._reservations.extra(spec.base, wanted, intent.oco)
+        return Need(spec.base, wanted - max(0, extra - max(0, self._free(spec.base))))
 
     def _opening_refusal(
         self, intent: OrderIntent, spec: Instrument, opening: int, limits: OrderLimits
@@ -215,6 +293,7 @@ class Risk:
                 instrument=intent.instrument,
                 order_id=intent.order_id if isinstance(intent, CancelIntent) else None,
                 tag=intent.tag if isinstance(intent, OrderIntent) else "",
+                client_id=intent.client_id if isinstance(intent, OrderIntent) else "",
                 numbers=refusal.numbers,
             ),
         )
@@ -234,9 +313,17 @@ class Risk:
     # --- what happened -------------------------------------------------------------------------------------------
 
     def on_rejected(self, rejected: OrderRejected) -> None:
-        """Free what an order held that the exchange refused."""
-        if rejected.who != "risk" and rejected.order_id is not None and rejected.reason is not Reason.UNKNOWN_ORDER:
-            self._end(rejected.order_id)
+        """Free what an order held that the exchange refused; the order that it should have replaced holds again."""
+        if rejected.who == "risk" or rejected.order_id is None or rejected.reason is Reason.UNKNOWN_ORDER:
+            return
+        refused = self._open.get(rejected.order_id)
+        self._end(rejected.order_id)
+        if refused is not None and refused.replaces in self._open:
+            self._hold(self._open[refused.replaces])
+
+    def on_changed(self, order: SanitizedOrder) -> None:
+        """Know an exit that came to life, or what is left of an order that was cut."""
+        self._hold(order)
 
     def on_update(self, update: OrderUpdate) -> None:
         """Free what an order held that ended without a fill."""

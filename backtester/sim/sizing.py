@@ -4,7 +4,7 @@ Quantities in 10^-q, prices in 10^-p, money in 1e-8, rates in 1e-8. `shift` is p
 price is divided by 10^shift to give money.
 """
 
-from backtester.core.numbers import CEIL, FLOOR, RATE_SCALE, mul_div, notional_of
+from backtester.core.numbers import CEIL, FLOOR, RATE_SCALE, floor_to, mul_div, notional_of
 
 
 def fee_of(amount: int, rate: int) -> int:
@@ -44,3 +44,10 @@ def cost_of(qty: int, price: int, fee_rate: int, shift: int) -> int:
     """Return notional plus fee."""
     notional = notional_of(qty, price, shift)
     return notional + fee_of(notional, fee_rate)
+
+
+def split_lots(qty: int, shares: tuple[int, ...], lot: int) -> tuple[int, ...]:
+    """Return what each share (1e-8) of a quantity is in whole lots; the last takes what roundings left."""
+    whole = floor_to(mul_div(qty, sum(shares), RATE_SCALE, FLOOR), lot)
+    sizes = [floor_to(mul_div(qty, share, RATE_SCALE, FLOOR), lot) for share in shares[:-1]]
+    return (*sizes, whole - sum(sizes)) if shares else ()

@@ -16,14 +16,12 @@ from backtester.core.events import (
     AnyIntent,
     CancelIntent,
     Fill,
-    LimitOrderIntent,
-    MarketOrderIntent,
     Note,
     OrderRejected,
     OrderUpdate,
+    ReplaceIntent,
     SanitizedOrder,
     Side,
-    StopOrderIntent,
 )
 from backtester.core.instruments import Instrument
 from backtester.core.market import (
@@ -38,11 +36,11 @@ from backtester.core.market import (
     Trade,
     VolatilityIndex,
 )
-from backtester.core.numbers import MONEY_EXPONENT, decimal, decimal_of
+from backtester.core.numbers import MONEY_EXPONENT, decimal
 from backtester.core.rules import InstrumentRules
+from backtester.strategy.ordering import Number, order_intent, replace_intent
 from backtester.strategy.view import PositionView, StrategyView
 
-Number = Decimal | int | float | str
 Intents = Sequence[AnyIntent] | Iterator[AnyIntent] | None
 
 
@@ -199,18 +197,19 @@ class Strategy:
 
         Args:
             name: market:symbol, or a symbol.
-            qty: base quantity; or give quote=money, or fraction=share of equity (1 is all).
-            options: limit=price, stop=price (neither: at the market), tag=text, oco=name of a group in which the
-                first fill cancels the others.
+            qty: base quantity; or give quote=money, fraction=share of equity (1 is all), or close_position=True.
+            options: kind: limit=, stop=, take_profit= (prices), trail= (callback rate) with activation=; none of them:
+                at the market. Conditions: time_in_force=, good_till=, post_only=, reduce_only=. Exits: stop_loss=,
+                stop_trail=, take_profits=. Names: tag=, oco=, client_id=. docs/strategies.md explains them.
 
         Raises:
-            ValueError: not exactly one size, both limit and stop, or a number that is none.
+            ValueError: arguments that make no order together, or a number that is none.
         """
-        return self._order(Side.BUY, name, qty, **options)
+        return order_intent(self.now, self._view.resolve(name), Side.BUY, qty, **options)
 
     def sell(self, name: str, qty: Number | None = None, **options: Any) -> AnyIntent:
         """Return the wish to sell; arguments as for `buy`."""
-        return self._order(Side.SELL, name, qty, **options)
+        return order_intent(self.now, self._view.resolve(name), Side.SELL, qty, **options)
 
     def close(self, name: str, tag: str = "close") -> list[AnyIntent]:
         """Return what ends a position: cancels of all open orders, and a market order over all that is held."""
@@ -218,8 +217,25 @@ class Strategy:
         intents: list[AnyIntent] = list(self.cancel_all(name))
         if not position.is_flat:
             side = Side.SELL if position.qty > 0 else Side.BUY
-            intents.append(self._order(side, name, abs(position.qty), tag=tag))
+            intents.append(order_intent(self.now, self._view.resolve(name), side, abs(position.qty), tag=tag))
         return intents
+
+    def replace(
+        self,
+        order: SanitizedOrder,
+        *,
+        qty: Number | None = None,
+        limit: Number | None = None,
+        stop: Number | None = None,
+    ) -> ReplaceIntent:
+        """Return the wish to put a changed order in the place of a working one, behind all others; None stays.
+
+        It keeps group, tag, client id and conditions. When it is refused, the old order goes on working.
+
+        Raises:
+            ValueError: nothing changes, or a number that is none.
+        """
+        return replace_intent(self.now, order, qty=qty, limit=limit, stop=stop)
 
     def cancel(self, order: SanitizedOrder) -> CancelIntent:
         """Return the wish to take a working order back."""
@@ -228,39 +244,6 @@ class Strategy:
     def cancel_all(self, name: str) -> list[CancelIntent]:
         """Return the wish to take back every working order in an instrument."""
         return [self.cancel(order) for order in self.open_orders(name)]
-
-    def _order(
-        self,
-        side: Side,
-        name: str,
-        qty: Number | None = None,
-        *,
-        quote: Number | None = None,
-        fraction: Number | None = None,
-        limit: Number | None = None,
-        stop: Number | None = None,
-        tag: str = "",
-        oco: str = "",
-    ) -> AnyIntent:
-        if sum(size is not None for size in (qty, quote, fraction)) != 1:
-            raise ValueError("give exactly one size: a base quantity, quote=money, or fraction=share of equity")
-        if limit is not None and stop is not None:
-            raise ValueError("give limit or stop, not both")
-        common: dict[str, Any] = {
-            "ts": self.now,
-            "instrument": self._view.resolve(name),
-            "side": side,
-            "qty": None if qty is None else decimal_of(qty),
-            "quote": None if quote is None else decimal_of(quote),
-            "fraction": None if fraction is None else decimal_of(fraction),
-            "tag": tag,
-            "oco": oco,
-        }
-        if limit is not None:
-            return LimitOrderIntent(limit_price=decimal_of(limit), **common)
-        if stop is not None:
-            return StopOrderIntent(stop_price=decimal_of(stop), **common)
-        return MarketOrderIntent(**common)
 
     # --- for the host ---------------------------------------------------------------------------------------------
 

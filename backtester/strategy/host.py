@@ -28,6 +28,7 @@ from backtester.core.topics import (
     T_MARK,
     T_METRICS,
     T_NOTES,
+    T_ORDERS_CHANGED,
     T_ORDERS_INTENT,
     T_ORDERS_REJECTED,
     T_ORDERS_SANITIZED,
@@ -83,6 +84,7 @@ class StrategyHost:
                 bus.subscribe(topic, self._plain_handler(getattr(strategy, hook)), type(self).__name__)
         bus.subscribe(T_TIMERS, self.on_timer)
         bus.subscribe(T_ORDERS_SANITIZED, self.on_sanitized)
+        bus.subscribe(T_ORDERS_CHANGED, self.on_sanitized)
         bus.subscribe(T_ORDERS_REJECTED, self.on_rejected)
         bus.subscribe(T_ORDERS_UPDATE, self.on_update)
         bus.subscribe(T_FILLS, self.on_fill)
@@ -128,7 +130,7 @@ class StrategyHost:
         self._call(self._strategy.on_fill, fill)
 
     def on_sanitized(self, order: AnyOrder) -> None:
-        """Learn the ids and numbers of our orders."""
+        """Learn the ids and numbers of our orders, and how the exchange changed them."""
         if not isinstance(order, SanitizedCancel):
             self._view.orders[order.instrument][order.order_id] = order
 

@@ -3,8 +3,32 @@
 from decimal import Decimal
 from typing import Any
 
-from backtester.core.events import AnyIntent, CancelIntent, OrderIntent, Side
+from backtester.core.events import (
+    AnyIntent,
+    CancelIntent,
+    LimitOrderIntent,
+    MarketOrderIntent,
+    OrderIntent,
+    ReplaceIntent,
+    Side,
+    StopOrderIntent,
+    TakeProfitIntent,
+    TrailingStopIntent,
+)
 from backtester.core.numbers import decimal_of
+from backtester.core.order_terms import PLAIN, Bracket, Terms, bracket_fault, terms_fault
+
+_PRICES: dict[type, tuple[str, ...]] = {
+    LimitOrderIntent: ("limit_price",),
+    StopOrderIntent: ("stop_price",),
+    TakeProfitIntent: ("stop_price",),
+    TrailingStopIntent: ("trail",),
+}
+_OPTIONAL_PRICES: dict[type, tuple[str, ...]] = {
+    StopOrderIntent: ("limit_price",),
+    TakeProfitIntent: ("limit_price",),
+    TrailingStopIntent: ("activation_price",),
+}
 
 
 def checked_intent(intent: object) -> AnyIntent:
@@ -17,22 +41,80 @@ def checked_intent(intent: object) -> AnyIntent:
     if isinstance(intent, CancelIntent):
         _want(intent, "order_id", int)
     elif isinstance(intent, OrderIntent):
-        _want(intent, "side", Side)
-        _want(intent, "tag", str)
-        _want(intent, "oco", str)
-        sizes = [name for name in ("qty", "quote", "fraction") if getattr(intent, name) is not None]
-        if len(sizes) != 1:
-            raise ValueError(f"an order needs exactly one of qty, quote and fraction, this one has {sizes or 'none'}")
-        for name in (*sizes, "limit_price", "stop_price"):
-            value = getattr(intent, name, Decimal(0))
-            if not isinstance(value, Decimal):
-                raise TypeError(f"{name} of an order is {value!r}, it must be a Decimal")
-            decimal_of(value)  # refuses NaN, infinity, and what is beyond any price or size
+        checked_order(intent)
+    elif isinstance(intent, ReplaceIntent):
+        _want(intent, "order_id", int)
+        changes = [name for name in ("qty", "limit_price", "stop_price") if getattr(intent, name) is not None]
+        if not changes:
+            raise ValueError("a replacement must change something")
+        for name in changes:
+            _want_decimal(name, getattr(intent, name))
     else:
         raise TypeError(f"what was returned is not a list of intents: it holds {intent!r}")
     _want(intent, "ts", int)
     _want(intent, "instrument", str)
     return intent
+
+
+def checked_order(intent: OrderIntent) -> OrderIntent:
+    """Return an order intent whose fields have the types that they declare and make an order together.
+
+    Raises:
+        TypeError: a field has another type.
+        ValueError: not exactly one size, a number that is not finite, or conditions that contradict each other.
+    """
+    _want(intent, "side", Side)
+    _want(intent, "tag", str)
+    _want(intent, "oco", str)
+    _want(intent, "client_id", str)
+    sizes = [name for name in ("qty", "quote", "fraction") if getattr(intent, name) is not None]
+    if intent.terms is not PLAIN:
+        _check_terms(intent)
+    if len(sizes) != (0 if intent.terms.close_position else 1):
+        raise ValueError(f"an order needs exactly one of qty, quote and fraction, this one has {sizes or 'none'}")
+    if intent.oco.startswith("#"):
+        raise ValueError(f"oco is {intent.oco!r}: names that begin with # belong to brackets")
+    for name in (*sizes, *_PRICES.get(type(intent), ())):
+        _want_decimal(name, getattr(intent, name))
+    for name in _OPTIONAL_PRICES.get(type(intent), ()):
+        if getattr(intent, name) is not None:
+            _want_decimal(name, getattr(intent, name))
+    if isinstance(intent, TrailingStopIntent) and not 0 < intent.trail < 1:
+        raise ValueError(f"trail is {intent.trail}, it must lie between 0 and 1")
+    if intent.bracket is not None:
+        _check_bracket(intent)
+    return intent
+
+
+def _check_terms(intent: OrderIntent) -> None:
+    _want(intent, "terms", Terms)
+    has_limit = getattr(intent, "limit_price", None) is not None
+    is_limit = isinstance(intent, LimitOrderIntent)
+    triggers = not is_limit and not isinstance(intent, MarketOrderIntent)
+    fault = terms_fault(intent.terms, has_limit=has_limit, is_plain_limit=is_limit, triggers=triggers)
+    if fault is not None:
+        raise ValueError(fault)
+
+
+def _check_bracket(intent: OrderIntent) -> None:
+    _want(intent, "bracket", Bracket)
+    bracket = intent.bracket
+    assert bracket is not None
+    for name in ("stop_loss", "stop_trail"):
+        if getattr(bracket, name) is not None:
+            _want_decimal(name, getattr(bracket, name))
+    for target in bracket.targets:
+        _want_decimal("price of a target", target.price)
+        _want_decimal("share of a target", target.share)
+    fault = bracket_fault(bracket, intent.terms.only_reduces)
+    if fault is not None:
+        raise ValueError(fault)
+
+
+def _want_decimal(name: str, value: object) -> None:
+    if not isinstance(value, Decimal):
+        raise TypeError(f"{name} of an order is {value!r}, it must be a Decimal")
+    decimal_of(value)  # refuses NaN, infinity, and what is beyond any price or size
 
 
 def _want(intent: Any, name: str, kind: type) -> None:

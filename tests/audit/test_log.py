@@ -56,7 +56,7 @@ def test_ticks_never_go_back_and_nothing_is_known_before_it_happened(ran: Ran) -
 
 
 def test_every_cause_is_an_earlier_line_or_a_market_record(ran: Ran) -> None:
-    record = re.compile(r"^(spot:\w+/(candle/\w+|open)|dues|timerfired)/\d+$")
+    record = re.compile(r"^(spot:\w+/(candle/\w+|open)|dues|timerfired|expiry)/\d+$")
     for line in ran.lines:
         cause = line["event"]["cause_id"]
         assert cause is None or (cause < line["seq"] if isinstance(cause, int) else record.match(cause)), cause

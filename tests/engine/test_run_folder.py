@@ -167,7 +167,7 @@ def test_a_hook_may_yield_what_it_wants(tmp_path: Path) -> None:
     [
         (lambda s: [s.buy(B)], "exactly one size"),
         (lambda s: [s.buy(B, 1, quote=2)], "exactly one size"),
-        (lambda s: [s.buy(B, 1, limit=1, stop=1)], "limit or stop"),
+        (lambda s: [s.buy(B, 1, take_profit=1, stop=1)], "one of stop, take_profit and trail"),
         (lambda s: [s.buy(B, float("nan"))], "not a finite number"),
         (lambda s: [s.buy("DOGEUSDT", 1)], "'DOGEUSDT' is not in this run"),
         (lambda s: s.position("DOGEUSDT"), "'DOGEUSDT' is not in this run"),

@@ -22,6 +22,12 @@ ALLOWED = {
     ("triggered", "filled"),
     ("triggered", "cancelled"),
     ("triggered", "expired"),
+    ("working", "partly_filled"),
+    ("triggered", "partly_filled"),
+    ("partly_filled", "partly_filled"),
+    ("partly_filled", "filled"),
+    ("partly_filled", "cancelled"),
+    ("partly_filled", "expired"),
 }
 
 

@@ -22,7 +22,14 @@ COSTS: list[dict[str, Any]] = [
     {"fees": {"maker_bps": -2, "taker_bps": "7.5"}, "slippage": {"bps": "0.5"}},
     {"fees": {"maker_bps": 2, "taker_bps": 5, "tiers": [{"volume": 9000, "maker_bps": "-0.5", "taker_bps": 3}]}},
 ]
-STYLES: list[dict[str, Any]] = [{}, {"touch_fills": True}, {"stop_through": "market"}, {"max_wait": 1}]
+STYLES: list[dict[str, Any]] = [
+    {},
+    {"touch_fills": True},
+    {"stop_through": "market"},
+    {"max_wait": 1},
+    {"path": "open_near_extreme_first"},
+    {"path": "optimistic", "market_fill": "mid"},
+]
 
 
 @pytest.fixture(scope="module")
@@ -150,13 +157,15 @@ def test_every_order_ends_once_and_no_order_fills_before_it_is_accepted(
                 assert event["order_id"] not in ended
                 assert event["ts"] >= accepted[event["order_id"]]
                 assert event["ts"] <= line["tick"]
-                ended[event["order_id"]] = "filled"
+                if Decimal(event["leaves"]) == 0:
+                    ended[event["order_id"]] = "filled"
             case "orders_rejected" if event["who"] == "execution" and event["reason"] != "unknown_order":
                 assert event["order_id"] not in accepted
                 ended[event["order_id"]] = "rejected"
     still_open = set(ran.details["final"]["open_orders"])
     sanitized = {event["order_id"] for event in ran.events("orders_sanitized") if "kind" in event}
-    assert sanitized == set(ended) | still_open
+    exits = {event["order_id"] for event in ran.events("orders_changed")}
+    assert sanitized | exits == set(ended) | still_open
     assert set(ended) & still_open == set()
     assert {row["order_id"]: row["status"] for row in ran.table("orders")} == ended | dict.fromkeys(
         still_open, "working"

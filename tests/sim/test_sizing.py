@@ -5,9 +5,10 @@ from math import ceil
 
 import pytest
 from hypothesis import given, settings
-from hypothesis.strategies import integers
+from hypothesis.strategies import booleans, integers, lists
 
-from backtester.sim.sizing import cost_of, lots_for_budget
+from backtester.core.numbers import RATE_SCALE
+from backtester.sim.sizing import cost_of, lots_for_budget, split_lots
 
 
 def cost(qty: int, price: int, rate: int, shift: int) -> int:
@@ -70,3 +71,26 @@ def test_counting_up_finds_the_same(budget: int, price: int, lot: int, rate: int
 @given(qty=integers(0, 10**12), price=integers(1, 10**9), rate=integers(-(10**7), 10**7), shift=integers(-6, 12))
 def test_cost_is_notional_plus_fee(qty: int, price: int, rate: int, shift: int) -> None:
     assert cost_of(qty, price, rate, shift) == cost(qty, price, rate, shift)
+
+
+@given(
+    qty=integers(0, 10**9),
+    parts=lists(integers(1, 100), min_size=1, max_size=6),
+    lot=integers(1, 1000),
+    whole=booleans(),
+)
+def test_shares_are_whole_lots_that_add_up(qty: int, parts: list[int], lot: int, whole: bool) -> None:
+    total = sum(parts) if whole else 600
+    shares = [part * RATE_SCALE // total for part in parts]
+    if whole:
+        shares[-1] = RATE_SCALE - sum(shares[:-1])
+    sizes = split_lots(qty, tuple(shares), lot)
+    assert all(size % lot == 0 and size >= 0 for size in sizes)
+    assert all(size <= qty * share // RATE_SCALE for size, share in zip(sizes[:-1], shares, strict=False))
+    assert sum(sizes) == (qty * sum(shares) // RATE_SCALE) // lot * lot
+
+
+def test_the_last_share_takes_what_roundings_left() -> None:
+    third = RATE_SCALE // 3
+    assert split_lots(10, (third, third, RATE_SCALE - 2 * third), 1) == (3, 3, 4)
+    assert split_lots(10, (), 1) == ()

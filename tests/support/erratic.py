@@ -56,7 +56,9 @@ class Erratic(Strategy):
 
     def _any(self, name: str, close: float) -> list[AnyIntent]:
         rng = self.rng
-        what = rng.randint(0, 9)
+        what = rng.randint(0, 10)
+        if what == 10:
+            return [self.replace(order, qty=order.qty or 1) for order in self.open_orders(name)[:1]]
         if what == 0:
             return list(self.cancel_all(name))
         if what == 1:
@@ -69,7 +71,22 @@ class Erratic(Strategy):
             return []
         act = self.buy if rng.random() < 0.5 else self.sell
         price = Decimal(repr(close)) * (1 + Decimal(rng.randint(-80, 80)) / 10_000)
-        options: dict[str, object] = rng.choice([{}, {}, {"limit": price}, {"stop": price}])
+        options: dict[str, object] = rng.choice(
+            [
+                {},
+                {},
+                {"limit": price},
+                {"stop": price},
+                {"stop": price, "limit": price},
+                {"take_profit": price},
+                {"trail": "0.003"},
+                {"limit": price, "time_in_force": "ioc"},
+                {"limit": price, "post_only": True},
+                {"limit": price, "good_till": self.now + rng.randint(10, 400) * SECOND},
+                {"reduce_only": True},
+                {"stop_loss": price, "take_profits": [(price * rng.choice([99, 101]) / 100, "0.6")]},
+            ]
+        )
         size = rng.choice(["qty", "qty", "quote", "fraction"])
         amount = {
             "qty": Decimal(rng.choice([1, 17, 333, 4_000, 60_000])) / 1000,

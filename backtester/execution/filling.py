@@ -1,0 +1,170 @@
+"""What an order's execution comes to: price, quantity and fee, or the reason why it cannot execute."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from backtester.core.board import Board
+from backtester.core.events import Cashflow, Fill, Liquidity, Reason, SanitizedOrder, Side
+from backtester.core.folds import Ledger, Reservations
+from backtester.core.funds import collateral_units, opening_qty, released_units
+from backtester.core.instruments import Instrument, InstrumentId
+from backtester.core.numbers import FLOOR, floor_to, mul_div
+from backtester.core.order_terms import TimeInForce
+from backtester.core.rules import OrderLimits, RuleBook
+from backtester.core.timeline import Timeline
+from backtester.execution.orders import WorkingOrder
+from backtester.execution.volume import TradedVolume
+from backtester.sim.sim_models import FeeModel, SlippageModel
+from backtester.sim.sizing import cost_of, fee_of, lots_for_budget
+
+
+class ExchangeRules(NamedTuple):
+    """The declared assumptions; rules and fees as they hold at a time.
+
+    max_wait_us: how long a market order of an instrument waits for a trade. path: one of sim.paths. market_at_mid:
+    market orders fill in the middle of the next candle instead of at its open.
+    """
+
+    rules: RuleBook
+    fees: Mapping[InstrumentId, Timeline[FeeModel]]
+    slippage: SlippageModel
+    fee_from_received: bool
+    allow_short: bool
+    touch_fills: bool
+    stop_through_fills: bool
+    max_wait_us: Mapping[InstrumentId, int]
+    path: int
+    market_at_mid: bool
+
+
+class Cashier:
+    """Keeps the exchange's own view of the account, and works out fills against it."""
+
+    def __init__(self, rules: ExchangeRules, instruments: Mapping[InstrumentId, Instrument], board: Board) -> None:
+        self.reservations = Reservations()
+        self._rules = rules
+        self._instruments = instruments
+        self._board = board
+        self._ledger = Ledger(instruments)
+        self._volume = TradedVolume()
+
+    def fill(self, working: WorkingOrder, reference: int, liquidity: Liquidity, ts: int) -> Fill | Reason:
+        """Return the fill of an order at a reference price (10^-p), taken into account; or why there is none."""
+        order, sign = working.order, working.sign
+        spec = self._instruments[order.instrument]
+        price = reference
+        if liquidity is Liquidity.TAKER:
+            price = self._rules.slippage.price_units(sign, reference)
+            if order.limit_price_units:  # a limit is never filled worse than its price
+                price = min(price, order.limit_price_units) if sign > 0 else max(price, order.limit_price_units)
+        if price <= 0:
+            return Reason.BAD_PRICE
+        limits = self._rules.rules[spec.id].at(ts).limits(order.kind)
+        rate = self._rules.fees[spec.id].at(ts).rate(liquidity is Liquidity.MAKER, self._volume.at(self._board.now))
+        received = spec.is_spot and self._rules.fee_from_received and sign > 0
+        paid_rate = 0 if spec.is_spot and (received or sign < 0) else rate
+        asked = working.leaves or (self._sized(order, spec, limits, price, paid_rate) if order.budget_units else 0)
+        qty = asked
+        if order.terms.only_reduces:
+            held = self._reducible(order, spec, limits)
+            qty = min(asked, held) if asked else held
+            if qty == 0:
+                return Reason.NOTHING_TO_REDUCE
+            if qty < asked and order.terms.time_in_force is TimeInForce.FOK:
+                return Reason.NOT_FILLED_AT_ONCE
+        notional = spec.notional_units(qty, price)
+        refused = self._refusal(
+            order, spec, limits, qty, notional, cost_of(qty, price, 0 if received else rate, spec.shift)
+        )
+        if refused is not None:
+            return refused
+        charged = spec.base_money(qty) if received else notional
+        fill = Fill(
+            ts=ts,
+            order_id=order.order_id,
+            instrument=order.instrument,
+            base=spec.base,
+            quote=spec.quote,
+            kind=order.kind,
+            side=order.side,
+            qty_units=qty,
+            price_units=price,
+            reference_price_units=reference,
+            fee_units=fee_of(charged, rate),
+            fee_asset=spec.base if received else spec.quote,
+            liquidity=liquidity,
+            leaves_units=working.leaves - qty if working.leaves else 0,
+            tag=order.tag,
+            client_id=order.client_id,
+            scale=order.scale,
+        )
+        self._volume.add(self._board.now, notional)
+        self._ledger.apply_fill(fill)
+        return fill
+
+    def on_cashflow(self, flow: Cashflow) -> None:
+        """Fold money that moved without a trade."""
+        self._ledger.apply_cashflow(flow)
+
+    def _sized(self, order: SanitizedOrder, spec: Instrument, limits: OrderLimits, price: int, fee_rate: int) -> int:
+        """Return the largest lot that the order's money pays for at this price; a spot sale at most what is held."""
+        lot = limits.lot_units
+        qty = lots_for_budget(order.budget_units, price, lot, fee_rate, spec.shift)
+        if limits.max_qty_units:
+            qty = min(qty, floor_to(limits.max_qty_units, lot))
+        if spec.is_spot and order.side is Side.SELL:
+            qty = min(qty, floor_to(self._free_base(order, spec), lot))
+        return qty
+
+    def _free_base(self, order: SanitizedOrder, spec: Instrument) -> int:
+        """Return the quantity of a spot asset that no order outside this one's group binds."""
+        free = self._ledger.asset(spec.base).cash_units - self.reservations.total_without(order.order_id)
+        return max(0, free) // spec.base_money(1)
+
+    def _reducible(self, order: SanitizedOrder, spec: Instrument, limits: OrderLimits) -> int:
+        """Return how much of the position an order can close; what other orders bind is left to them, unless it closes
+        the whole position.
+        """
+        held = max(0, -self._ledger.position(spec.id).qty_units * order.side.sign)
+        if spec.is_spot and not order.terms.close_position:
+            held = min(held, self._free_base(order, spec))
+        return floor_to(held, limits.lot_units)
+
+    def _refusal(
+        self, order: SanitizedOrder, spec: Instrument, limits: OrderLimits, qty: int, notional: int, cost: int
+    ) -> Reason | None:
+        """Return why an order cannot execute now, or None. Quantities given by the trader were checked by risk."""
+        if order.budget_units or not qty:
+            if qty < limits.min_qty_units:
+                return Reason.BELOW_MIN_QTY
+            if notional < limits.min_notional_units:
+                return Reason.BELOW_MIN_NOTIONAL
+        others = self.reservations.total_without(order.order_id)
+        if spec.is_spot and order.side is Side.SELL:
+            bound = 0 if order.terms.close_position else others
+            payable = spec.base_money(qty) <= self._ledger.asset(spec.base).cash_units - bound
+        elif spec.is_spot:
+            payable = cost <= self._ledger.asset(spec.quote).cash_units - others
+        elif self._opens_forbidden_short(order, spec, qty):
+            return Reason.SHORT_NOT_ALLOWED
+        else:
+            payable = self._can_carry(order, spec, qty, notional, cost, others)
+        return None if payable else Reason.INSUFFICIENT_BALANCE
+
+    def _opens_forbidden_short(self, order: SanitizedOrder, spec: Instrument, qty: int) -> bool:
+        """Say whether a sale would go below zero where that is not allowed; each of two sales alone may only reduce."""
+        short = order.side is Side.SELL and opening_qty(self._ledger, spec, order.side, qty) > 0
+        return short and not self._rules.allow_short
+
+    def _can_carry(
+        self, order: SanitizedOrder, spec: Instrument, qty: int, notional: int, cost: int, others: int
+    ) -> bool:
+        """Say whether a futures position after this fill would be covered once over; reducing always may."""
+        opening = opening_qty(self._ledger, spec, order.side, qty)
+        if opening == 0:
+            return True
+        free = self._ledger.asset(spec.quote).cash_units - others
+        free -= collateral_units(self._ledger, self._instruments, spec.quote)
+        free += released_units(self._ledger, spec, qty, opening, notional)
+        cost -= mul_div(notional, qty - opening, qty, FLOOR)
+        return cost <= free

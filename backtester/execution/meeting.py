@@ -1,0 +1,192 @@
+"""Working orders meet a closed candle, along the path that the run assumes. The rules are those of `sim`."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from backtester.core.events import Liquidity, Reason
+from backtester.core.market import MarketCandle
+from backtester.execution.orders import WorkingOrder
+from backtester.sim.matching import NO_FILL, limit_fill_price, stop_fill_price, stop_is_through
+from backtester.sim.paths import (
+    PESSIMISTIC,
+    corners,
+    limit_on_leg,
+    surely_filled,
+    trail_on_leg,
+    trigger_on_leg,
+)
+from backtester.sim.trailing import trail_fill_price, trail_fires_at_open
+
+
+class Exchange(Protocol):
+    """What a meeting does to orders."""
+
+    def trigger(self, working: WorkingOrder) -> None:
+        """Let an order enter the market."""
+
+    def execute(self, working: WorkingOrder, price: int, liquidity: Liquidity, ts: int) -> list[WorkingOrder]:
+        """Fill an order, or end it; return what came to life with the fill and still works."""
+
+    def expire(self, working: WorkingOrder, reason: Reason) -> None:
+        """End an order."""
+
+
+class Meeting:
+    """One candle and the orders that work along it. ambiguous: another path might have ended otherwise."""
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        book: Mapping[int, WorkingOrder],
+        candle: MarketCandle,
+        *,
+        path: int,
+        touch_fills: bool,
+    ) -> None:
+        self.ambiguous = False
+        self._exchange = exchange
+        self._book = book
+        self._candle = candle
+        self._path = path
+        self._touch = touch_fills
+        self._orders = [w for w in book.values() if not w.waits_for_open and w.accepted <= candle.open_time]
+        self._born_within: set[int] = set()
+
+    def run(self) -> None:
+        """Let every order meet the candle: at its open, then along its path."""
+        candle = self._candle
+        for working in list(self._orders):
+            if self._open_decides(working):
+                self._meet(working, candle.open_units, candle.open_time)
+        hits = [(w, price) for w in self._alive() if (price := self._price(w)) != NO_FILL]
+        helpful = [(w, price) for w, price in hits if w.favours_trader]
+        harmful = [(w, price) for w, price in hits if not w.favours_trader]
+        self.ambiguous = self.ambiguous or bool(helpful and harmful)
+        if self._path == PESSIMISTIC:
+            for working, price in harmful + helpful:
+                self._meet(working, price, candle.ts)
+            self._follow_what_is_known()
+        elif hits or any(w.is_trailing for w in self._orders):
+            self._walk(-sum(w.sign for w, _ in helpful))
+        for working in self._orders:
+            working.takes_at_open = False
+
+    def _alive(self) -> list[WorkingOrder]:
+        return [w for w in self._orders if w.order.order_id in self._book]
+
+    # --- one order and the candle as a whole ---------------------------------------------------------------------
+
+    def _open_decides(self, working: WorkingOrder) -> bool:
+        """Say whether the order executes at the open itself, before anything else of the candle."""
+        order, open_ = working.order, self._candle.open_units
+        if not working.waits_for_trigger:
+            return working.takes_at(open_, self._touch)
+        if working.is_trailing:
+            return trail_fires_at_open(working.sign, working.peak, order.trail_units, open_)
+        return stop_is_through(working.direction, order.stop_price_units, open_)
+
+    def _price(self, working: WorkingOrder, open_: int = 0) -> int:
+        """Return where some path from the open, or from another price, fills or triggers the order, or NO_FILL."""
+        order, candle = working.order, self._candle
+        open_, high, low = open_ or candle.open_units, candle.high_units, candle.low_units
+        if not working.waits_for_trigger:
+            return limit_fill_price(working.sign, order.limit_price_units, open_, high, low, self._touch)
+        if working.is_trailing:
+            activation = order.activation_price_units
+            return trail_fill_price(working.sign, working.peak, order.trail_units, activation, open_, high, low)
+        return stop_fill_price(working.direction, order.stop_price_units, open_, high, low)
+
+    def _surely(self, working: WorkingOrder, born: int) -> bool:
+        """Say whether every path from a price within the candle fills or triggers the order."""
+        if working.is_trailing:
+            return False
+        candle, waits = self._candle, working.waits_for_trigger
+        return surely_filled(
+            -working.direction if waits else working.sign,
+            working.order.stop_price_units if waits else working.order.limit_price_units,
+            born,
+            candle.open_units,
+            candle.high_units,
+            candle.low_units,
+            candle.close_units,
+            waits or self._touch,
+        )
+
+    # --- what happens --------------------------------------------------------------------------------------------
+
+    def _meet(self, working: WorkingOrder, price: int, ts: int) -> None:
+        if working.order.order_id not in self._book:
+            return  # its group ended a moment ago
+        if not working.waits_for_trigger:
+            liquidity = Liquidity.TAKER if working.takes_at_open else Liquidity.MAKER
+            born = self._exchange.execute(working, price, liquidity, ts)
+        else:
+            self._exchange.trigger(working)
+            if not working.order.limit_price_units or working.takes_at(price, self._touch):
+                born = self._exchange.execute(working, price, Liquidity.TAKER, ts)
+            elif working.order.terms.at_once:
+                self._exchange.expire(working, Reason.NOT_FILLED_AT_ONCE)
+                born = []
+            else:
+                born = [working]  # from here on it rests in the book
+        self._orders += [w for w in born if w is not working]
+        if ts != self._candle.open_time:  # what lives since the open meets the candle like all others
+            self._live_within(born, price)
+
+    def _live_within(self, born: list[WorkingOrder], price: int) -> None:
+        """Let what came to life at a price within the candle meet the rest of it."""
+        for working in born:
+            if working.order.order_id not in self._book:
+                continue
+            self._born_within.add(working.order.order_id)
+            reached, surely = self._price(working, price), self._surely(working, price)
+            self.ambiguous = self.ambiguous or (reached != NO_FILL) != surely
+            if self._path == PESSIMISTIC and reached != NO_FILL and (surely or not working.favours_trader):
+                self._meet(working, reached, self._candle.ts)
+
+    def _follow_what_is_known(self) -> None:
+        """Let trailing stops follow: to the best price, or if they came later to what surely came after them."""
+        candle = self._candle
+        for working in self._alive():
+            if working.is_trailing and working.order.order_id in self._born_within:
+                working.see(candle.close_units)
+            elif working.is_trailing:
+                working.see(candle.high_units if working.sign < 0 else candle.low_units)
+
+    # --- a path that is walked -----------------------------------------------------------------------------------
+
+    def _walk(self, favour: int) -> None:
+        """Go from open over both extremes to the close and trigger orders as they are met."""
+        candle = self._candle
+        at = candle.open_units
+        ends = (*corners(self._path, at, candle.high_units, candle.low_units, favour), candle.close_units)
+        for end in (at, *ends):
+            while (hit := self._next_on_leg(at, end)) is not None:
+                working, at = hit
+                self._meet(working, at, candle.ts)
+            at = end
+            for working in self._orders:
+                if working.is_trailing:
+                    working.see(end)
+
+    def _next_on_leg(self, start: int, end: int) -> tuple[WorkingOrder, int] | None:
+        """Return the order that a straight move meets first, and where; at one price stops come first, then age."""
+        if start == end:
+            return None
+        met = [
+            (abs(price - start), w.favours_trader, place, w, price)
+            for place, w in enumerate(self._alive())
+            if (price := self._on_leg(w, start, end)) != NO_FILL
+        ]
+        if not met:
+            return None
+        *_, working, price = min(met, key=lambda hit: hit[:3])
+        return working, price
+
+    def _on_leg(self, working: WorkingOrder, start: int, end: int) -> int:
+        order = working.order
+        if not working.waits_for_trigger:
+            return limit_on_leg(working.sign, order.limit_price_units, start, end, self._touch)
+        if working.is_trailing:
+            return trail_on_leg(working.sign, working.peak, order.trail_units, start, end)
+        return trigger_on_leg(working.direction, order.stop_price_units, start, end)

@@ -1,0 +1,141 @@
+"""From the arguments of `buy` and `sell` to an intent, or a clear refusal of arguments that make no order together."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+from backtester.core.events import (
+    LimitOrderIntent,
+    MarketOrderIntent,
+    OrderIntent,
+    ReplaceIntent,
+    SanitizedOrder,
+    Side,
+    StopOrderIntent,
+    TakeProfitIntent,
+    TrailingStopIntent,
+)
+from backtester.core.instruments import InstrumentId
+from backtester.core.numbers import decimal_of
+from backtester.core.order_terms import PLAIN, Bracket, Target, Terms, TimeInForce
+from backtester.strategy.intents import checked_order
+
+Number = Decimal | int | float | str
+Targets = Number | Sequence[tuple[Number, Number]]
+
+
+def order_intent(
+    now: int,
+    instrument: InstrumentId,
+    side: Side,
+    qty: Number | None = None,
+    *,
+    quote: Number | None = None,
+    fraction: Number | None = None,
+    limit: Number | None = None,
+    stop: Number | None = None,
+    take_profit: Number | None = None,
+    trail: Number | None = None,
+    activation: Number | None = None,
+    stop_loss: Number | None = None,
+    stop_trail: Number | None = None,
+    take_profits: Targets | None = None,
+    tag: str = "",
+    oco: str = "",
+    client_id: str = "",
+    **conditions: Any,
+) -> OrderIntent:
+    """Return the intent that these arguments make; conditions: the fields of Terms.
+
+    Raises:
+        ValueError: they make no order together, or a number is none.
+        TypeError: there is no such argument.
+    """
+    triggers = {"stop": stop, "take_profit": take_profit, "trail": trail}
+    given = [name for name, value in triggers.items() if value is not None]
+    terms = _terms(conditions) if conditions else PLAIN
+    if sum(size is not None for size in (qty, quote, fraction)) != (0 if terms.close_position else 1):
+        raise ValueError(
+            "give exactly one size: a base quantity, quote=money, fraction=share of equity, or close_position=True"
+        )
+    if len(given) > 1:
+        raise ValueError(f"give one of stop, take_profit and trail, not {' and '.join(given)}")
+    if trail is not None and limit is not None:
+        raise ValueError("a trailing stop executes at the market: give trail or limit, not both")
+    if activation is not None and trail is None:
+        raise ValueError("activation is where a trailing stop begins to follow: it needs trail")
+    limit_price = _decimal(limit)
+    common: dict[str, Any] = {
+        "ts": now,
+        "instrument": instrument,
+        "side": side,
+        "qty": _decimal(qty),
+        "quote": _decimal(quote),
+        "fraction": _decimal(fraction),
+        "tag": tag,
+        "oco": oco,
+        "client_id": client_id,
+        "terms": terms,
+    }
+    if stop_loss is not None or stop_trail is not None or take_profits is not None:
+        common["bracket"] = Bracket(
+            stop_loss=_decimal(stop_loss),
+            stop_trail=_decimal(stop_trail),
+            targets=_targets(take_profits),
+        )
+    intent: OrderIntent
+    if stop is not None:
+        intent = StopOrderIntent(stop_price=decimal_of(stop), limit_price=limit_price, **common)
+    elif take_profit is not None:
+        intent = TakeProfitIntent(stop_price=decimal_of(take_profit), limit_price=limit_price, **common)
+    elif trail is not None:
+        intent = TrailingStopIntent(trail=decimal_of(trail), activation_price=_decimal(activation), **common)
+    elif limit_price is not None:
+        intent = LimitOrderIntent(limit_price=limit_price, **common)
+    else:
+        intent = MarketOrderIntent(**common)
+    plain = terms is PLAIN and trail is None and not oco and intent.bracket is None
+    return intent if plain else checked_order(intent)  # here for the strategy's own line; the host checks them all
+
+
+def replace_intent(
+    now: int, order: SanitizedOrder, *, qty: Number | None, limit: Number | None, stop: Number | None
+) -> ReplaceIntent:
+    """Return the wish to change a working order.
+
+    Raises:
+        ValueError: nothing changes, or a number is none.
+    """
+    if qty is None and limit is None and stop is None:
+        raise ValueError("a replacement must change something: give qty, limit or stop")
+    return ReplaceIntent(
+        ts=now,
+        instrument=order.instrument,
+        order_id=order.order_id,
+        qty=_decimal(qty),
+        limit_price=_decimal(limit),
+        stop_price=_decimal(stop),
+    )
+
+
+def _decimal(value: Number | None) -> Decimal | None:
+    return None if value is None else decimal_of(value)
+
+
+def _targets(targets: Targets | None) -> tuple[Target, ...]:
+    if targets is None:
+        return ()
+    pairs = [(targets, 1)] if isinstance(targets, Number) else targets
+    return tuple(Target(decimal_of(price), decimal_of(share)) for price, share in pairs)
+
+
+def _terms(conditions: dict[str, Any]) -> Terms:
+    if "good_till" in conditions:
+        conditions = {"time_in_force": TimeInForce.GTD} | conditions
+    if "time_in_force" in conditions:
+        conditions = conditions | {"time_in_force": TimeInForce(conditions["time_in_force"])}
+    terms = Terms(**conditions)
+    for name, value in (("post_only", terms.post_only), ("reduce_only", terms.reduce_only)):
+        if not isinstance(value, bool):
+            raise TypeError(f"{name} is {value!r}, it must be true or false")
+    return PLAIN if terms == PLAIN else terms

@@ -1,0 +1,113 @@
+"""One candle under all three paths: the more pessimistic one fills fewer limits, and none of them better."""
+
+from itertools import pairwise
+from typing import Any
+
+from hypothesis import example, given, settings
+from hypothesis.strategies import DrawFn, booleans, composite, integers, sampled_from
+
+from backtester.core.events import Fill, Liquidity, OrderKind, Side
+from backtester.sim.paths import NEAR_EXTREME_FIRST, OPTIMISTIC, PESSIMISTIC
+from backtester.strategy.ordering import order_intent
+from tests.support.floor import Floor, price
+
+PATHS = (PESSIMISTIC, NEAR_EXTREME_FIRST, OPTIMISTIC)
+HELPFUL = (OrderKind.LIMIT, OrderKind.TAKE_PROFIT, OrderKind.TAKE_PROFIT_LIMIT)
+Candle = tuple[int, int, int, int]
+
+
+@composite
+def candles(draw: DrawFn) -> Candle:
+    open_ = 100_00 + draw(integers(-30, 30)) * 10
+    high, low = open_ + draw(integers(0, 60)) * 10, open_ - draw(integers(0, 60)) * 10
+    return open_, high, low, low + (high - low) * draw(integers(0, 20)) // 20
+
+
+def fills_of(path: int, candle: Candle, scene: list[tuple[Side, dict[str, Any]]], held: int, touch: bool) -> list[Fill]:
+    """What the orders of a scene fill in one candle, with a position of so many coins from before."""
+    floor = Floor(market="um", path=path, slippage=10, touch_fills=touch)
+    now, name = floor.board.now, floor.spec.id
+    if held:
+        floor.want(order_intent(now, name, Side.BUY if held > 0 else Side.SELL, abs(held)))
+        floor.candle(100_00, 100_00, 100_00, 100_00)
+    before = len(floor.fills)
+    floor.want(*(order_intent(floor.board.now, name, side, **options) for side, options in scene))
+    floor.candle(*candle)
+    return floor.fills[before:]
+
+
+def no_worse(more: Fill, less: Fill) -> bool:
+    """Whether one fill is at least as good as another of the same order, in price and in fee rate."""
+    same_rate = more.liquidity is less.liquidity or more.liquidity is Liquidity.MAKER
+    return (less.price_units - more.price_units) * more.side.sign >= 0 and same_rate
+
+
+def compare(candle: Candle, scene: list[tuple[Side, dict[str, Any]]], held: int, touch: bool) -> None:
+    found = [{f.order_id: f for f in fills_of(path, candle, scene, held, touch)} for path in PATHS]
+    for worse, better in pairwise(found):
+        limits = [{i for i, fill in run.items() if fill.kind in HELPFUL} for run in (worse, better)]
+        assert limits[0] <= limits[1]
+        for order_id in worse.keys() & better.keys():
+            assert no_worse(better[order_id], worse[order_id])
+
+
+OFFSETS = integers(1, 60)
+
+
+@settings(max_examples=300)
+@given(candle=candles(), sign=sampled_from([1, -1]), stop=OFFSETS, target=OFFSETS, touch=booleans())
+@example(candle=(100_00, 111_00, 80_00, 100_00), sign=1, stop=50, target=50, touch=False)
+def test_a_stop_and_a_target_around_a_position(candle: Candle, sign: int, stop: int, target: int, touch: bool) -> None:
+    side = Side.SELL if sign > 0 else Side.BUY
+    scene: list[tuple[Side, dict[str, Any]]] = [
+        (side, {"qty": 1, "stop": price(100_00 - sign * stop * 10), "oco": "x"}),
+        (side, {"qty": 1, "limit": price(100_00 + sign * target * 10), "oco": "x"}),
+    ]
+    compare(candle, scene, sign, touch)
+
+
+@settings(max_examples=400)
+@given(
+    candle=candles(),
+    side=sampled_from(list(Side)),
+    kind=sampled_from(["limit", "stop", "market"]),
+    away=OFFSETS,
+    stop=OFFSETS,
+    targets=sampled_from([((20, 100),), ((10, 40), (30, 60)), ((45, 50),)]),
+    touch=booleans(),
+)
+def test_an_entry_with_its_exits(
+    candle: Candle, side: Side, kind: str, away: int, stop: int, targets: Any, touch: bool
+) -> None:
+    sign = side.sign
+    entry = 100_00 + {"limit": -1, "stop": 1, "market": 0}[kind] * sign * away * 10
+    options: dict[str, Any] = {
+        "qty": 1,
+        "stop_loss": price(entry - sign * stop * 10),
+        "take_profits": [(price(entry + sign * far * 10), price(share)) for far, share in targets],
+    }
+    if kind != "market":
+        options[kind] = price(entry)
+    compare(candle, [(side, options)], 0, touch)
+
+
+@settings(max_examples=300)
+@given(candle=candles(), sign=sampled_from([1, -1]), rate=integers(1, 8), target=OFFSETS, touch=booleans())
+def test_a_trailing_stop_and_a_take_profit_around_a_position(
+    candle: Candle, sign: int, rate: int, target: int, touch: bool
+) -> None:
+    side = Side.SELL if sign > 0 else Side.BUY
+    scene: list[tuple[Side, dict[str, Any]]] = [
+        (side, {"qty": 1, "trail": price(rate), "oco": "x"}),
+        (side, {"qty": 1, "take_profit": price(100_00 + sign * target * 10), "oco": "x"}),
+    ]
+    compare(candle, scene, sign, touch)
+
+
+def test_the_scenes_compared_here_do_differ() -> None:
+    scene: list[tuple[Side, dict[str, Any]]] = [
+        (Side.SELL, {"qty": 1, "stop": 95, "oco": "x"}),
+        (Side.SELL, {"qty": 1, "limit": 105, "oco": "x"}),
+    ]
+    kinds = [[f.kind for f in fills_of(path, (100_00, 107_00, 94_00, 100_00), scene, 1, False)] for path in PATHS]
+    assert kinds == [[OrderKind.STOP], [OrderKind.STOP], [OrderKind.LIMIT]]

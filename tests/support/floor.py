@@ -1,0 +1,143 @@
+"""A trading floor without a lake: risk, exchange and account on one bus, candles by hand, every event kept."""
+
+import json
+from collections import defaultdict
+from decimal import Decimal
+from typing import Any
+
+from backtester.account.account import Account
+from backtester.audit.encoding import event_writer
+from backtester.audit.fold import FoldedAccount
+from backtester.audit.reader import LogLine
+from backtester.core.board import Board
+from backtester.core.bus import Bus
+from backtester.core.events import AnyIntent, Cashflow, Event, Fill, SanitizedOrder
+from backtester.core.folds import Ledger
+from backtester.core.instruments import Asset
+from backtester.core.market import Dues, Expiry, MarketCandle, MarketOpen
+from backtester.core.numbers import BPS
+from backtester.core.time import MINUTE
+from backtester.core.timeline import Timeline
+from backtester.core.topics import (
+    T_CASHFLOWS,
+    T_DUES,
+    T_EXPIRIES,
+    T_FILLS,
+    T_MARKET,
+    T_OPENS,
+    T_ORDERS_CHANGED,
+    T_ORDERS_INTENT,
+    T_ORDERS_SANITIZED,
+    Topic,
+)
+from backtester.execution.filling import ExchangeRules
+from backtester.execution.simulated import SimulatedExchange
+from backtester.risk.order_validation import SymbolSpecs
+from backtester.risk.risk import Risk
+from backtester.sim.sim_models import FeeModel, SlippageModel
+from tests.support.specs import instrument, rules
+
+CASH = 10_000 * 10**8
+
+
+class Floor:
+    """One instrument with prices in cents and lots of 0.001; the first candle has closed at 100.00."""
+
+    def __init__(self, *, market: str = "spot", path: int = 0, mid: bool = False, **choices: Any) -> None:
+        decimals = 8 if choices.get("fee_from_received") else 3
+        self.spec = instrument(market=market, qty_decimals=decimals)
+        specs = {self.spec.id: self.spec}
+        book = {self.spec.id: Timeline.constant(rules(lot=10 ** (decimals - 3)))}
+        fees = FeeModel.flat(2 * BPS, 5 * BPS)
+        self.slippage = SlippageModel(choices.get("slippage", 0) * BPS)
+        self.bus, self.board = Bus(), Board()
+        self.board.now, self.board.price_units = MINUTE, {self.spec.id: 100_00}
+        self.board.price_time = {self.spec.id: MINUTE}
+        self.events: list[tuple[str, Event]] = []
+        self.folded = FoldedAccount()
+        self.bus.tap_log(self._heard)
+        self.exchange = SimulatedExchange(
+            ExchangeRules(
+                rules=book,
+                fees={self.spec.id: Timeline.constant(fees)},
+                slippage=self.slippage,
+                fee_from_received=choices.get("fee_from_received", False),
+                allow_short=True,
+                touch_fills=choices.get("touch_fills", False),
+                stop_through_fills=choices.get("stop_through_fills", False),
+                max_wait_us={self.spec.id: 3 * MINUTE},
+                path=path,
+                market_at_mid=mid,
+            ),
+            specs,
+            self.board,
+            self.bus,
+        )
+        self.account = Account(specs, Asset("USDT"), MINUTE, lambda _: None, self.board, self.bus)
+        Risk(
+            SymbolSpecs(specs, book),
+            Ledger(specs),
+            self.board,
+            self.bus,
+            currency=Asset("USDT"),
+            worst_fee_rates={self.spec.id: Timeline.constant(fees.worst_rate())},
+            allow_short=True,
+        )
+        self._send(T_CASHFLOWS, Cashflow(ts=MINUTE, kind="deposit", asset=Asset("USDT"), amount_units=CASH))
+
+    def _heard(self, topic: Topic[Any], event: Event) -> None:
+        """Keep an event, and fold it as a reader of the log would."""
+        self.events.append((topic.name, event))
+        text = json.loads(event_writer(type(event))(event))
+        self.folded.apply(LogLine(len(self.events), self.board.now, topic.name, text, ""))
+
+    def _send(self, topic: Topic[Any], event: Any) -> None:
+        self.bus.publish(topic, event)
+        self.bus.drain()
+
+    def want(self, *intents: AnyIntent) -> None:
+        """Send intents, as a strategy would at the close of the last candle."""
+        for intent in intents:
+            self.bus.publish(T_ORDERS_INTENT, intent)
+        self.bus.drain()
+
+    def candle(self, open_: int, high: int, low: int, close: int, volume: float = 1.0) -> None:
+        """Let the next minute pass: its open, and after it the candle, expiries and a snapshot."""
+        board, begins, name = self.board, self.board.now, self.spec.id
+        if name in board.opens_wanted and volume > 0:
+            self._send(T_OPENS, MarketOpen(begins, name, open_))
+        board.now = begins + MINUTE
+        board.price_units[name], board.price_time[name] = close, board.now
+        if self.bus.handlers[T_MARKET]:
+            self._send(T_MARKET, MarketCandle(board.now, name, "1m", begins, open_, high, low, close, volume))
+        if board.expiries and board.expiries[0] <= board.now:
+            board.expiries[:] = [at for at in board.expiries if at > board.now]
+            self._send(T_EXPIRIES, Expiry(board.now))
+        self._send(T_DUES, Dues(board.now))
+
+    # --- what was heard ------------------------------------------------------------------------------------------
+
+    @property
+    def fills(self) -> list[Fill]:
+        return [event for topic, event in self.events if topic == T_FILLS.name and isinstance(event, Fill)]
+
+    @property
+    def orders(self) -> dict[int, SanitizedOrder]:
+        """Every order as it first was."""
+        found: dict[int, SanitizedOrder] = {}
+        for topic, event in self.events:
+            if topic in (T_ORDERS_SANITIZED.name, T_ORDERS_CHANGED.name) and isinstance(event, SanitizedOrder):
+                found.setdefault(event.order_id, event)
+        return found
+
+    def filled(self) -> dict[int, int]:
+        """How much of each order filled."""
+        found: dict[int, int] = defaultdict(int)
+        for fill in self.fills:
+            found[fill.order_id] += fill.qty_units
+        return found
+
+
+def price(cents: int) -> Decimal:
+    """Cents as a price."""
+    return Decimal(cents) / 100
