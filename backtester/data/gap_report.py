@@ -3,6 +3,7 @@
 Then the exchange was probably down, whatever the sources say.
 """
 
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -52,16 +53,42 @@ def find_gaps(lake: Lake, market: str | None = None, symbol: str | None = None) 
     """
     series = by_series(lake.all_partitions())
     gaps = {key: missing_ranges(own) for key, own in series.items()}
-    found = []
-    for key, own in series.items():
-        if (market not in {None, key[0]}) or (symbol not in {None, key[2]}):
-            continue
-        length = step_of(key)
-        for start, end, reason in _parts(gaps[key], lake.outages(*key)):
-            others = peers(series, key, start, end)
-            also = sum(any(low <= start and end <= high for low, high in gaps[other]) for other in others)
-            found.append(GapFinding(own[0].series, start, end, (end - start) // length, reason, len(others), also))
-    return found
+    wanted = [key for key in series if market in {None, key[0]} and symbol in {None, key[2]}]
+    parts = {key: _parts(gaps[key], lake.outages(*key)) for key in wanted}
+    shared: dict[tuple[SeriesKey, int, int], tuple[int, int]] = {}
+    for family in _families(series).values():
+        queries = [(key, start, end) for key in family for start, end, _ in parts.get(key, [])]
+        ranges = [(start, end) for _, start, end in queries]
+        spans = [(series[key][0].first_time + 1, series[key][-1].last_time) for key in family]
+        others = covering(spans, ranges)
+        also = covering([gap for key in family for gap in gaps[key]], ranges)
+        shared |= {query: (o - 1, a - 1) for query, o, a in zip(queries, others, also, strict=True)}  # not itself
+    return [
+        GapFinding(series[key][0].series, start, end, (end - start) // step_of(key), reason, *shared[key, start, end])
+        for key in wanted
+        for start, end, reason in parts[key]
+    ]
+
+
+def covering(ranges: Iterable[Gap], queries: list[Gap]) -> list[int]:
+    """Return, per query, how many of the ranges hold all of it; in about n log n, for there may be very many."""
+    waiting = sorted(ranges, reverse=True)
+    ends: list[int] = []
+    counts = [0] * len(queries)
+    for at in sorted(range(len(queries)), key=queries.__getitem__):
+        start, end = queries[at]
+        while waiting and waiting[-1][0] <= start:
+            insort(ends, waiting.pop()[1])
+        counts[at] = len(ends) - bisect_left(ends, end)
+    return counts
+
+
+def _families(series: Iterable[SeriesKey]) -> dict[tuple[str, str, str], list[SeriesKey]]:
+    """Return the series of the same market, kind and timeframe together."""
+    families: dict[tuple[str, str, str], list[SeriesKey]] = {}
+    for key in series:
+        families.setdefault((key[0], key[1], key[3]), []).append(key)
+    return families
 
 
 def by_series(partitions: Iterable[Partition]) -> dict[SeriesKey, list[Partition]]:
@@ -103,9 +130,11 @@ def _parts(gaps: list[Gap], outages: list[Outage]) -> list[tuple[int, int, str |
     """Return the gaps cut at recorded outages, in time order, each with the reason of its outage."""
     unknown = without(gaps, [(one.start, one.end) for one in outages])
     parts: list[tuple[int, int, str | None]] = [(start, end, None) for start, end in unknown]
-    left = gaps
-    for one in outages:
-        known = (one.start, one.end)
-        parts += [(start, end, one.reason) for start, end in within(left, [known])]
-        left = without(left, [known])
+    starts = [start for start, _ in gaps]
+    cursor = 0
+    for one in outages:  # in time order
+        low = max(one.start, cursor)
+        cursor = max(cursor, one.end)
+        near = gaps[max(0, bisect_right(starts, low) - 1) : bisect_left(starts, one.end)]
+        parts += [(start, end, one.reason) for start, end in within(near, [(low, one.end)])]
     return sorted(parts, key=lambda part: part[:2])

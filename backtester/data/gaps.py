@@ -42,15 +42,39 @@ def clipped(gaps: Iterable[Gap], start: int, end: int) -> list[Gap]:
 
 
 def without(gaps: Iterable[Gap], known: Iterable[Gap]) -> list[Gap]:
-    """Return the parts of the gaps that lie in none of the known ranges, in time order."""
-    left = list(gaps)
-    for low, high in known:
-        left = [part for start, end in left for part in ((start, min(end, low)), (max(start, high), end))]
-        left = [(start, end) for start, end in left if start < end]
-    return sorted(left)
+    """Return the parts of the gaps that lie in none of the known ranges, in time order; both may overlap."""
+    left: list[Gap] = []
+    ranges = _joined(known)
+    at = 0
+    for start, end in _joined(gaps):
+        cursor = start
+        while at < len(ranges) and ranges[at][1] <= start:
+            at += 1
+        following = at
+        while following < len(ranges) and ranges[following][0] < end:
+            low, high = ranges[following]
+            if cursor < low:
+                left.append((cursor, low))
+            cursor = max(cursor, high)
+            following += 1
+        if cursor < end:
+            left.append((cursor, end))
+        at = max(at, following - 1)
+    return left
 
 
 def within(gaps: Iterable[Gap], known: Iterable[Gap]) -> list[Gap]:
     """Return the parts of the gaps that lie in a known range, in time order."""
     every = list(gaps)
     return without(every, without(every, known))
+
+
+def _joined(ranges: Iterable[Gap]) -> list[Gap]:
+    """Return ranges in time order, those that overlap as one; neighbours that only touch stay apart."""
+    joined: list[Gap] = []
+    for start, end in sorted(ranges):
+        if joined and start < joined[-1][1]:
+            joined[-1] = (joined[-1][0], max(joined[-1][1], end))
+        elif start < end:
+            joined.append((start, end))
+    return joined

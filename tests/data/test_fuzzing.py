@@ -49,7 +49,10 @@ def good_rows(kind: str) -> list[str]:
 small = st.integers(0, 5)
 field = st.integers(0, 30)
 awkward = st.sampled_from(
-    ['"', '""', '"1', "\r", "\r\n", "\n", "\x00", "\x0b", "\u2028", "#", ";", "\t", " ", "", "-0", "1e400"]
+    [
+        *('"', '""', '"1', '1","', '"a""b', '","', "\r", "\r\n", "\n", "\x00", "\x0b", "\u2028"),
+        *("#", ";", "\t", " ", "", "-0", "1e400"),
+    ]
 )
 values = st.one_of(
     st.text(max_size=8), st.floats().map(repr), st.integers(-(2**70), 2**70).map(str), awkward, st.just("NaN")
@@ -234,7 +237,7 @@ def test_good_rows_are_never_refused_or_repaired(kind: str) -> None:
     assert (len(clean.rows), clean.read, clean.refused, clean.repairs) == (6, 6, (), {})
 
 
-@pytest.mark.parametrize("broken", ['"10', '10"', "1\r2", '"', "\x0b", "\u2028"])
+@pytest.mark.parametrize("broken", ['"10', '10"', '1","', '"1""', 'a"b', "1\r2", '"', "\x0b", "\u2028"])
 def test_a_broken_line_takes_no_other_line_with_it(broken: str) -> None:
     rows = good_rows("klines")
     for at in range(6):

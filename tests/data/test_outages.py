@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backtester.core.time import MINUTE, parse_time
-from backtester.data.gaps import without
+from backtester.data.gap_report import covering
+from backtester.data.gaps import within, without
 from backtester.data.lake import Lake
 from backtester.data.manifest import MANIFEST_NAME
 from backtester.data.manifest_writer import ManifestWriter
@@ -60,3 +61,17 @@ def test_what_is_left_of_gaps_is_in_a_gap_and_in_nothing_known(gaps, known) -> N
     assert inside(left) == inside(gaps) - inside(known)
     assert left == sorted(left)
     assert all(low < high for low, high in left)
+
+
+@given(ranges=st.lists(MINUTES, max_size=20), queries=st.lists(MINUTES, max_size=20))
+def test_ranges_that_hold_a_query_are_counted(ranges, queries) -> None:
+    expected = [sum(low <= start and end <= high for low, high in ranges) for start, end in queries]
+    assert covering(ranges, queries) == expected
+
+
+def test_a_series_with_very_many_gaps_is_looked_through_in_one_go() -> None:
+    count = 200_000
+    gaps = [(3 * n, 3 * n + 1) for n in range(count)]
+    known = [(6 * n, 6 * n + 1) for n in range(count // 2)]
+    assert len(without(gaps, known)) == len(within(gaps, known)) == count // 2
+    assert sum(covering(gaps, gaps)) == count

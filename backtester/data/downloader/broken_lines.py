@@ -1,7 +1,9 @@
 """Lines of a table that would take others down with them, found before a CSV reader sees them."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from typing import Final
 
 _QUOTE: Final = b'"'
@@ -23,7 +25,7 @@ def plain_line_ends(chunks: Iterable[bytes]) -> Iterator[bytes]:
         yield b"\n"
 
 
-def without_open_quotes(text: bytes) -> tuple[bytes, dict[int, str]]:
+def without_open_quotes(text: bytes, delimiter: str) -> tuple[bytes, dict[int, str]]:
     """Return whole lines that close every quote that they open, and by their numbers those that did not.
 
     A reader takes what follows an open quote, line ends and good rows too, for one value. Such lines become one word,
@@ -31,14 +33,24 @@ def without_open_quotes(text: bytes) -> tuple[bytes, dict[int, str]]:
     """
     if _QUOTE not in text:
         return text, {}
-    lines = text.split(b"\n")
-    broken = [at for at, line in enumerate(lines) if line.count(_QUOTE) % 2]
+    lines, closed = text.split(b"\n"), _closed_line(delimiter)
+    broken = [at for at, line in enumerate(lines) if _QUOTE in line and closed.fullmatch(line) is None]
     if not broken:
         return text, {}
     found = {at + 1: lines[at].decode("utf-8", errors="replace").strip() for at in broken}
     for at in broken:
         lines[at] = _REFUSED
     return b"\n".join(lines), found
+
+
+@cache
+def _closed_line(delimiter: str) -> "re.Pattern[bytes]":
+    """Return what a line is that ends outside of quotes, by the reader's rules: a quote opens only at the start of a
+    value, two of them inside are one, and after the closing one anything may follow.
+    """
+    other = f"[^{re.escape(delimiter)}]"
+    value = f'(?:"(?:[^"]|"")*"(?!"){other}*|(?!"){other}*)'
+    return re.compile(f"{value}(?:{re.escape(delimiter)}{value})*".encode(), re.DOTALL)
 
 
 def rows_among(lines: Sequence[bytes]) -> list[Line]:

@@ -187,13 +187,13 @@ class _Reader:
     def _parse(
         self, text: memoryview | bytes, first: int, types: dict[str, Any], unsplit: list[tuple[int, str]]
     ) -> Any:
-        whole, broken = without_open_quotes(bytes(text))
+        whole, broken = without_open_quotes(bytes(text), self._layout.delimiter)
 
         def skip(row: Any) -> str:
             unsplit.append((first + row.number - 1, broken.get(row.number) or row.text.strip()))
             return "skip"
 
-        return pcsv.read_csv(
+        table = pcsv.read_csv(
             pa.BufferReader(whole),
             read_options=pcsv.ReadOptions(
                 use_threads=False,
@@ -212,6 +212,14 @@ class _Reader:
                 false_values=_FALSE,
             ),
         )
+        lines = whole.count(b"\n") + (not whole.endswith(b"\n"))
+        if table.num_rows + len(unsplit) != lines:  # never lose a line without counting it, whatever the reader does
+            raise DataError(
+                f"{self._name}: of lines {first} to {first + lines - 1} the reader made {table.num_rows} rows and "
+                f"{len(unsplit)} refusals",
+                hint="a line among them joins others: remove it",
+            )
+        return table
 
 
 def _types(schema: Schema, chosen: Mapping[str, int], symbol: int | None, layout: _Layout) -> dict[str, Any]:
