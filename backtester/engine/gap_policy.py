@@ -72,6 +72,19 @@ def gaps_of_run(
     return sorted(found)
 
 
+def gaps_before(lake: Lake, executing: Mapping[InstrumentId, str], start: int, candles: int) -> list[RunGap]:
+    """Return the gaps in the last `candles` execution candles before the start of a run: entries may still pause for
+    them. What lies before the first candle of the lake is no gap.
+    """
+    found: list[RunGap] = []
+    for instrument, stored in executing.items():
+        market, symbol = split_id(instrument)
+        first = lake.partitions(market, KLINES.kind, symbol, stored)[0].first_time
+        back = max(first, start - candles * timeframe_us(stored))
+        found += gaps_of_run(lake, {instrument: stored}, (), back, start)
+    return found
+
+
 def check_gaps(gaps: list[RunGap], policy: DataSection, root: str, warnings: list[str]) -> None:
     """Refuse a run over gaps of unknown cause when the policy says so; else say what they are.
 

@@ -24,7 +24,7 @@ from backtester.engine.feed_plan import (
     planned_feeds,
     traded_candles,
 )
-from backtester.engine.gap_policy import RunGap, check_gaps, gaps_of_run
+from backtester.engine.gap_policy import RunGap, check_gaps, gaps_before, gaps_of_run, paused_spans
 from backtester.strategy.base import Strategy, StrategyParams
 from backtester.strategy.registry import FoundStrategy, find_strategy
 
@@ -45,6 +45,7 @@ class PreparedRun(NamedTuple):
     """All that a run needs. config has every default spelled out; times are UTC microseconds, end exclusive.
 
     feeds: what strategies see, the run's own candles included. gaps: what the lake lacks of it from start to end.
+    pauses: the spans [from, to) of ticks, per instrument, in which no position may be opened.
     """
 
     config: BacktestConfig
@@ -56,6 +57,7 @@ class PreparedRun(NamedTuple):
     series: list[Series]
     feeds: list[PlannedFeed]
     gaps: list[RunGap]
+    pauses: dict[InstrumentId, list[tuple[int, int]]]
     start: int
     end: int
     warnings: list[str]
@@ -119,6 +121,10 @@ def prepare(
     _check_origin(read, start, end, warnings)
     gaps = gaps_of_run(lake, sources, feeds, start, end)
     check_gaps(gaps, config.data, str(lake.root), warnings)
+    pauses = {}
+    if config.data.gap_policy == "pause_entries":
+        candles = config.data.pause_candles
+        pauses = paused_spans([*gaps_before(lake, sources, start, candles), *gaps], candles)
     if damaged := lake.damaged(p for own in read.values() for p in own):
         raise damaged_error(lake.root, damaged)
     return PreparedRun(
@@ -131,6 +137,7 @@ def prepare(
         [Series(i, *split_id(i), sources[i], starts[i]) for i in ids],
         feeds,
         gaps,
+        pauses,
         start,
         end,
         warnings,

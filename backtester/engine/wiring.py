@@ -20,7 +20,6 @@ from backtester.core.time import timeframe_us
 from backtester.core.timeline import Timeline
 from backtester.core.topics import T_CASHFLOWS
 from backtester.engine.feeding import make_feeds
-from backtester.engine.gap_policy import paused_spans
 from backtester.engine.prepare import PreparedRun
 from backtester.engine.tables import EquityTable, Recorder
 from backtester.execution.filling import ExchangeRules
@@ -118,7 +117,7 @@ def wire(run: PreparedRun, folder: Path) -> Wired:
         currency=currency,
         worst_fee_rates={i: models.map(FeeModel.worst_rate) for i, models in rules.fees.items()},
         allow_short=config.risk.allow_short,
-        paused=paused_spans(run.gaps, config.data.pause_candles) if config.data.gap_policy == "pause_entries" else {},
+        paused=run.pauses,
     )
     view = StrategyView(board, instruments, run.rules, currency)
     host = StrategyHost(run.make_strategy(), run.found.name, view, bus, start=run.start, seed=config.run.seed)

@@ -78,6 +78,17 @@ def test_no_position_is_opened_from_the_first_missing_candle_until_enough_good_o
     assert numbers[0] == {"since": format_time(time_of(4))}
 
 
+@pytest.mark.parametrize("start", [0, 6, 7, 8])
+def test_a_pause_does_not_depend_on_where_the_run_begins(tmp_path: Path, start: int) -> None:
+    ran = run_on(tmp_path, HOLED, Eager, data=PAUSE, run={"start": format_time(time_of(start))})
+    assert refused_minutes(ran) == [minute for minute in (4, 5, 6, 7, 8, 9) if minute > start]
+
+
+def test_what_lies_before_the_first_candle_of_the_lake_is_no_gap(tmp_path: Path) -> None:
+    ran = run_on(tmp_path, flat(100, 8), Eager, data=PAUSE)
+    assert refused_minutes(ran) == []
+
+
 def test_a_position_may_be_closed_while_entries_pause(tmp_path: Path) -> None:
     script = {0: lambda s: [s.buy(B, 1)], 3: lambda s: [s.buy(B, 1)], 4: lambda s: s.close(B)}
     ran = run_on(tmp_path, HOLED, scripted(script), data=PAUSE)
