@@ -244,3 +244,25 @@ def test_a_source_that_cannot_be_reached_is_an_error(tmp_path: Path, archive: Pa
         told.faults[f"{KEYS[0]}.CHECKSUM"] = ["status 403"]
         said = diff(tmp_path / "lake", base)
         assert (said.code, "answered 403" in said.message) == (3, True)
+
+
+def test_the_version_that_the_lake_was_made_of_is_kept_and_repair_takes_no_other(
+    tmp_path: Path, archive: Path, served: Any
+) -> None:
+    lake, base = tmp_path / "lake", served[0]
+    download(lake, base)
+    (before,) = Lake(lake).all_partitions()
+    publish_anew(archive, KEYS[1], 777.0)
+    assert download(lake, base, "--recheck").code == 3  # other rows than the lake's, and no --replace
+    (lake / before.path).unlink()
+    mended = bt("data", "repair", "--data", lake, "--base-url", base)  # the days' other hours stay gaps
+    assert "mended from the sources that the manifest names, with the recorded rows" in " ".join(mended.out.split())
+    assert Lake(lake).verify(full=True) == []
+    assert Lake(lake).all_partitions()[0].content == before.content
+
+    shutil.rmtree(lake / ".archives/superseded")
+    (lake / before.path).unlink()
+    left = bt("data", "repair", "--data", lake, "--base-url", base)
+    assert left.code == 3
+    assert "was published anew, with other rows than the recorded ones" in " ".join((left.out + left.err).split())
+    assert not (lake / before.path).exists()

@@ -12,7 +12,7 @@ from backtester.core.errors import BacktesterError, DataError, StorageError
 from backtester.data.downloader.archive_names import read_name
 from backtester.data.downloader.batches import LOCK_SECONDS
 from backtester.data.downloader.download_log import DownloadLog
-from backtester.data.downloader.fetching import fetch
+from backtester.data.downloader.fetching import RawBytes, fetch, superseded_path
 from backtester.data.downloader.planning import PUBLISHED, ArchiveFile, Frequency
 from backtester.data.downloader.rows import CleanRows, Series
 from backtester.data.downloader.sources.archive import BinanceArchive, page_of_archive
@@ -22,6 +22,7 @@ from backtester.data.downloader.sources.page import Page
 from backtester.data.downloader.sources.registry import sources_beside
 from backtester.data.downloader.sources.rest import BinanceRest, kept_page, page_of_json
 from backtester.data.downloader.writing import SeriesWriter
+from backtester.data.durable import is_file_with
 from backtester.data.manifest_writer import ManifestWriter
 from backtester.data.partition import Partition, Source
 from backtester.data.schemas import schema_of
@@ -59,7 +60,7 @@ async def rebuild_partition(
         series = Series(*partition.series)
         span = [(partition.first_time, partition.last_time + 1)]
         parts = _later_first([clean_page(page, series, span)[0] for page in pages])
-        return _write(damage, parts, how, cfg, log)
+        return _write(damage, parts, how, cfg, log, changed=sources.changed)
     except StorageError:
         raise
     except BacktesterError as error:
@@ -68,7 +69,9 @@ async def rebuild_partition(
 
 
 class _Sources:
-    """Where the rows of a partition can be had again. lost: sources that are not at hand."""
+    """Where the rows of a partition can be had again. lost: sources that are not at hand; changed: those that are not
+    what they were.
+    """
 
     def __init__(
         self,
@@ -81,6 +84,7 @@ class _Sources:
         self._partition, self._cfg, self._context, self._log, self._now = partition, cfg, context, log, now
         self._series = Series(*partition.series)
         self.lost: list[str] = []
+        self.changed: list[str] = []
 
     async def recorded(self) -> list[Page]:
         """Return the pages of the recorded sources, in their order: archives of the store or fetched, pages of REST."""
@@ -123,7 +127,16 @@ class _Sources:
         fetched = await fetch([file], self._cfg, self._context, self._log)
         if fetched.refused:
             raise fetched.refused[0][1]
-        return page_of_archive(fetched.blobs[0], self._cfg.unpacked_bytes) if fetched.blobs else None
+        if not fetched.blobs:
+            return None
+        blob = fetched.blobs[0]
+        if source.sha256 is not None and blob.sha256 != source.sha256:
+            older = superseded_path(self._cfg, file.key, source.sha256)
+            if is_file_with(older, source.sha256):
+                blob = RawBytes(file, older, source.sha256, source.published_sha256)
+            else:
+                self.changed.append(source.address)
+        return page_of_archive(blob, self._cfg.unpacked_bytes)
 
 
 def _later_first(parts: list[CleanRows]) -> list[CleanRows]:
@@ -139,7 +152,15 @@ def _later_first(parts: list[CleanRows]) -> list[CleanRows]:
     return kept[::-1]
 
 
-def _write(damage: Discrepancy, parts: list[CleanRows], how: str, cfg: DownloaderConfig, log: DownloadLog) -> Rebuilt:
+def _write(
+    damage: Discrepancy,
+    parts: list[CleanRows],
+    how: str,
+    cfg: DownloaderConfig,
+    log: DownloadLog,
+    *,
+    changed: list[str],
+) -> Rebuilt:
     partition = damage.partition
     with ManifestWriter(cfg.base_dir, wait_seconds=LOCK_SECONDS) as writer:
         one = SeriesWriter(writer, Series(*partition.series), replace=True)
@@ -150,8 +171,10 @@ def _write(damage: Discrepancy, parts: list[CleanRows], how: str, cfg: Downloade
         if staged is None or staged.partition.rows < partition.rows:
             rows = 0 if staged is None else staged.partition.rows
             raise DataError(f"only {rows} of its {partition.rows} rows could be had again")
+        same = staged.partition.content == partition.content
+        if changed and not same:
+            raise DataError(f"{', '.join(changed)} was published anew, with other rows than the recorded ones")
         one.commit()
-    same = staged.partition.content == partition.content
     log.note("rebuilt", path=partition.path, rows=staged.partition.rows, same=same)
     what = "the recorded rows" if same else f"{staged.partition.rows} rows that are not all as recorded"
     return Rebuilt(partition.path, damage.text, "mended", f"{how}, with {what}")

@@ -113,6 +113,11 @@ def stored(file: ArchiveFile, cfg: DownloaderConfig) -> RawBytes | None:
     return None
 
 
+def superseded_path(cfg: DownloaderConfig, key: str, sha256: str) -> Path:
+    """Return where the store keeps a version of an archive that another one took the place of."""
+    return cfg.base_dir / STORE_NAME / "superseded" / f"{key}.{sha256[:16]}"
+
+
 class _Store:
     """The lake's store of archives, while a download fills it."""
 
@@ -211,6 +216,7 @@ class _Store:
                 "it was put aside and not written",
                 hint=f"run the command again later; the file is in {self._root / 'quarantine'}",
             )
+        self._put_aside(file, target, body.sha256)
         target.with_name(target.name + ".CHECKSUM").unlink(missing_ok=True)  # it was that of an older version
         replace_file(part, target)
         facts = ArchiveFacts(file.key, self._cfg.base_url, now_us(), body.size, body.sha256, expected)
@@ -219,6 +225,12 @@ class _Store:
             _write_checksum(target, expected)
         self._log.note("fetched", key=file.key, bytes=body.size, sha256=body.sha256, published=expected)
         return RawBytes(file, target, body.sha256, expected)
+
+    def _put_aside(self, file: ArchiveFile, target: Path, sha256: str) -> None:
+        """Keep the version that was stored so far: the lake's rows may be of it."""
+        if target.is_file() and (older := file_sha256(target)) != sha256:
+            replace_file(target, superseded_path(self._cfg, file.key, older))
+            self._log.note("superseded", key=file.key, sha256=older, by=sha256)
 
     def _quarantine(self, file: ArchiveFile, part: Path, found: str, published: str) -> None:
         folder = self._root / "quarantine"
