@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -81,8 +82,9 @@ class PartitionFile:
     def discard(self) -> None:
         """Give up the file and delete it; nothing happens to one that is finished."""
         if not self._file.closed:
-            self._writer.close()
-            self._file.close()
+            for close in (self._writer.close, self._file.close):
+                with suppress(OSError):  # a disk that is full refuses the end of a file too, and that was said already
+                    close()
             self.path.unlink(missing_ok=True)
 
     def _flush(self, rows: int) -> None:

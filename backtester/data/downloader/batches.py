@@ -244,7 +244,7 @@ def _refused_rows(problems: Sequence[Problem], path: Path, most: int) -> tuple[R
     lines = np.unique(np.concatenate([problem.lines for problem in problems]))
     texts = dict(zip(lines.tolist(), lines_of(table_chunks(path, most), lines), strict=True))
     found = [
-        RefusedRow(line, problem.name, texts[line].decode("utf-8", errors="replace").rstrip("\r"))
+        RefusedRow(line, problem.name, texts[line].decode("utf-8", errors="replace"))
         for problem in problems
         for line in problem.lines.tolist()
     ]

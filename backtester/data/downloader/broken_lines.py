@@ -1,53 +1,54 @@
 """Lines of a table that would take others down with them, found before a CSV reader sees them."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import Final
 
+import numpy as np
+
 _QUOTE: Final = b'"'
-_REFUSED: Final = b"broken"
+HEAD_BYTES: Final = 1 << 16
 
 Line = tuple[int, str]  # its number from 1, its text
 
 
-def plain_line_ends(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield a text in which every line, however it ended, ends with a line feed, so that all who count lines agree."""
-    held = b""
-    for chunk in chunks:
-        text = held + chunk if held else chunk
-        held = b"\r" if text.endswith(b"\r") else b""  # a line feed may follow in the next chunk
-        if held:
-            text = text[:-1]
-        yield text.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if b"\r" in text else text
-    if held:
-        yield b"\n"
+def without_open_quotes(data: bytes | memoryview) -> tuple[bytes | memoryview, list[Line]]:
+    """Return whole lines of a table of which each closes every quote that it opens, and those that did not.
 
-
-def without_open_quotes(text: bytes) -> tuple[bytes, dict[int, str]]:
-    """Return whole lines that close every quote that they open, and by their numbers those that did not.
-
-    A reader takes what follows an open quote, line ends and good rows too, for one value. Such lines become one word,
-    which cannot be split into columns, so the reader refuses them alone and the others keep their numbers.
+    A reader takes what follows an open quote, line ends and good rows too, for one value. Such lines become empty, so
+    the others keep their numbers.
     """
-    if _QUOTE not in text:
-        return text, {}
-    lines = text.split(b"\n")
+    if not _has_quotes(data):
+        return data, []
+    lines = bytes(data).splitlines()  # of bytes: at \n, \r\n and \r, as the reader does
     broken = [at for at, line in enumerate(lines) if line.count(_QUOTE) % 2]
     if not broken:
-        return text, {}
-    found = {at + 1: lines[at].decode("utf-8", errors="replace").strip() for at in broken}
+        return data, []
+    found = [(at + 1, _text(lines[at])) for at in broken]
     for at in broken:
-        lines[at] = _REFUSED
-    return b"\n".join(lines), found
+        lines[at] = b""
+    return b"\n".join([*lines, b""]), found
 
 
-def rows_among(lines: Sequence[bytes]) -> list[Line]:
+def head_lines(data: bytes) -> list[str]:
+    """Return the lines at the beginning of a table, without their ends; the last may be cut."""
+    return [line.decode("utf-8", errors="replace") for line in data[:HEAD_BYTES].splitlines()]
+
+
+def rows_among(lines: Sequence[str]) -> list[Line]:
     """Return the lines that are not empty."""
-    texts = [line.decode("utf-8", errors="replace").strip() for line in lines]
-    return [(number, text) for number, text in enumerate(texts, start=1) if text]
+    return [(at, line.strip()) for at, line in enumerate(lines, start=1) if line.strip()]
 
 
-def usual_columns(lines: Sequence[bytes]) -> int:
+def usual_columns(lines: Sequence[str]) -> int:
     """Return how many columns most lines have, so that a broken first line does not decide it."""
-    counts = Counter(line.count(b",") + 1 for line in lines if line.strip())
+    counts = Counter(text.count(",") + 1 for _, text in rows_among(lines))
     return counts.most_common(1)[0][0] if counts else 0
+
+
+def _has_quotes(data: bytes | memoryview) -> bool:
+    return len(data) > 0 and bool((np.frombuffer(data, dtype=np.uint8) == ord(_QUOTE)).any())
+
+
+def _text(line: bytes) -> str:
+    return line.decode("utf-8", errors="replace").strip()

@@ -2,7 +2,7 @@
 
 import csv
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from typing import Any, Final
@@ -20,14 +20,20 @@ from backtester.data.downloader.archive_columns import (
     is_kept_as_text,
     source_columns,
 )
-from backtester.data.downloader.broken_lines import plain_line_ends, rows_among, usual_columns, without_open_quotes
+from backtester.data.downloader.broken_lines import (
+    HEAD_BYTES,
+    Line,
+    head_lines,
+    rows_among,
+    usual_columns,
+    without_open_quotes,
+)
 from backtester.data.downloader.naming import SYMBOL_NAMES, match_columns, plain_name
 from backtester.data.downloader.times import NOT_A_TIME, times_of_text
 from backtester.data.schemas import Schema
 
 _MOST_NEEDED: Final = 5  # so many columns make a line one of the table, or all required ones when a kind has fewer
 _PREAMBLE_LINES: Final = 20
-_HEAD_BYTES: Final = 1 << 16
 _BLOCK_BYTES: Final = 1 << 20  # memory holds a few blocks, and its columns stay in a core's cache
 _LONGEST_LINE: Final = 64 << 20
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
@@ -51,11 +57,11 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """How a CSV is written: the rows that stand above the table or its header, lines and bytes before its first row,
-    delimiter, names of columns, fields of that row.
+    """How a CSV is written: lines above the table (with a header one less than before the first row), lines and bytes
+    before the first row, delimiter, names of columns, fields of that row.
     """
 
-    above: Sequence[tuple[int, str]]
+    above: int
     lines: int
     bytes: int
     delimiter: str
@@ -75,35 +81,38 @@ def read_csv(
     """Yield the rows of a CSV, of which bytes come in chunks of any size.
 
     Args:
-        official: a file of the archive: nothing stands above its table, so a line that does is a broken row, and most
-        lines have the right number of columns.
+        official: a file of the archive: nothing stands above its table, so what does is a broken row.
         fast: try to read numbers straight from the bytes; without, every block is read as text first. Both give the
         same values and the same lines.
 
     Raises:
         DataError: its columns are unclear, it holds several symbols, or it is no table.
     """
-    blocks = _blocks(name, plain_line_ends(chunks))
-    head = memoryview(next(blocks, b""))
+    blocks = _blocks(name, chunks)
+    head: bytes | memoryview = memoryview(next(blocks, b""))
     if bytes(head[: len(_BYTE_ORDER_MARK)]) == _BYTE_ORDER_MARK:
         head = head[len(_BYTE_ORDER_MARK) :]
-    layout = _layout(name, bytes(head[:_HEAD_BYTES]), schema, official=official)
+    head, broken = without_open_quotes(head)
+    beginning = bytes(head[:HEAD_BYTES])
+    layout = _layout(name, beginning, schema, official=official)
+    above = rows_among(head_lines(beginning)[: layout.above]) if official else []
     chosen = match_columns(name, layout.names, mapping, schema)
     symbol = symbol_column(layout.names, schema)
     reader = _Reader(name, layout, _types(schema, chosen, symbol, layout), fast=fast)
     symbols: set[str] = set()
     line = layout.lines + 1
-    above = layout.above if official else ()
+    lost = [*above, *broken]
     for text in chain([head[layout.bytes :]], blocks):
         if not len(text):
             continue
+        if line > layout.lines + 1:
+            text, broken = without_open_quotes(text)  # noqa: PLW2901
+            lost = [(line + number - 1, kept) for number, kept in broken]
         block = reader.read(text, line)
         if symbol is not None:
             refuse_several_symbols(name, symbols, block.table.column(str(symbol)))
-        as_text = partial(_again_as_text, reader, text, line, chosen) if block.is_typed else None
-        batch = _batch(block, chosen, as_text)
-        yield replace(batch, unsplit=[*above, *batch.unsplit]) if above else batch
-        above = ()
+        as_text = partial(_again_as_text, reader, text, line, chosen, lost) if block.is_typed else None
+        yield _batch(block, chosen, lost, as_text)
         line += len(block.lines) + len(block.unsplit)
 
 
@@ -136,13 +145,18 @@ class _Block:
     is_typed: bool
 
 
-def _batch(block: _Block, chosen: Mapping[str, int], as_text: Callable[[], Batch] | None = None) -> Batch:
+def _batch(
+    block: _Block, chosen: Mapping[str, int], lost: Sequence[Line], as_text: Callable[[], Batch] | None = None
+) -> Batch:
     columns = {ours: _whole(block.table.column(str(at))) for ours, at in chosen.items()}
-    return Batch(columns, block.lines, [(number, kept) for number, kept in block.unsplit if kept], as_text)
+    unsplit = [*lost, *((number, kept) for number, kept in block.unsplit if kept)]
+    return Batch(columns, block.lines, sorted(unsplit), as_text)
 
 
-def _again_as_text(reader: "_Reader", text: memoryview | bytes, line: int, chosen: Mapping[str, int]) -> Batch:
-    return _batch(reader.read_as_text(text, line), chosen)
+def _again_as_text(
+    reader: "_Reader", text: memoryview | bytes, line: int, chosen: Mapping[str, int], lost: Sequence[Line]
+) -> Batch:
+    return _batch(reader.read_as_text(text, line), chosen, lost)
 
 
 class _Reader:
@@ -187,17 +201,15 @@ class _Reader:
     def _parse(
         self, text: memoryview | bytes, first: int, types: dict[str, Any], unsplit: list[tuple[int, str]]
     ) -> Any:
-        whole, broken = without_open_quotes(bytes(text))
-
         def skip(row: Any) -> str:
-            unsplit.append((first + row.number - 1, broken.get(row.number) or row.text.strip()))
+            unsplit.append((first + row.number - 1, row.text.strip()))
             return "skip"
 
         return pcsv.read_csv(
-            pa.BufferReader(whole),
+            pa.BufferReader(text),
             read_options=pcsv.ReadOptions(
                 use_threads=False,
-                block_size=len(whole) + 1,
+                block_size=len(text) + 1,
                 column_names=[str(at) for at in range(len(self._layout.names))],
             ),
             parse_options=pcsv.ParseOptions(
@@ -270,9 +282,9 @@ def _layout(name: str, head: bytes, schema: Schema, *, official: bool) -> _Layou
     are skipped, and itself when it is a header.
     """
     fewest = min(_MOST_NEEDED, sum(not column.nullable for column in source_columns(schema)))
+    usual = usual_columns(head_lines(head)) if official else 0
     positions = POSITIONS[schema.kind]
     lines = head.splitlines(keepends=True)
-    usual = usual_columns(lines) if official else 0
     offset = 0
     for number, raw in enumerate(lines[:_PREAMBLE_LINES]):
         line = raw.decode("utf-8", errors="replace").rstrip("\r\n")
@@ -283,14 +295,12 @@ def _layout(name: str, head: bytes, schema: Schema, *, official: bool) -> _Layou
             fields = _fields(line, delimiter)
             if len(fields) < fewest or (official and len(fields) != usual):
                 continue
-            above = rows_among(lines[:number])
             if not _is_value(fields[0]):
                 following = lines[number + 1].decode("utf-8", errors="replace") if number + 1 < len(lines) else ""
-                return _Layout(
-                    above, number + 1, offset, delimiter, fields, _fields(following.rstrip("\r\n"), delimiter)
-                )
+                first = _fields(following.rstrip("\r\n"), delimiter)
+                return _Layout(number, number + 1, offset, delimiter, fields, first)
             names = [positions[at] if at < len(positions) else f"column {at + 1}" for at in range(len(fields))]
-            return _Layout(above, number, before, delimiter, names, fields)
+            return _Layout(number, number, before, delimiter, names, fields)
     if not head.strip():
         raise DataError(f"{name} is empty", hint="leave it out, or fetch it again")
     raise DataError(

@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import io
+import lzma
 import struct
 import zipfile
 import zlib
@@ -15,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backtester.core.errors import DataError
-from backtester.data.downloader.broken_lines import plain_line_ends
 from backtester.data.downloader.inflating import InflateError, inflated
 from backtester.data.durable import file_sha256
 from backtester.data.partition import Source
@@ -24,10 +24,11 @@ MOST_BYTES: Final = 4 * 1024**3  # a month of 1s candles is a third of a GiB; mo
 MOST_RATIO: Final = 250  # tables of real markets shrink to a tenth, flat ones to a hundredth
 _HARMLESS: Final = 64 << 20
 _CHUNK: Final = 1 << 20
-# What the standard library raises for damaged bytes: offsets that point nowhere are ValueError in memory and OSError in
-# a file, names that are no text are ValueError.
+_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+# What the standard library raises for damaged bytes: offsets that point nowhere are ValueError, other codecs have their
+# own errors, a password or a codec that is missing is RuntimeError; a DataError of ours is none of these.
 _DAMAGED: Final = (
-    zipfile.BadZipFile, zlib.error, EOFError, OSError, InflateError, NotImplementedError, ValueError, struct.error,
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError, ValueError, struct.error,
 )  # fmt: skip
 
 
@@ -134,22 +135,24 @@ def unpacked(name: str, file: IO[bytes], size: int, most: int = MOST_BYTES) -> I
         else:
             while chunk := file.read(_CHUNK):
                 yield chunk
-    except _DAMAGED as error:
+    except (*_DAMAGED, InflateError) as error:
         raise DataError(f"{name} is damaged or cut short: {error}", hint="fetch the file again") from error
 
 
 def lines_of(chunks: Iterable[bytes], wanted: NDArray[np.int64]) -> list[bytes]:
-    """Return the lines with these numbers, sorted and from 1, of a text in chunks; empty where it has no such line."""
+    """Return the lines with these numbers, sorted and from 1, of a text in chunks; empty where it has no such line.
+
+    Lines end where the CSV reader ends them: at a newline, a carriage return, or both.
+    """
     found, number, rest = dict.fromkeys(wanted.tolist(), b""), 1, b""
-    for chunk in chain(plain_line_ends(chunks), [b"\n"]):
-        text = rest + chunk
-        count = text.count(b"\n")
-        here = wanted[np.searchsorted(wanted, number) : np.searchsorted(wanted, number + count)]
-        if len(here):
-            lines = text.split(b"\n")
-            found.update({line: lines[line - number] for line in here.tolist()})
-        number += count
-        rest = text[text.rfind(b"\n") + 1 :]
+    for chunk in chain(chunks, [None]):
+        text = rest if chunk is None else rest + chunk
+        cut = len(text) if chunk is None else text.rfind(b"\n") + 1
+        lines = text[:cut].removeprefix(_BYTE_ORDER_MARK if number == 1 else b"").splitlines()
+        here = wanted[np.searchsorted(wanted, number) : np.searchsorted(wanted, number + len(lines))]
+        found.update({line: lines[line - number] for line in here.tolist()})
+        number += len(lines)
+        rest = text[cut:]
     return list(found.values())
 
 
