@@ -23,6 +23,7 @@ from backtester.data.downloader.batches import SanitizedBatch, parse_archive
 from backtester.data.downloader.download_log import DownloadLog
 from backtester.data.downloader.fetching import RawBytes
 from backtester.data.downloader.planning import ArchiveFile
+from backtester.data.downloader.reading import is_big
 from backtester.data.ordering import rises
 from backtester.data.schemas import SCHEMAS, Schema
 from tests.data.test_kinds import ROWS
@@ -119,6 +120,7 @@ def parsed(file: ArchiveFile, packed: bytes) -> SanitizedBatch:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / file.name
         path.write_bytes(packed)
+        assert not is_big(path)
         return parse_archive(RawBytes(file, path, "0" * 64, None), LOG)
 
 
