@@ -81,5 +81,7 @@ def _print_import(report: "ImportReport", data: Path, as_json: bool) -> None:
         if one.missing:
             series = f"{one.series.market}:{one.series.symbol}"
             print(f"  {one.missing:,} candles are missing in that span: bt data show {series}")
+    for path in report.quarantined:
+        print(f"rows that were left out are in {path}")
     for reason, count in report.skipped.items():
         print(f"skipped {count} {reason}")

@@ -169,3 +169,26 @@ def test_every_way_of_cutting_a_file_short_is_a_refusal(tmp_path: Path) -> None:
         with pytest.raises(DataError):
             import_paths([path], tmp_path / "lake", SPOT)
     assert Lake(tmp_path / "lake").all_partitions() == []
+
+
+@pytest.mark.parametrize("big", [False, True])
+def test_rows_left_out_of_a_whole_month_are_in_the_ledger_and_put_aside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, big: bool
+) -> None:
+    if big:
+        monkeypatch.setattr("backtester.data.downloader.reading.BIG_BYTES", 0)
+    hours = [parse_time(day) // 1000 + hour * 3_600_000 for day in ("2024-01-31", "2024-02-01") for hour in range(24)]
+    lines = [f"{time},1,2,0.5,1,5" for time in hours[:24]]
+    lines += [f"{time},1,2,3,1,5" for time in hours[24:]]  # in all of February low is above open
+    lines += [f"{hours[-1] + (hour + 1) * 3_600_000},1,2,0.5,1,5" for hour in range(30 * 24)]
+    path = tmp_path / "BTCUSDT-1h.csv"
+    path.write_text("open_time,open,high,low,close,volume\n" + "\n".join(lines) + "\n")
+    lake = tmp_path / "lake"
+    report = import_paths([path], lake, ImportOptions("spot", None, "BTCUSDT", "1h"), repairs=Repairs(drop_bad=True))
+    ledger = sum(p.repairs.get("dropped_low_above", 0) for p in Lake(lake).all_partitions())
+    assert ledger == report.series[0].repairs["dropped_low_above"] == 24
+    (aside,) = report.quarantined
+    rows = Path(aside).read_text().splitlines()
+    assert rows[0] == "line,rule,row"
+    assert rows[1] == f'26,low_above,"{lines[24]}"'
+    assert len(rows) == 25

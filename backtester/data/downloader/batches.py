@@ -1,31 +1,26 @@
 """From archives to clean rows, and from clean rows to partitions; refused rows are put aside with the reason."""
 
-import csv
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
-from pathlib import Path
 from typing import Final, TypeVar
-
-import numpy as np
 
 from backtester.config.configs import DownloaderConfig
 from backtester.core.errors import DataError
 from backtester.core.time import day_of, month_of
 from backtester.data.downloader.big_files import BigFile, write_big_file
 from backtester.data.downloader.download_log import DownloadLog
-from backtester.data.downloader.fetching import STORE_NAME, RawBytes
+from backtester.data.downloader.fetching import RawBytes
 from backtester.data.downloader.parsing import Parsed, joined
 from backtester.data.downloader.periods import add_counts
 from backtester.data.downloader.planning import ArchiveFile
-from backtester.data.downloader.problems import Problem
 from backtester.data.downloader.reading import table_blocks, table_chunks
+from backtester.data.downloader.refusals import RefusedRow, quarantine, refused_rows
 from backtester.data.downloader.rows import CleanRows, Series
 from backtester.data.downloader.sanitising import Repairs, sanitise
-from backtester.data.downloader.unpacking import MOST_BYTES, lines_of
+from backtester.data.downloader.unpacking import MOST_BYTES
 from backtester.data.downloader.writing import SeriesWriter
-from backtester.data.durable import make_folder, storing
 from backtester.data.manifest_writer import ManifestWriter
 from backtester.data.partition import Source
 from backtester.data.schemas import schema_of
@@ -37,15 +32,6 @@ T = TypeVar("T", "RawBytes", "SanitizedBatch")
 
 class StrictlyRefused(DataError):
     """Rows of an archive were refused and none may be: nothing more is written."""
-
-
-@dataclass(frozen=True, slots=True)
-class RefusedRow:
-    """A line of an archive that did not enter the lake, and the rule that it broke."""
-
-    line: int
-    rule: str
-    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +131,7 @@ def write_group(
     count_written(one, log, report)
     for batch in batches:
         if batch.refused:
-            report.quarantined.append(str(quarantine(batch.series, batch.file.name, batch.refused, cfg)))
+            report.quarantined.append(str(quarantine(batch.series, batch.file.name, batch.refused, cfg.base_dir)))
 
 
 def write_big(
@@ -181,7 +167,7 @@ def write_big(
         one.commit()
     count_written(one, log, report)
     if refused:
-        report.quarantined.append(str(quarantine(_series(file), file.name, refused, cfg)))
+        report.quarantined.append(str(quarantine(_series(file), file.name, refused, cfg.base_dir)))
     parsed = ParseReport()
     parsed.count(found.read, found.kept, refused, found.repairs)
     return parsed
@@ -241,30 +227,3 @@ def _source(blob: RawBytes) -> Source:
 
 def _series(file: ArchiveFile) -> Series:
     return Series(file.market, file.kind, file.symbol, file.timeframe)
-
-
-def refused_rows(problems: Sequence[Problem], chunks: Iterable[bytes]) -> tuple[RefusedRow, ...]:
-    """Return the refused lines of a CSV in chunks, which is read for their text only when there are any."""
-    if not problems:
-        return ()
-    lines = np.unique(np.concatenate([problem.lines for problem in problems]))
-    texts = dict(zip(lines.tolist(), lines_of(chunks, lines), strict=True))
-    found = [
-        RefusedRow(line, problem.name, texts[line].decode("utf-8", errors="replace").rstrip("\r"))
-        for problem in problems
-        for line in problem.lines.tolist()
-    ]
-    return tuple(sorted(found, key=lambda row: row.line))
-
-
-def quarantine(series: Series, name: str, refused: Sequence[RefusedRow], cfg: DownloaderConfig) -> Path:
-    """Write the refused rows of a file beside the archives, and return where they are."""
-    folder = cfg.base_dir / STORE_NAME / "quarantine"
-    path = folder / f"{'-'.join((series.market, series.kind, name))}.refused.csv"
-    with storing(path):
-        make_folder(folder)
-        with path.open("w", encoding="utf-8", newline="") as target:
-            out = csv.writer(target, lineterminator="\n")
-            out.writerow(("line", "rule", "row"))
-            out.writerows((row.line, row.rule, row.text) for row in refused)
-    return path

@@ -18,12 +18,12 @@ from backtester.data.downloader.bodies import Body
 from backtester.data.downloader.download_log import DownloadLog
 from backtester.data.downloader.patience import Patience
 from backtester.data.downloader.planning import ArchiveFile, instead_of
+from backtester.data.downloader.refusals import STORE_NAME
 from backtester.data.downloader.transport import Transport, open_transport
 from backtester.data.downloader.unpacking import published_sha256
 from backtester.data.durable import file_sha256, is_file_with, make_folder, replace_file, storing
 from backtester.data.manifest_writer import now_us
 
-STORE_NAME: Final = ".archives"
 _ZIP: Final = b"PK"
 
 

@@ -65,7 +65,7 @@ class FileStream:
         Raises:
             DataError: a row differs from one of the lake or of another source. StorageError: the disk refuses.
         """
-        self._close()
+        self._close(last=True)
         while self._done:
             file, partition = self._done.pop(0)
             self._writer.adopt(file, partition, self._source, self._origin)
@@ -79,10 +79,14 @@ class FileStream:
             file.unlink(missing_ok=True)
         self._done.clear()
 
-    def _close(self) -> None:
+    def _close(self, *, last: bool = False) -> None:
         if self._open is None:
             return
         period, file = self._open
-        facts = self._writer.stager.facts((self._source,), self._repairs.pop(period, {}))
+        counts: dict[str, int] = {}
+        for noted in sorted(self._repairs):  # of periods before it too, if all of their rows were left out
+            if last or noted <= period:
+                add_counts(counts, self._repairs.pop(noted))
+        facts = self._writer.stager.facts((self._source,), counts)
         self._done.append((file.path, file.finish(facts, now_us())))
         self._open = None

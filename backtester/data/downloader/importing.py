@@ -1,6 +1,6 @@
 """Importing files: find, parse, sanitise, stage; then, when every file is good, put all partitions in place."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,11 +8,14 @@ from pathlib import Path
 from backtester.core.errors import DataError, UsageError
 from backtester.core.time import timeframe_us
 from backtester.data.decimals import MAX_PRICE_DECIMALS
+from backtester.data.downloader.archive_names import is_page
 from backtester.data.downloader.big_files import BigReport, write_big_file
 from backtester.data.downloader.finding import ImportOptions, SourceFile, find_files
 from backtester.data.downloader.naming import parse_mapping
 from backtester.data.downloader.periods import add_counts
-from backtester.data.downloader.reading import as_big, is_big, read_file
+from backtester.data.downloader.problems import Problem
+from backtester.data.downloader.reading import as_big, is_big, read_file, table_chunks
+from backtester.data.downloader.refusals import quarantine, refused_rows
 from backtester.data.downloader.rows import CleanRows, Series
 from backtester.data.downloader.rules import DATE_SLACK
 from backtester.data.downloader.sanitising import Repairs
@@ -46,10 +49,14 @@ class SeriesReport:
 
 @dataclass(slots=True)
 class ImportReport:
-    """What an import did. skipped: files below the folders that were left out, counted by reason."""
+    """What an import did. skipped: files below the folders that were left out, counted by reason.
+
+    quarantined: files with the rows that were left out, and why.
+    """
 
     series: list[SeriesReport]
     skipped: dict[str, int]
+    quarantined: list[str] = field(default_factory=list)
 
 
 def import_paths(
@@ -92,7 +99,8 @@ def import_paths(
             following = files[number + 1] if number + 1 < len(files) else None
             run.take(file, ready, following)
         run.commit(len(files))
-    return ImportReport([run.reports[series] for series in sorted(run.reports, key=str)], dict(skipped))
+    reports = [run.reports[series] for series in sorted(run.reports, key=str)]
+    return ImportReport(reports, dict(skipped), run.put_aside(root))
 
 
 class _Import:
@@ -106,6 +114,7 @@ class _Import:
         self._mapping, self._allowed = mapping, allowed
         self._writers: dict[Series, SeriesWriter] = {}
         self._refused: list[DataError] = []
+        self._left_out: list[tuple[Series, Path, tuple[Problem, ...]]] = []
 
     def read(self, file: SourceFile) -> tuple[Series, CleanRows] | None:
         """Return the clean rows of a file, None when it is too big for that."""
@@ -125,6 +134,8 @@ class _Import:
                 repairs = {name: len(times) for name, times in clean.repairs.items()}
                 report = BigReport(clean.read, len(clean.rows), clean.refused, repairs)
             _note(self.reports.setdefault(series, SeriesReport(series)), report)
+            if report.refused:
+                self._left_out.append((series, file.path, report.refused))
             self._writers[series].begin_staging(_complete_until(file, following))
         except DataError as error:
             self._refused.append(error)
@@ -143,6 +154,18 @@ class _Import:
             writer.commit()
             _finish(self.reports[series], writer)
 
+    def put_aside(self, root: Path) -> list[str]:
+        """Write the rows that were left out to files beside the archives, and return these.
+
+        Raises:
+            DataError: a file cannot be read again. StorageError: the disk refuses.
+        """
+        found = []
+        for series, path, problems in self._left_out:
+            lines: Iterable[bytes] = table_chunks(path) if _has_lines(path) else ()
+            found.append(str(quarantine(series, path.name, refused_rows(problems, lines), root)))
+        return found
+
     def _take_big(self, file: SourceFile) -> tuple[Series, BigReport]:
         big = as_big(file, self._mapping, self._allowed)
         series = Series(file.market, file.kind, file.symbol, big.timeframe)
@@ -152,6 +175,11 @@ class _Import:
         if series not in self._writers:
             self._writers[series] = SeriesWriter(self._writer, series, replace=self._replace, workers=self._workers)
         return self._writers[series]
+
+
+def _has_lines(path: Path) -> bool:
+    """Say whether the rows of a file are lines of text; of others only the numbers of rows are known."""
+    return not is_page(path.name) and not path.name.lower().endswith(".parquet")
 
 
 def _complete_until(file: SourceFile, following: SourceFile | None) -> int | None:

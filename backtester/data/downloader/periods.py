@@ -36,6 +36,26 @@ def by_period(rows: Rows) -> list[tuple[str, Rows]]:
     return parts
 
 
+def among_periods(
+    repaired: dict[str, NDArray[Any]], periods: list[str], key: NDArray[np.int64]
+) -> dict[str, NDArray[Any]]:
+    """Return times of repairs so that all lie in one of the periods that hold rows: those of others, all of whose rows
+    were left out, count at the row before them, or the first.
+
+    Args:
+        key: the times of the rows, sorted, at least one.
+    """
+    bounds = [period_bounds(period) for period in periods]
+    moved = {}
+    for name, times in repaired.items():
+        inside = np.zeros(len(times), dtype=np.bool_)
+        for start, end in bounds:
+            inside |= (times >= start) & (times < end)
+        near = key[np.maximum(np.searchsorted(key, times, side="right") - 1, 0)]
+        moved[name] = np.where(inside, times, near)
+    return moved
+
+
 def counts_within(repaired: dict[str, NDArray[Any]], period: str) -> dict[str, int]:
     """Return how many of the times lie in a period, by name, without those of which none does."""
     start, end = period_bounds(period)

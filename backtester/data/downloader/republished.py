@@ -12,8 +12,8 @@ from backtester.core.time import format_time
 from backtester.data.downloader.archive_facts import ArchiveFacts, read_archive_facts
 from backtester.data.downloader.archive_names import NameFacts, read_name
 from backtester.data.downloader.asking import Answer, ask
-from backtester.data.downloader.fetching import STORE_NAME
 from backtester.data.downloader.patience import Patience
+from backtester.data.downloader.refusals import STORE_NAME
 from backtester.data.downloader.scripting import run
 from backtester.data.downloader.transport import Transport, open_transport
 from backtester.data.partition import Partition

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 
 from backtester.core.errors import DataError
-from backtester.data.downloader.periods import by_period, counts_within, period_bounds, period_of
+from backtester.data.downloader.periods import among_periods, by_period, counts_within, period_bounds, period_of
 from backtester.data.downloader.rows import CleanRows, Rows, Series, rows_of
 from backtester.data.downloader.staging import UNKNOWN_LINE, StagedPartition, Stager, Waiting
 from backtester.data.downloader.workers import Workers
@@ -58,9 +58,11 @@ class SeriesWriter:
             StorageError: the disk refuses.
         """
         origin = self.begin_source(clean.source)
-        for period, rows in by_period(clean.rows):
+        parts = by_period(clean.rows)
+        repairs = among_periods(clean.repairs, [period for period, _ in parts], clean.rows.key) if parts else {}
+        for period, rows in parts:
             own = Rows(rows.schema, rows.columns, np.full(len(rows), origin, dtype=np.int32), rows.line)
-            counts = counts_within(clean.repairs, period)
+            counts = counts_within(repairs, period)
             self._waiting.setdefault(period, Waiting()).add(own, clean.source, counts)
         self._buffered += len(clean.rows)
         if self._buffered > BUFFERED_ROWS:

@@ -9,15 +9,13 @@ from backtester.core.time import day_of, month_of
 from backtester.data.downloader.batches import (
     LOCK_SECONDS,
     ParseReport,
-    RefusedRow,
     WriteReport,
     count_written,
-    quarantine,
     refuse_rows_if_strict,
-    refused_rows,
 )
 from backtester.data.downloader.download_log import DownloadLog
 from backtester.data.downloader.parsing import parse_table
+from backtester.data.downloader.refusals import RefusedRow, quarantine, refused_rows
 from backtester.data.downloader.rows import CleanRows, Series
 from backtester.data.downloader.sanitising import Repairs, sanitise
 from backtester.data.downloader.sources.page import Page
@@ -85,7 +83,7 @@ class PageWriter:
                 put(writer, self._series, waiting, self._log, self._written, replace=self._replace)
         refused, self._refused = self._refused, []
         for name, rows in refused:
-            self._written.quarantined.append(str(quarantine(self._series, name, rows, self._cfg)))
+            self._written.quarantined.append(str(quarantine(self._series, name, rows, self._cfg.base_dir)))
 
     def _period_of(self, time: int) -> str:
         return day_of(time) if schema_of(self._series.kind).daily else month_of(time)

@@ -17,9 +17,9 @@ from backtester.config.configs import DownloaderConfig, RunContext
 from backtester.core.errors import DataError, UsageError
 from backtester.core.time import first_open, last_open, utc
 from backtester.data.downloader.download_log import DownloadLog
-from backtester.data.downloader.fetching import STORE_NAME
 from backtester.data.downloader.http_transport import HttpTransport, Reply
 from backtester.data.downloader.patience import Patience
+from backtester.data.downloader.refusals import STORE_NAME
 from backtester.data.downloader.rows import Series
 from backtester.data.downloader.sources.endpoints import ENDPOINTS, WEIGHTS, Endpoint
 from backtester.data.downloader.sources.json_tables import csv_of_rows, json_rows
