@@ -65,7 +65,7 @@ def unreadable(path: Path, error: OSError) -> DataError:
 def _compared(path: Path, sha256: str, address: str) -> Source:
     beside = path.with_name(path.name + ".CHECKSUM")
     try:
-        published = beside.read_text(encoding="ascii", errors="replace") if beside.is_file() else None
+        published = beside.read_text(encoding="utf-8", errors="replace") if beside.is_file() else None
     except OSError as error:
         raise unreadable(beside, error) from error
     return _checked(path.name, sha256, address, published)
