@@ -4,6 +4,7 @@ Each example is a whole archive, from its zip on. Lines are counted here by them
 dropped as a duplicate must add up to them.
 """
 
+import hashlib
 import io
 import tempfile
 import zipfile
@@ -116,7 +117,7 @@ def parsed(file: ArchiveFile, packed: bytes) -> SanitizedBatch:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / file.name
         path.write_bytes(packed)
-        return parse_archive(RawBytes(file, path, "0" * 64, None), LOG)
+        return parse_archive(RawBytes(file, path, hashlib.sha256(packed).hexdigest(), None), LOG)
 
 
 @cache
