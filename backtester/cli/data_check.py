@@ -47,7 +47,8 @@ def verify_command(
         raise DataError(
             f"{len(found)} of {len(lake.all_partitions())} partitions in {data} are not what the manifest promises:"
             f"\n  {listed}",
-            hint="import those months again with --replace, or take them out with bt data rm",
+            hint=f"bt data repair --data {data} makes them anew from their sources; what it cannot mend, "
+            "import again with --replace, or take out with bt data rm",
         )
     if disagreeing:
         candles = sum(one.differing for one in disagreeing)

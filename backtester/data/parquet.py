@@ -138,7 +138,9 @@ def read_row_groups(path: Path, schema: Schema) -> Iterator[dict[str, NDArray[An
                 yield schema.from_table(parquet.read_row_group(group, columns=list(schema.names), use_threads=False))
     except (OSError, pa.ArrowException, KeyError) as error:
         raise DataError(
-            f"{path} cannot be read: {error}", hint="import that month again with --replace, or bt data rm it"
+            f"{path} cannot be read: {error}",
+            hint="bt data repair makes it anew from its sources; else import that month again with --replace, "
+            "or bt data rm it",
         ) from error
 
 

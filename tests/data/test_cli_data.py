@@ -69,6 +69,7 @@ def test_verify_names_what_is_wrong_and_fails(tmp_path: Path, file: Path) -> Non
     error = run("verify", "--data", lake).exception
     assert isinstance(error, DataError)
     assert "another SHA-256" in error.message
+    assert error.hint.startswith(f"bt data repair --data {lake} ")
     result = run("verify", "--data", lake, "--json")
     assert result.exit_code == 3
     assert json.loads(result.stdout)["problems"][0]["path"] == path

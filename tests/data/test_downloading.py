@@ -204,6 +204,31 @@ def test_the_command_line_downloads_what_is_there_and_counts_what_is_not(
     assert Lake(tmp_path / "lake").verify(full=True) == []
 
 
+@pytest.mark.parametrize("over_http", [False, True])
+def test_a_symbol_in_any_script_is_downloaded_kept_exported_and_imported(tmp_path: Path, over_http: bool) -> None:
+    root, lake, symbol = tmp_path / "archive", tmp_path / "lake", "币安人生USDT"
+    put_days(root, symbol, "2024-02-01", 2)
+    arguments = ("--symbols", symbol, "--start", "2024-02-01", "--end", "2024-02-03")
+    with serving(root) as (base, told):
+        first = fetch(lake, base if over_http else root, *arguments)
+        assert first.code == 0, first.err
+        told.requests.clear()
+        again = fetch(lake, base if over_http else root, *arguments, "--json").json
+    assert (again["fetched"], again["kept"], again["written"]["unchanged"]) == (0, 2, 1)
+    assert told.requests.total() == 0
+    key = day_key(symbol, parse_time("2024-02-01"))
+    checksum = f"{key}.CHECKSUM"
+    assert (lake / ".archives" / checksum).read_bytes() == (root / checksum).read_bytes()
+    found = Lake(lake)
+    assert (found.verify(full=True), found.symbols("spot")) == ([], [symbol])
+    assert bt("data", "export", symbol, "--out", tmp_path / "out.csv", "--data", lake).code == 0
+    assert len((tmp_path / "out.csv").read_text().splitlines()) == 1 + 2 * 60
+    imported = bt("data", "import", lake / ".archives/data", "--data", tmp_path / "imported")
+    assert imported.code == 0, imported.err
+    digests = [{path: content for path, (content, _) in contents(one).items()} for one in (lake, tmp_path / "imported")]
+    assert digests[0] == digests[1]
+
+
 def test_a_dry_run_prints_the_plan_and_fetches_nothing(tmp_path: Path, served: tuple[str, Behaviour]) -> None:
     arguments = ("--symbols", "BTCUSDT", "--start", "2024-01-01", "--end", "2024-02-03", "--dry-run")
     said = fetch(tmp_path / "lake", served[0], *arguments)

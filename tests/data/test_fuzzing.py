@@ -4,6 +4,7 @@ Each example is a whole archive, from its zip on. Lines are counted here by them
 dropped as a duplicate must add up to them.
 """
 
+import hashlib
 import io
 import tempfile
 import zipfile
@@ -121,7 +122,7 @@ def parsed(file: ArchiveFile, packed: bytes) -> SanitizedBatch:
         path = Path(folder) / file.name
         path.write_bytes(packed)
         assert not is_big(path)
-        return parse_archive(RawBytes(file, path, "0" * 64, None), LOG)
+        return parse_archive(RawBytes(file, path, hashlib.sha256(packed).hexdigest(), None), LOG)
 
 
 @cache

@@ -154,8 +154,16 @@ def test_rows_do_not_join_a_damaged_file_unless_it_is_given_up(tmp_path: Path, c
     put(tmp_path, candles([1, 2, 3]))
     (tmp_path / Lake(tmp_path).all_partitions()[0].path).write_bytes(b"damaged")
     for rows in ([1, 2, 3], [1, 2, 3, 4]):
-        with pytest.raises(DataError, match="so nothing can join it"):
+        with pytest.raises(DataError, match="so nothing can join it") as error:
             put(tmp_path, candles(rows))
+        assert error.value.hint.startswith(f"bt data repair --data {tmp_path} ")
     put(tmp_path, candles([1, 2]), "b.csv", replace=True)
     assert closes(tmp_path) == [1, 2]
     assert Lake(tmp_path).all_partitions()[0].repairs == {"damaged_files_replaced": 1}
+
+
+def test_a_damaged_file_that_is_read_names_the_way_to_mend_it_first(tmp_path: Path) -> None:
+    (tmp_path / "2024-01.parquet").write_bytes(b"damaged")
+    with pytest.raises(DataError, match="cannot be read") as error:
+        read_partition_file(tmp_path / "2024-01.parquet", schemas.KLINES)
+    assert error.value.hint.startswith("bt data repair ")

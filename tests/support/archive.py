@@ -37,7 +37,7 @@ def put_zip(root: Path, key: str, text: str, *, inner: str | None = None, checks
         archive.writestr(inner or f"{path.stem}.csv", text)
     if checksum is not None:
         digest = checksum or hashlib.sha256(path.read_bytes()).hexdigest()
-        path.with_name(path.name + ".CHECKSUM").write_text(f"{digest}  {path.name}\n")
+        path.with_name(path.name + ".CHECKSUM").write_text(f"{digest}  {path.name}\n", encoding="utf-8")
     return path
 
 

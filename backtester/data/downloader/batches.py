@@ -12,6 +12,7 @@ from backtester.core.time import day_of, month_of
 from backtester.data.downloader.big_files import BigFile, write_big_file
 from backtester.data.downloader.download_log import DownloadLog
 from backtester.data.downloader.fetching import RawBytes
+from backtester.data.downloader.hashed_file import HashedFile
 from backtester.data.downloader.parsing import Parsed, joined
 from backtester.data.downloader.periods import add_counts
 from backtester.data.downloader.planning import ArchiveFile
@@ -94,13 +95,13 @@ def parse_archive(blob: RawBytes, log: DownloadLog, *, most: int = MOST_BYTES) -
     """Return the clean rows of an archive.
 
     Raises:
-        DataError: it is damaged, is not the archive that its name says, or no row of it is good.
+        DataError: it is damaged, is not the archive that its name says or was fetched, or no row of it is good.
     """
-    file, source = blob.file, _source(blob)
-    blocks = table_blocks(blob.path, schema_of(file.kind), {}, official=True, most=most)
+    file, source, hashed = blob.file, _source(blob), HashedFile(blob.path, blob.sha256)
+    blocks = table_blocks(hashed, schema_of(file.kind), {}, official=True, most=most)
     parsed = joined(file.name, blocks)
     clean = sanitise(file.name, parsed, source, file.timeframe, _ALLOWED, (file.start, file.end))
-    batch = SanitizedBatch(_series(file), file, clean, refused_rows(clean.refused, table_chunks(blob.path, most)))
+    batch = SanitizedBatch(_series(file), file, clean, refused_rows(clean.refused, table_chunks(hashed, most)))
     log.note("parsed", key=file.key, rows=clean.read, kept=len(batch), refused=len(batch.refused))
     return batch
 
@@ -150,17 +151,17 @@ def write_big(
         DataError: as `parse_archive`, `refuse_if_strict` and `write_group`; nothing of it is in the lake then.
         StorageError: the lake cannot be written.
     """
-    file, most = blob.file, cfg.unpacked_bytes
+    file, most, hashed = blob.file, cfg.unpacked_bytes, HashedFile(blob.path, blob.sha256)
     schema = schema_of(file.kind)
 
     def blocks() -> Iterator[Parsed]:
-        return table_blocks(blob.path, schema, {}, official=True, most=most)
+        return table_blocks(hashed, schema, {}, official=True, most=most)
 
     big = BigFile(file.name, schema, blocks, _source(blob), file.timeframe, _ALLOWED, (file.start, file.end))
     with lake as writer:
         one = SeriesWriter(writer, _series(file), replace=replace)
         found = write_big_file(big, one)
-        refused = refused_rows(found.refused, table_chunks(blob.path, most))
+        refused = refused_rows(found.refused, table_chunks(hashed, most))
         log.note("parsed", key=file.key, rows=found.read, kept=found.kept, refused=len(refused))
         refuse_rows_if_strict(file.name, refused, found.read, strict=strict)
         one.stage()

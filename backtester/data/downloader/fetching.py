@@ -104,7 +104,7 @@ def stored(file: ArchiveFile, cfg: DownloaderConfig) -> RawBytes | None:
     """Return a file of the store if it is there and is the one that its checksum promises."""
     path = cfg.base_dir / STORE_NAME / file.key
     try:
-        text = path.with_name(path.name + ".CHECKSUM").read_text(encoding="ascii", errors="replace")
+        text = path.with_name(path.name + ".CHECKSUM").read_text(encoding="utf-8", errors="replace")
         expected = published_sha256(path.name, text)
         if file_sha256(path) == expected:
             return RawBytes(file, path, expected, expected)
@@ -263,7 +263,7 @@ def note_in_lake(blobs: Sequence[RawBytes]) -> None:
 
 def _write_checksum(path: Path, sha256: str) -> None:
     note = path.with_name(f".{path.name}.CHECKSUM.{os.getpid()}.part")
-    note.write_text(f"{sha256}  {path.name}\n", encoding="ascii")
+    note.write_text(f"{sha256}  {path.name}\n", encoding="utf-8")
     replace_file(note, path.with_name(path.name + ".CHECKSUM"))
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from backtester.data.downloader.archive_names import is_page
 from backtester.data.downloader.big_files import BigFile
 from backtester.data.downloader.finding import SourceFile
+from backtester.data.downloader.hashed_file import HashedFile
 from backtester.data.downloader.parsing import Parsed, joined, parse_blocks
 from backtester.data.downloader.rows import CleanRows, Series
 from backtester.data.downloader.sanitising import Repairs, infer_timeframe, sanitise
@@ -21,7 +22,6 @@ from backtester.data.downloader.unpacking import (
     source_of,
     unpacked,
     unpacked_size,
-    unreadable,
 )
 from backtester.data.schemas import Schema, schema_of
 
@@ -59,13 +59,14 @@ def as_big(file: SourceFile, mapping: Mapping[str, str], allowed: Repairs) -> Bi
     """Return how to read a big file; a timeframe that its name does not say is inferred from its first block.
 
     Raises:
-        DataError: it differs from its checksum, or its first block tells no timeframe.
+        DataError: it differs from its checksum, its first block tells no timeframe, or it changes while it is read.
     """
     schema, name = schema_of(file.kind), file.path.name
-    source = source_of(file.path, file.address)
+    hashed = HashedFile(file.path)
+    source = source_of(file.path, hashed.sha256, file.address)
 
     def blocks() -> Iterator[Parsed]:
-        return table_blocks(file.path, schema, mapping, official=file.official)
+        return table_blocks(hashed, schema, mapping, official=file.official)
 
     first = joined(name, islice(blocks(), 1)) if schema.gridded and file.timeframe is None else None
     timeframe = (file.timeframe or "") if first is None else _timeframe(file, schema, first)
@@ -73,28 +74,25 @@ def as_big(file: SourceFile, mapping: Mapping[str, str], allowed: Repairs) -> Bi
 
 
 def table_blocks(
-    path: Path, schema: Schema, mapping: Mapping[str, str], *, official: bool, most: int = MOST_BYTES
+    file: HashedFile, schema: Schema, mapping: Mapping[str, str], *, official: bool, most: int = MOST_BYTES
 ) -> Iterator[Parsed]:
     """Yield the rows of the table in a file, block by block.
 
     Raises:
-        DataError: as `unpacked` and `parse_blocks`.
+        DataError: as `table_chunks` and `parse_blocks`.
     """
-    chunks = table_chunks(path, most)
-    yield from parse_blocks(path.name, chunks, schema, mapping, official=official)
+    chunks = table_chunks(file, most)
+    yield from parse_blocks(file.path.name, chunks, schema, mapping, official=official)
 
 
-def table_chunks(path: Path, most: int = MOST_BYTES) -> Iterator[bytes]:
+def table_chunks(file: HashedFile, most: int = MOST_BYTES) -> Iterator[bytes]:
     """Yield the bytes of the table in a file.
 
     Raises:
-        DataError: as `unpacked`.
+        DataError: as `unpacked`; the file is not the one that was hashed, which may be found after the last chunk.
     """
-    try:
-        with path.open("rb") as opened:
-            yield from unpacked(path.name, opened, path.stat().st_size, most)
-    except OSError as error:
-        raise unreadable(path, error) from error
+    with file.opened() as (opened, size):
+        yield from unpacked(file.path.name, opened, size, most)
 
 
 def _timeframe(file: SourceFile, schema: Schema, parsed: Parsed) -> str:

@@ -102,7 +102,8 @@ class Stager:
             return True
         raise DataError(
             f"{self._series}: {path} is missing or is not the file that the manifest records, so nothing can join it",
-            hint="import the whole month with --replace, which gives up what the file held",
+            hint=f"bt data repair --data {self._writer.root} makes it anew from its sources; else import the whole "
+            "month with --replace, which gives up what the file held",
         )
 
     def _merged_with(self, file: Path | None, new: Rows, repairs: dict[str, int]) -> Rows:

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from backtester.core.errors import DataError
 from backtester.data.downloader.broken_lines import plain_line_ends
+from backtester.data.downloader.hashed_file import unreadable
 from backtester.data.downloader.inflating import InflateError, inflated
-from backtester.data.durable import file_sha256
 from backtester.data.partition import Source
 
 MOST_BYTES: Final = 4 * 1024**3  # a month of 1s candles is a third of a GiB; more is no candle file
@@ -41,31 +41,18 @@ def read_source(path: Path, address: str) -> tuple[bytes, Source]:
         data = path.read_bytes()
     except OSError as error:
         raise unreadable(path, error) from error
-    return data, _compared(path, hashlib.sha256(data).hexdigest(), address)
+    return data, source_of(path, hashlib.sha256(data).hexdigest(), address)
 
 
-def source_of(path: Path, address: str) -> Source:
-    """Return what `read_source` says about a file, without holding its bytes.
+def source_of(path: Path, sha256: str, address: str) -> Source:
+    """Return what `read_source` says about a file with this digest.
 
     Raises:
         DataError: as `read_source`.
     """
-    try:
-        sha256 = file_sha256(path)
-    except OSError as error:
-        raise unreadable(path, error) from error
-    return _compared(path, sha256, address)
-
-
-def unreadable(path: Path, error: OSError) -> DataError:
-    """Return the error for a file that the system does not let us read."""
-    return DataError(f"{path} cannot be read: {error.strerror}", hint="check the path and its permissions")
-
-
-def _compared(path: Path, sha256: str, address: str) -> Source:
     beside = path.with_name(path.name + ".CHECKSUM")
     try:
-        published = beside.read_text(encoding="ascii", errors="replace") if beside.is_file() else None
+        published = beside.read_text(encoding="utf-8", errors="replace") if beside.is_file() else None
     except OSError as error:
         raise unreadable(beside, error) from error
     return _checked(path.name, sha256, address, published)
