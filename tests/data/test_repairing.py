@@ -253,6 +253,61 @@ def test_nothing_is_an_outage_while_a_source_did_not_answer(
     assert left_in(lake) == [GAP]
 
 
+BAD_CELLS = {"negative": (5, "-3"), "off_grid": (0, GAP[0] // 1000 + 1), "outside_dates": (0, MARCH // 1000 - 60_000)}
+
+
+@pytest.mark.parametrize("others", ["good", "absent"])
+@pytest.mark.parametrize("rule", [*BAD_CELLS, "not_a_time", "wrong_columns"])
+def test_rows_of_an_archive_that_were_refused_are_no_outage(
+    root: Path, lake: Path, served: tuple[str, Behaviour], rest: str, rule: str, others: str
+) -> None:
+    bad = minutes(GAP[0], 1).strip().split(",")
+    match rule:
+        case "not_a_time":
+            bad[0] = "x"
+        case "wrong_columns":
+            bad = bad[:3]
+        case _:
+            at, value = BAD_CELLS[rule]
+            bad[at] = str(value)
+    more = minutes(GAP[0] + MINUTE, 59) if others == "good" else ""
+    put_zip(root, day_key("BTCUSDT", DAY_10), holed(DAY_10, 1440) + ",".join(bad) + "\n" + more)
+    report = mend(lake, served[0], rest)
+    left = [one for one in report.gaps if one.outcome == "left"]
+    assert [(one.start, one.missing) for one in left] == [(GAP[0], 1 if others == "good" else 60)]
+    assert f"BTCUSDT-1m-2024-03-10.zip sent 1 row(s) there that were refused ({rule})" in left[0].reason
+    assert Lake(lake).outages(*SERIES) == []
+    assert len(report.gaps) == (2 if others == "good" else 1)
+
+
+@pytest.mark.parametrize("column", [0, 5])
+def test_rows_of_rest_that_were_refused_are_no_outage(
+    lake: Path, served: tuple[str, Behaviour], exchange: Exchange, rest: str, column: int
+) -> None:
+    exchange.put_minutes("BTCUSDT", GAP[0], 60)
+    rows = exchange.rows["api/v3/klines", "BTCUSDT", "1m"]
+    rows[7][column] = "-3" if column else rows[7][0] + 1
+    report = mend(lake, served[0], rest)
+    assert [one.outcome for one in report.gaps] == ["mended", "left", "mended"]
+    (left,) = [one for one in report.gaps if one.outcome == "left"]
+    assert (left.start, left.missing) == (GAP[0] + 7 * MINUTE, 1)
+    rule = "negative" if column else "off_grid"
+    assert f"binance-rest sent 1 row(s) there that were refused ({rule})" in left.reason
+    assert Lake(lake).outages(*SERIES) == []
+
+
+def test_a_refused_row_elsewhere_does_not_keep_a_gap_from_being_an_outage(
+    root: Path, lake: Path, served: tuple[str, Behaviour], rest: str
+) -> None:
+    rows = holed(DAY_10, 1440).splitlines()
+    cells = rows[30].split(",")
+    rows[30] = ",".join([*cells[:5], "-3", *cells[6:]])
+    put_zip(root, day_key("BTCUSDT", DAY_10), "\n".join(rows) + "\n")
+    one = only(mend(lake, served[0], rest))
+    assert (one.outcome, one.start, one.end) == ("outage", *GAP)
+    assert "BTCUSDT-1m-2024-03-10.zip has not these rows" in one.reason
+
+
 def test_a_gap_of_yesterday_is_no_outage_yet(
     lake: Path, served: tuple[str, Behaviour], exchange: Exchange, rest: str
 ) -> None:
