@@ -23,7 +23,9 @@ from backtester.data.downloader.finding import ImportOptions
 from backtester.data.downloader.importing import import_paths
 from backtester.data.downloader.planning import wanted
 from backtester.data.downloader.repairing import Choice, MendedGap, RepairReport, repair
+from backtester.data.downloader.rows import Series
 from backtester.data.downloader.sources.downloads import Manner, prepare_download
+from backtester.data.downloader.sources.rest import kept_page
 from backtester.data.lake import Lake
 from backtester.data.sample import write_sample_lake
 from tests.support.archive import Behaviour, day_key, minutes, month_key, put_zip, serving
@@ -448,6 +450,34 @@ def test_a_damaged_partition_of_rest_pages_is_made_anew_from_them(
     assert left_in(lake)[0][0] == MARCH + 2 * DAY
     assert Lake(lake).all_partitions()[0].content == content
     assert (len(exchange.asked) > 0) == (store == "deleted")
+
+
+@pytest.mark.parametrize("how", ["flipped", "cut", "other", "empty"])
+def test_damaged_pages_are_fetched_again_and_kept_whole(
+    tmp_path: Path, exchange: Exchange, rest: str, how: str
+) -> None:
+    lake = tmp_path / "lake"
+    cfg = DownloaderConfig(base_dir=lake, rest_url=rest, base_url=str(tmp_path))
+    what = ("spot", None, ("BTCUSDT",), "1m")
+    prepare_download("rest", what, MARCH, MARCH + 1000 * MINUTE, Manner(cfg, OPEN, now=lambda: NOW)).run()
+    (source,) = Lake(lake).all_partitions()[0].sources
+    content = damage(lake, "missing")
+    (page,) = lake.glob(".archives/rest/**/*.json.gz")
+    data = page.read_bytes()
+    middle = len(data) // 2
+    page.write_bytes(
+        {
+            "flipped": data[:middle] + bytes(16 * [255]) + data[middle + 16 :],
+            "cut": data[:middle],
+            "other": gzip.compress(b"[]"),
+            "empty": b"",
+        }[how]
+    )
+    assert kept_page(lake, Series(*SERIES), source.sha256 or "") is None
+    (one,) = mend(lake, str(tmp_path), rest).partitions
+    assert one.outcome == "mended", one.reason
+    assert Lake(lake).all_partitions()[0].content == content
+    assert kept_page(lake, Series(*SERIES), source.sha256 or "") == gzip.decompress(data)
 
 
 def test_a_partition_whose_rest_rows_an_archive_replaced_is_made_anew_as_it_was(

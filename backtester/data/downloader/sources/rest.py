@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import json
 import os
+import zlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -202,7 +203,7 @@ def keep_page(root: Path, series: Series, start: int, body: bytes) -> str:
     """
     sha256 = hashlib.sha256(body).hexdigest()
     path = page_folder(root, series) / f"{_stamp(start)}-{sha256[:16]}.json.gz"
-    if path.exists():
+    if _body_of(path, sha256) is not None:
         return sha256
     with storing(path):
         make_folder(path.parent)
@@ -219,13 +220,19 @@ def keep_page(root: Path, series: Series, start: int, body: bytes) -> str:
 def kept_page(root: Path, series: Series, sha256: str) -> bytes | None:
     """Return the bytes of a page of the store by their SHA-256, or None when it is not there whole."""
     for path in page_folder(root, series).glob(f"*-{sha256[:16]}.json.gz"):
-        try:
-            body = gzip.decompress(path.read_bytes())
-        except (OSError, EOFError):
-            continue
-        if hashlib.sha256(body).hexdigest() == sha256:
+        body = _body_of(path, sha256)
+        if body is not None:
             return body
     return None
+
+
+def _body_of(path: Path, sha256: str) -> bytes | None:
+    """Return a kept page's bytes, or None when the file is missing, damaged or another one's."""
+    try:
+        body = gzip.decompress(path.read_bytes())
+    except (OSError, EOFError, zlib.error):
+        return None
+    return body if hashlib.sha256(body).hexdigest() == sha256 else None
 
 
 def page_folder(root: Path, series: Series) -> Path:
