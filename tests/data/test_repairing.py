@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from backtester.config.configs import DownloaderConfig, RunContext
+from backtester.config.configs import DownloaderConfig, RestAddresses, RunContext
 from backtester.core.errors import DataError
 from backtester.core.time import DAY, HOUR, MINUTE, parse_time
 from backtester.data.downloader.downloading import download
@@ -25,7 +25,7 @@ from backtester.data.downloader.planning import wanted
 from backtester.data.downloader.repairing import Choice, MendedGap, RepairReport, repair
 from backtester.data.downloader.rows import Series
 from backtester.data.downloader.sources.downloads import Manner, prepare_download
-from backtester.data.downloader.sources.rest import kept_page
+from backtester.data.downloader.sources.rest import is_own_address, kept_page
 from backtester.data.lake import Lake
 from backtester.data.sample import write_sample_lake
 from tests.support.archive import Behaviour, day_key, minutes, month_key, put_zip, serving
@@ -208,12 +208,36 @@ def test_what_nobody_has_is_recorded_with_the_answers_and_asked_for_once(
     assert Lake(lake).gaps(*SERIES, MARCH, MARCH + 31 * DAY) == []
 
 
-def test_a_delisted_symbol_is_one_that_rest_does_not_have(
+def test_a_delisted_symbol_is_one_that_the_exchanges_own_address_does_not_know(
+    lake: Path, served: tuple[str, Behaviour], exchange: Exchange, rest: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("backtester.data.downloader.sources.rest.OWN_ADDRESSES", RestAddresses(spot=rest))
+    exchange.rows.clear()
+    one = only(mend(lake, served[0], rest))
+    assert (one.outcome, "-1121" in one.reason) == ("outage", True)
+
+
+def test_a_symbol_that_another_address_does_not_know_is_no_outage(
     lake: Path, served: tuple[str, Behaviour], exchange: Exchange, rest: str
 ) -> None:
     exchange.rows.clear()
     one = only(mend(lake, served[0], rest))
-    assert (one.outcome, "-1121" in one.reason) == ("outage", True)
+    assert (one.outcome, "does not know spot:BTCUSDT (-1121" in one.reason) == ("left", True)
+    assert Lake(lake).outages(*SERIES) == []
+
+
+@pytest.mark.parametrize(
+    ("cfg", "own"),
+    [
+        ({}, True),
+        ({"rest_url": "https://api.binance.com/"}, True),
+        ({"rest_url": "https://testnet.binance.vision"}, False),
+        ({"rest_urls": RestAddresses(spot="https://testnet.binance.vision")}, False),
+    ],
+)
+def test_the_exchanges_own_address_is_told_from_others(cfg: dict[str, Any], own: bool) -> None:
+    assert is_own_address(DownloaderConfig(**cfg), "spot") is own
+    assert is_own_address(DownloaderConfig(**cfg), "um") is ("rest_url" not in cfg)
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from backtester.data.downloader.sources.archive import BinanceArchive, page_of_a
 from backtester.data.downloader.sources.collecting import CleanPage, clean_page
 from backtester.data.downloader.sources.page import CandleSource, UnknownSymbolError
 from backtester.data.downloader.sources.registry import sources_beside
-from backtester.data.downloader.sources.rest import BinanceRest
+from backtester.data.downloader.sources.rest import BinanceRest, is_own_address
 from backtester.data.downloader.times import NOT_A_TIME
 from backtester.data.gaps import Gap, gaps_inside, without
 
@@ -188,13 +188,18 @@ class GapSources:
                 if not _overlaps(one, start, end):
                     continue
                 if failed is not None:
-                    one.say(f"{source.name}: {failed.message}", answered=isinstance(failed, UnknownSymbolError))
+                    one.say(f"{source.name}: {failed.message}", answered=self._denies(source, series, failed))
                 elif one.judge(source.name, cleaned):
                     continue
                 elif reaches_back or seen < one.left[0][0]:
                     one.say(f"{source.name} {HAS_NOT}", answered=True)
                 else:
                     one.say(f"{source.name} has nothing from before it either, and may not reach back", answered=False)
+
+    def _denies(self, source: CandleSource, series: Series, failed: BacktesterError) -> bool:
+        """Say whether an error means that there is no such symbol, and so none of its rows."""
+        own = source is not self._rest or is_own_address(self._cfg, series.market)
+        return own and isinstance(failed, UnknownSymbolError)
 
     def _others(self, series: Series) -> list[CandleSource]:
         return sources_beside(series.market, series.kind, self._cfg, self._context)

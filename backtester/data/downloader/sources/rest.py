@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import numpy as np
 from numpy.typing import NDArray
 
-from backtester.config.configs import DownloaderConfig, RunContext
+from backtester.config.configs import DownloaderConfig, RestAddresses, RunContext
 from backtester.core.errors import DataError, UsageError
 from backtester.core.time import first_open, last_open, utc
 from backtester.data.downloader.download_log import DownloadLog
@@ -37,6 +37,7 @@ _NOT_HERE: Final = frozenset({403, 451})
 _INVALID_SYMBOL: Final = -1121
 MILLISECOND: Final = 1000
 _DEFAULT_BASE: Final = DownloaderConfig.model_fields["base_url"].default
+OWN_ADDRESSES: Final = RestAddresses()
 
 
 def rest_address(cfg: DownloaderConfig, market: str) -> str:
@@ -48,6 +49,14 @@ def rest_address(cfg: DownloaderConfig, market: str) -> str:
     if cfg.rest_url:
         return cfg.rest_url
     return str(getattr(cfg.rest_urls, market, "")) if cfg.base_url == _DEFAULT_BASE else ""
+
+
+def is_own_address(cfg: DownloaderConfig, market: str) -> bool:
+    """Say whether a market is asked at the exchange's own address: only there an unknown symbol exists nowhere.
+
+    A test network or another market answers just the same, and does not know what the exchange does.
+    """
+    return rest_address(cfg, market).rstrip("/") == str(getattr(OWN_ADDRESSES, market, "")).rstrip("/")
 
 
 @dataclass(frozen=True, slots=True)
