@@ -158,6 +158,16 @@ def test_what_no_archive_has_comes_from_rest(
     assert Lake(lake).all_partitions()[0].content == whole_content(tmp_path)
 
 
+def test_a_rest_server_that_sends_few_rows_at_a_time_makes_no_outage(
+    tmp_path: Path, lake: Path, served: tuple[str, Behaviour], exchange: Exchange, rest: str
+) -> None:
+    exchange.put_minutes("BTCUSDT", MARCH, 31 * 1440)
+    exchange.cap = 25
+    assert only(mend(lake, served[0], rest)).outcome == "mended"
+    assert left_in(lake) == []
+    assert Lake(lake).all_partitions()[0].content == whole_content(tmp_path)
+
+
 def test_gaps_that_fit_into_one_page_are_one_request(
     tmp_path: Path, served: tuple[str, Behaviour], exchange: Exchange, rest: str
 ) -> None:
