@@ -184,12 +184,12 @@ def _print_plan(plan: "Plan", as_json: bool) -> None:
         from backtester.core.time import format_time
 
         span = f"{format_time(asked.start)} up to {format_time(asked.end)}"
-        print(f"{asked.address.partition('?')[0]}: {span}, at most {asked.pages:,} pages")
+        print(f"{asked.address.partition('?')[0]}: {span}, {asked.pages:,} full pages")
     known = [file.size for file in plan.files if file.size is not None]
     stored = sum(file.stored for file in plan.files)
     print(
         f"{len(plan.files):,} files, {stored:,} of them stored; {len(known):,} of known size: "
-        f"{_megabytes(sum(known))}; {sum(asked.pages for asked in plan.pages):,} pages of REST at most"
+        f"{_megabytes(sum(known))}; {sum(asked.pages for asked in plan.pages):,} full pages of REST"
     )
     for note in plan.notes:
         print_note(note)

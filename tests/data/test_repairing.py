@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from backtester.config.configs import DownloaderConfig, RunContext
+from backtester.config.configs import DownloaderConfig, RestAddresses, RunContext
 from backtester.core.errors import DataError
 from backtester.core.time import DAY, HOUR, MINUTE, parse_time
 from backtester.data.downloader.downloading import download
@@ -23,7 +23,9 @@ from backtester.data.downloader.finding import ImportOptions
 from backtester.data.downloader.importing import import_paths
 from backtester.data.downloader.planning import wanted
 from backtester.data.downloader.repairing import Choice, MendedGap, RepairReport, repair
+from backtester.data.downloader.rows import Series
 from backtester.data.downloader.sources.downloads import Manner, prepare_download
+from backtester.data.downloader.sources.rest import is_own_address, kept_page
 from backtester.data.lake import Lake
 from backtester.data.sample import write_sample_lake
 from tests.support.archive import Behaviour, day_key, minutes, month_key, put_zip, serving
@@ -156,6 +158,16 @@ def test_what_no_archive_has_comes_from_rest(
     assert Lake(lake).all_partitions()[0].content == whole_content(tmp_path)
 
 
+def test_a_rest_server_that_sends_few_rows_at_a_time_makes_no_outage(
+    tmp_path: Path, lake: Path, served: tuple[str, Behaviour], exchange: Exchange, rest: str
+) -> None:
+    exchange.put_minutes("BTCUSDT", MARCH, 31 * 1440)
+    exchange.cap = 25
+    assert only(mend(lake, served[0], rest)).outcome == "mended"
+    assert left_in(lake) == []
+    assert Lake(lake).all_partitions()[0].content == whole_content(tmp_path)
+
+
 def test_gaps_that_fit_into_one_page_are_one_request(
     tmp_path: Path, served: tuple[str, Behaviour], exchange: Exchange, rest: str
 ) -> None:
@@ -206,12 +218,36 @@ def test_what_nobody_has_is_recorded_with_the_answers_and_asked_for_once(
     assert Lake(lake).gaps(*SERIES, MARCH, MARCH + 31 * DAY) == []
 
 
-def test_a_delisted_symbol_is_one_that_rest_does_not_have(
+def test_a_delisted_symbol_is_one_that_the_exchanges_own_address_does_not_know(
+    lake: Path, served: tuple[str, Behaviour], exchange: Exchange, rest: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("backtester.data.downloader.sources.rest.OWN_ADDRESSES", RestAddresses(spot=rest))
+    exchange.rows.clear()
+    one = only(mend(lake, served[0], rest))
+    assert (one.outcome, "-1121" in one.reason) == ("outage", True)
+
+
+def test_a_symbol_that_another_address_does_not_know_is_no_outage(
     lake: Path, served: tuple[str, Behaviour], exchange: Exchange, rest: str
 ) -> None:
     exchange.rows.clear()
     one = only(mend(lake, served[0], rest))
-    assert (one.outcome, "-1121" in one.reason) == ("outage", True)
+    assert (one.outcome, "does not know spot:BTCUSDT (-1121" in one.reason) == ("left", True)
+    assert Lake(lake).outages(*SERIES) == []
+
+
+@pytest.mark.parametrize(
+    ("cfg", "own"),
+    [
+        ({}, True),
+        ({"rest_url": "https://api.binance.com/"}, True),
+        ({"rest_url": "https://testnet.binance.vision"}, False),
+        ({"rest_urls": RestAddresses(spot="https://testnet.binance.vision")}, False),
+    ],
+)
+def test_the_exchanges_own_address_is_told_from_others(cfg: dict[str, Any], own: bool) -> None:
+    assert is_own_address(DownloaderConfig(**cfg), "spot") is own
+    assert is_own_address(DownloaderConfig(**cfg), "um") is ("rest_url" not in cfg)
 
 
 @pytest.mark.parametrize(
@@ -251,6 +287,61 @@ def test_nothing_is_an_outage_while_a_source_did_not_answer(
     assert says in only(report).reason
     assert Lake(lake).outages(*SERIES) == []
     assert left_in(lake) == [GAP]
+
+
+BAD_CELLS = {"negative": (5, "-3"), "off_grid": (0, GAP[0] // 1000 + 1), "outside_dates": (0, MARCH // 1000 - 60_000)}
+
+
+@pytest.mark.parametrize("others", ["good", "absent"])
+@pytest.mark.parametrize("rule", [*BAD_CELLS, "not_a_time", "wrong_columns"])
+def test_rows_of_an_archive_that_were_refused_are_no_outage(
+    root: Path, lake: Path, served: tuple[str, Behaviour], rest: str, rule: str, others: str
+) -> None:
+    bad = minutes(GAP[0], 1).strip().split(",")
+    match rule:
+        case "not_a_time":
+            bad[0] = "x"
+        case "wrong_columns":
+            bad = bad[:3]
+        case _:
+            at, value = BAD_CELLS[rule]
+            bad[at] = str(value)
+    more = minutes(GAP[0] + MINUTE, 59) if others == "good" else ""
+    put_zip(root, day_key("BTCUSDT", DAY_10), holed(DAY_10, 1440) + ",".join(bad) + "\n" + more)
+    report = mend(lake, served[0], rest)
+    left = [one for one in report.gaps if one.outcome == "left"]
+    assert [(one.start, one.missing) for one in left] == [(GAP[0], 1 if others == "good" else 60)]
+    assert f"BTCUSDT-1m-2024-03-10.zip sent 1 row(s) there that were refused ({rule})" in left[0].reason
+    assert Lake(lake).outages(*SERIES) == []
+    assert len(report.gaps) == (2 if others == "good" else 1)
+
+
+@pytest.mark.parametrize("column", [0, 5])
+def test_rows_of_rest_that_were_refused_are_no_outage(
+    lake: Path, served: tuple[str, Behaviour], exchange: Exchange, rest: str, column: int
+) -> None:
+    exchange.put_minutes("BTCUSDT", GAP[0], 60)
+    rows = exchange.rows["api/v3/klines", "BTCUSDT", "1m"]
+    rows[7][column] = "-3" if column else rows[7][0] + 1
+    report = mend(lake, served[0], rest)
+    assert [one.outcome for one in report.gaps] == ["mended", "left", "mended"]
+    (left,) = [one for one in report.gaps if one.outcome == "left"]
+    assert (left.start, left.missing) == (GAP[0] + 7 * MINUTE, 1)
+    rule = "negative" if column else "off_grid"
+    assert f"binance-rest sent 1 row(s) there that were refused ({rule})" in left.reason
+    assert Lake(lake).outages(*SERIES) == []
+
+
+def test_a_refused_row_elsewhere_does_not_keep_a_gap_from_being_an_outage(
+    root: Path, lake: Path, served: tuple[str, Behaviour], rest: str
+) -> None:
+    rows = holed(DAY_10, 1440).splitlines()
+    cells = rows[30].split(",")
+    rows[30] = ",".join([*cells[:5], "-3", *cells[6:]])
+    put_zip(root, day_key("BTCUSDT", DAY_10), "\n".join(rows) + "\n")
+    one = only(mend(lake, served[0], rest))
+    assert (one.outcome, one.start, one.end) == ("outage", *GAP)
+    assert "BTCUSDT-1m-2024-03-10.zip has not these rows" in one.reason
 
 
 def test_a_gap_of_yesterday_is_no_outage_yet(
@@ -393,6 +484,34 @@ def test_a_damaged_partition_of_rest_pages_is_made_anew_from_them(
     assert left_in(lake)[0][0] == MARCH + 2 * DAY
     assert Lake(lake).all_partitions()[0].content == content
     assert (len(exchange.asked) > 0) == (store == "deleted")
+
+
+@pytest.mark.parametrize("how", ["flipped", "cut", "other", "empty"])
+def test_damaged_pages_are_fetched_again_and_kept_whole(
+    tmp_path: Path, exchange: Exchange, rest: str, how: str
+) -> None:
+    lake = tmp_path / "lake"
+    cfg = DownloaderConfig(base_dir=lake, rest_url=rest, base_url=str(tmp_path))
+    what = ("spot", None, ("BTCUSDT",), "1m")
+    prepare_download("rest", what, MARCH, MARCH + 1000 * MINUTE, Manner(cfg, OPEN, now=lambda: NOW)).run()
+    (source,) = Lake(lake).all_partitions()[0].sources
+    content = damage(lake, "missing")
+    (page,) = lake.glob(".archives/rest/**/*.json.gz")
+    data = page.read_bytes()
+    middle = len(data) // 2
+    page.write_bytes(
+        {
+            "flipped": data[:middle] + bytes(16 * [255]) + data[middle + 16 :],
+            "cut": data[:middle],
+            "other": gzip.compress(b"[]"),
+            "empty": b"",
+        }[how]
+    )
+    assert kept_page(lake, Series(*SERIES), source.sha256 or "") is None
+    (one,) = mend(lake, str(tmp_path), rest).partitions
+    assert one.outcome == "mended", one.reason
+    assert Lake(lake).all_partitions()[0].content == content
+    assert kept_page(lake, Series(*SERIES), source.sha256 or "") == gzip.decompress(data)
 
 
 def test_a_partition_whose_rest_rows_an_archive_replaced_is_made_anew_as_it_was(

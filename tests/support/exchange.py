@@ -23,6 +23,7 @@ class Exchange:
 
     rows: by (path, symbol or pair, interval), klines as lists or funding as objects, in order of time, in ms.
     faults: for the next requests, each used up once: "" answers. weights: the used weight that replies state, one each.
+    cap: rows that it sends at a time whatever is asked for, as mirrors do; 0 for the limit of the request.
     micros: times are answered in µs. clock: what the Date header says, seconds; None is now.
     delay: seconds before each answer.
     """
@@ -30,6 +31,7 @@ class Exchange:
     rows: dict[tuple[str, str, str], list[Any]] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
     weights: list[int] = field(default_factory=list)
+    cap: int = 0
     micros: bool = False
     delay: float = 0.0
     clock: float | None = None
@@ -98,6 +100,7 @@ class _Handler(BaseHTTPRequestHandler):
             return 400, {"code": -1130, "msg": "Data sent for parameter 'limit' is not valid."}
         if market == "dapi" and high - low > 200 * DAY_MS:
             return 400, {"code": -4088, "msg": "Maximum time interval is 200 days."}
+        limit = min(limit, self.exchange.cap or limit)
         inside = [row for row in held if low <= _time(row) <= high]
         found = inside[-limit:] if market in {"dapi", "eapi"} and "interval" in query else inside[:limit]
         if self.exchange.micros:

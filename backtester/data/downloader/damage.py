@@ -59,7 +59,7 @@ async def rebuild_partition(
             raise DataError(f"nobody is known who has {', '.join(sources.lost) or 'its rows'}")
         series = Series(*partition.series)
         span = [(partition.first_time, partition.last_time + 1)]
-        parts = _later_first([clean_page(page, series, span)[0] for page in pages])
+        parts = _later_first([clean_page(page, series, span).good for page in pages])
         return _write(damage, parts, how, cfg, log, changed=sources.changed)
     except StorageError:
         raise

@@ -1,5 +1,6 @@
 """Asking for the rows of gaps: the archive's days and months, then REST, each with what it answered."""
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
@@ -15,10 +16,11 @@ from backtester.data.downloader.fetching import fetch
 from backtester.data.downloader.planning import PUBLISHED, ArchiveFile, Frequency
 from backtester.data.downloader.rows import CleanRows, Series
 from backtester.data.downloader.sources.archive import BinanceArchive, page_of_archive
-from backtester.data.downloader.sources.collecting import clean_page
+from backtester.data.downloader.sources.collecting import CleanPage, clean_page
 from backtester.data.downloader.sources.page import CandleSource, UnknownSymbolError
 from backtester.data.downloader.sources.registry import sources_beside
-from backtester.data.downloader.sources.rest import BinanceRest
+from backtester.data.downloader.sources.rest import BinanceRest, is_own_address
+from backtester.data.downloader.times import NOT_A_TIME
 from backtester.data.gaps import Gap, gaps_inside, without
 
 HAS_NOT: Final = "has not these rows"
@@ -49,6 +51,20 @@ class Asked:
         rows = clean.rows.take(wanted)
         self.found.append(CleanRows(rows, repairs, clean.source, clean.refused, clean.read))
         self.left = without(self.left, _covered(rows.key, length))
+
+    def judge(self, name: str, pages: list[CleanPage]) -> bool:
+        """Note when rows that a source sent for what is left were refused, and return whether there were any.
+
+        A row without a time to be trusted may be one of the gap's.
+        """
+        there: Counter[str] = Counter()
+        for page in pages:
+            for rule, times in page.refused_times.items():
+                there[rule] += int((_inside(times, self.left) | (times == NOT_A_TIME)).sum())
+        rules = ", ".join(rule for rule, count in there.items() if count)
+        if rules:
+            self.say(f"{name} sent {there.total()} row(s) there that were refused ({rules})", answered=False)
+        return bool(rules)
 
     def say(self, answer: str, *, answered: bool) -> None:
         """Note what a source answered."""
@@ -122,13 +138,15 @@ class GapSources:
                 continue
             try:
                 page = page_of_archive(blob, self._cfg.unpacked_bytes)
-                clean, _ = clean_page(page, series, [gap for one in own for gap in one.left])
+                cleaned = clean_page(page, series, [gap for one in own for gap in one.left])
             except DataError as error:
                 _say(asked, blob.file, f"archive: {error.message}", answered=False)
                 continue
-            _say(asked, blob.file, f"archive: {blob.file.name} {HAS_NOT}", answered=True)
+            name = f"archive: {blob.file.name}"
             for one in own:
-                one.take(clean, length)
+                one.take(cleaned.good, length)
+                if _overlaps(one, blob.file.start, blob.file.end) and not one.judge(name, [cleaned]):
+                    one.say(f"{name} {HAS_NOT}", answered=True)
 
     async def _ask_rest(self, series: Series, asked: list[Asked]) -> None:
         if not self._rest.serves(series.market, series.kind):
@@ -154,12 +172,14 @@ class GapSources:
             own = [one for one in asked if _overlaps(one, start, end)]
             first = start if reaches_back else start - length
             seen, failed = end, None
+            cleaned: list[CleanPage] = []
             try:
                 async for page in source.pages(series, first, end):
-                    clean, _ = clean_page(page, series, [(first, end)])
-                    seen = min([seen, *clean.rows.key[:1].tolist()])
+                    cleaned.append(clean_page(page, series, [(first, end)]))
+                    good = cleaned[-1].good
+                    seen = min([seen, *good.rows.key[:1].tolist()])
                     for one in own:
-                        one.take(clean, length)
+                        one.take(good, length)
             except StorageError:
                 raise
             except BacktesterError as error:
@@ -168,11 +188,18 @@ class GapSources:
                 if not _overlaps(one, start, end):
                     continue
                 if failed is not None:
-                    one.say(f"{source.name}: {failed.message}", answered=isinstance(failed, UnknownSymbolError))
+                    one.say(f"{source.name}: {failed.message}", answered=self._denies(source, series, failed))
+                elif one.judge(source.name, cleaned):
+                    continue
                 elif reaches_back or seen < one.left[0][0]:
                     one.say(f"{source.name} {HAS_NOT}", answered=True)
                 else:
                     one.say(f"{source.name} has nothing from before it either, and may not reach back", answered=False)
+
+    def _denies(self, source: CandleSource, series: Series, failed: BacktesterError) -> bool:
+        """Say whether an error means that there is no such symbol, and so none of its rows."""
+        own = source is not self._rest or is_own_address(self._cfg, series.market)
+        return own and isinstance(failed, UnknownSymbolError)
 
     def _others(self, series: Series) -> list[CandleSource]:
         return sources_beside(series.market, series.kind, self._cfg, self._context)

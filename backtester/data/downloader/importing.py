@@ -11,11 +11,11 @@ from backtester.data.decimals import MAX_PRICE_DECIMALS
 from backtester.data.downloader.archive_names import is_page
 from backtester.data.downloader.big_files import BigReport, write_big_file
 from backtester.data.downloader.finding import ImportOptions, SourceFile, find_files
+from backtester.data.downloader.hashed_file import HashedFile
 from backtester.data.downloader.naming import parse_mapping
 from backtester.data.downloader.periods import add_counts
-from backtester.data.downloader.problems import Problem
 from backtester.data.downloader.reading import as_big, is_big, read_file, table_chunks
-from backtester.data.downloader.refusals import quarantine, refused_rows
+from backtester.data.downloader.refusals import RefusedRow, quarantine, refused_rows
 from backtester.data.downloader.rows import CleanRows, Series
 from backtester.data.downloader.rules import DATE_SLACK
 from backtester.data.downloader.sanitising import Repairs
@@ -114,7 +114,7 @@ class _Import:
         self._mapping, self._allowed = mapping, allowed
         self._writers: dict[Series, SeriesWriter] = {}
         self._refused: list[DataError] = []
-        self._left_out: list[tuple[Series, Path, tuple[Problem, ...]]] = []
+        self._left_out: list[tuple[Series, str, tuple[RefusedRow, ...]]] = []
 
     def read(self, file: SourceFile) -> tuple[Series, CleanRows] | None:
         """Return the clean rows of a file, None when it is too big for that."""
@@ -127,15 +127,17 @@ class _Import:
         try:
             found = ready.result()
             if found is None:
-                series, report = self._take_big(file)
+                series, report, sha256 = self._take_big(file)
             else:
                 series, clean = found
+                sha256 = clean.source.sha256
                 self._writer_of(series).add(clean)
                 repairs = {name: len(times) for name, times in clean.repairs.items()}
                 report = BigReport(clean.read, len(clean.rows), clean.refused, repairs)
             _note(self.reports.setdefault(series, SeriesReport(series)), report)
             if report.refused:
-                self._left_out.append((series, file.path, report.refused))
+                lines: Iterable[bytes] = table_chunks(HashedFile(file.path, sha256)) if _has_lines(file.path) else ()
+                self._left_out.append((series, file.path.name, refused_rows(report.refused, lines)))
             self._writers[series].begin_staging(_complete_until(file, following))
         except DataError as error:
             self._refused.append(error)
@@ -158,18 +160,14 @@ class _Import:
         """Write the rows that were left out to files beside the archives, and return these.
 
         Raises:
-            DataError: a file cannot be read again. StorageError: the disk refuses.
+            StorageError: the disk refuses.
         """
-        found = []
-        for series, path, problems in self._left_out:
-            lines: Iterable[bytes] = table_chunks(path) if _has_lines(path) else ()
-            found.append(str(quarantine(series, path.name, refused_rows(problems, lines), root)))
-        return found
+        return [str(quarantine(series, name, rows, root)) for series, name, rows in self._left_out]
 
-    def _take_big(self, file: SourceFile) -> tuple[Series, BigReport]:
+    def _take_big(self, file: SourceFile) -> tuple[Series, BigReport, str | None]:
         big = as_big(file, self._mapping, self._allowed)
         series = Series(file.market, file.kind, file.symbol, big.timeframe)
-        return series, write_big_file(big, self._writer_of(series))
+        return series, write_big_file(big, self._writer_of(series)), big.source.sha256
 
     def _writer_of(self, series: Series) -> SeriesWriter:
         if series not in self._writers:

@@ -85,13 +85,36 @@ def test_pages_cover_a_range_once_by_each_markets_own_rule(
 
 
 @pytest.mark.parametrize("market", ["spot", "um"])
-def test_a_range_that_begins_before_the_first_candle_is_one_request(
+def test_a_range_that_begins_before_the_first_candle_is_not_asked_for_bit_by_bit(
     tmp_path: Path, exchange: Exchange, base: str, market: str
 ) -> None:
     exchange.put_minutes("BTCUSDT", START, 300, PATHS[market])
     found = pages(tmp_path, base, Series(market, "klines", "BTCUSDT", "1m"), START - 90 * DAY, START + DAY)
     assert opens(found) == list(range(START, START + 300 * MINUTE, MINUTE))
-    assert len(exchange.asked) == 1
+    assert len(exchange.asked) == 2  # a short page may be a cap of the server's: the second says that nothing follows
+
+
+@pytest.mark.parametrize("market", ["spot", "um", "cm"])
+def test_a_server_that_sends_fewer_rows_than_asked_for_loses_none(
+    tmp_path: Path, exchange: Exchange, base: str, market: str
+) -> None:
+    exchange.put_minutes("BTCUSDT", START, 2500, PATHS[market])
+    exchange.cap = 500
+    report = job(tmp_path, base, market=market, kind="klines", end=START + 2500 * MINUTE).run()
+    assert (report.refused, report.pages, stored(tmp_path)) == ([], 5, 2500)
+    found = pages(tmp_path / "again", base, Series(market, "klines", "BTCUSDT", "1m"), START, START + DAY)
+    assert opens(found) == list(range(START, START + DAY, MINUTE))
+
+
+def test_funding_of_a_server_that_sends_few_rows_at_a_time_is_whole(
+    tmp_path: Path, exchange: Exchange, base: str
+) -> None:
+    times = [(START + at * 8 * HOUR) // 1000 for at in range(30)]
+    rows = [{"symbol": "BTCUSDT", "fundingTime": at, "fundingRate": "0.0001", "markPrice": "1"} for at in times]
+    exchange.put("fapi/v1/fundingRate", "BTCUSDT", "", rows)
+    exchange.cap = 7
+    found = pages(tmp_path, base, Series("um", "fundingRate", "BTCUSDT", ""), START, START + 20 * DAY)
+    assert opens(found) == [at * 1000 for at in times]
 
 
 def test_coin_margined_hours_are_asked_in_windows_of_two_hundred_days(
@@ -102,7 +125,10 @@ def test_coin_margined_hours_are_asked_in_windows_of_two_hundred_days(
     exchange.put("dapi/v1/klines", "BTCUSD_PERP", "1d", rows)
     found = pages(tmp_path, base, Series("cm", "klines", "BTCUSD_PERP", "1d"), START - 600 * DAY, START)
     assert opens(found) == [at * 1000 for at in days]
-    assert len(exchange.asked) == 3
+    spans = [(int(query["startTime"]), int(query["endTime"]) + 1) for _, query in exchange.asked]
+    windows = [((START + at * DAY) // 1000, (START + (at + 200) * DAY) // 1000) for at in (-600, -400, -200)]
+    # a window answers its last rows, so what is before the first of them is asked for once more
+    assert spans == [windows[0], (windows[0][0], days[0]), *windows[1:]]
 
 
 @pytest.mark.parametrize(
@@ -337,13 +363,14 @@ def test_real_pages_served_again_are_stored_value_for_value(
     missing=lists(tuples(integers(0, 2600), integers(1, 1500)), max_size=3),
     first=integers(-300, 2000),
     length=integers(1, 3000),
+    cap=sampled_from([0, 300, 999]),
 )
 @settings(max_examples=40)
 def test_whatever_is_missing_pages_hold_each_row_of_the_range_once(
-    market: str, missing: list[tuple[int, int]], first: int, length: int
+    market: str, missing: list[tuple[int, int]], first: int, length: int, cap: int
 ) -> None:
     gone = {at for start, count in missing for at in range(start, start + count)}
-    exchange = Exchange(clock=NOW / 1e6)
+    exchange = Exchange(clock=NOW / 1e6, cap=cap)
     exchange.put_minutes("BTCUSDT", START, 2600, PATHS[market])
     rows = exchange.rows[PATHS[market], "BTCUSDT", "1m"]
     rows[:] = [row for at, row in enumerate(rows) if at not in gone]

@@ -42,7 +42,7 @@ class Manner:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a download would ask for: archive files, and pages of the REST interface at most."""
+    """What a download would ask for: archive files, and full pages of the REST interface."""
 
     files: list[PlannedFile] = field(default_factory=list)
     pages: list[PlannedPages] = field(default_factory=list)

@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import json
 import os
+import zlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from urllib.parse import urlsplit
 import numpy as np
 from numpy.typing import NDArray
 
-from backtester.config.configs import DownloaderConfig, RunContext
+from backtester.config.configs import DownloaderConfig, RestAddresses, RunContext
 from backtester.core.errors import DataError, UsageError
 from backtester.core.time import first_open, last_open, utc
 from backtester.data.downloader.download_log import DownloadLog
@@ -36,6 +37,7 @@ _NOT_HERE: Final = frozenset({403, 451})
 _INVALID_SYMBOL: Final = -1121
 MILLISECOND: Final = 1000
 _DEFAULT_BASE: Final = DownloaderConfig.model_fields["base_url"].default
+OWN_ADDRESSES: Final = RestAddresses()
 
 
 def rest_address(cfg: DownloaderConfig, market: str) -> str:
@@ -49,14 +51,51 @@ def rest_address(cfg: DownloaderConfig, market: str) -> str:
     return str(getattr(cfg.rest_urls, market, "")) if cfg.base_url == _DEFAULT_BASE else ""
 
 
+def is_own_address(cfg: DownloaderConfig, market: str) -> bool:
+    """Say whether a market is asked at the exchange's own address: only there an unknown symbol exists nowhere.
+
+    A test network or another market answers just the same, and does not know what the exchange does.
+    """
+    return rest_address(cfg, market).rstrip("/") == str(getattr(OWN_ADDRESSES, market, "")).rstrip("/")
+
+
 @dataclass(frozen=True, slots=True)
 class PlannedPages:
-    """Requests of a plan: for one series over [start, end) in UTC µs, at most so many pages."""
+    """Requests of a plan: for one series over [start, end) in UTC µs, so many pages when each is full."""
 
     address: str
     pages: int
     start: int
     end: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Asking:
+    """What all requests for one series share. public: the address without its user."""
+
+    endpoint: Endpoint
+    series: Series
+    transport: HttpTransport
+    watch: WeightWatch
+    public: str
+
+    @property
+    def step(self) -> int:
+        """How far after a row the next one may be, in µs."""
+        return self.endpoint.row_us(self.series.timeframe) if self.series.timeframe else MILLISECOND
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """One reply. times: of all its rows, UTC µs, 0 for what is no time; inside: of those in the range asked for.
+
+    page: its closed rows, None without any.
+    """
+
+    url: str
+    times: NDArray[np.int64]
+    inside: NDArray[np.int64]
+    page: Page | None
 
 
 class BinanceRest:
@@ -92,7 +131,7 @@ class BinanceRest:
         return "" if self._context.allow_net else "this run may not use the network"
 
     def planned(self, series: Series, start: int, end: int) -> PlannedPages:
-        """Return what `pages` would ask for at most."""
+        """Return what `pages` would ask for when no row is missing and the server sends as many as are asked for."""
         endpoint = ENDPOINTS[series.market][series.kind]
         start, end = _grid(endpoint, series, start, end, self._now())
         per_page = _span(endpoint, series)
@@ -112,32 +151,54 @@ class BinanceRest:
         refuse_closed_network(address, allow_net=self._context.allow_net)
         limit = self._cfg.rest_weight or WEIGHTS[series.market]
         watch = WeightWatch(limit, self._patience, self._log)
-        row_us, span = endpoint.row_us(series.timeframe), _span(endpoint, series)
+        span = _span(endpoint, series)
         cursor, end = _grid(endpoint, series, start, end, self._now())
-        public = _without_user(address)
         async with HttpTransport(address, self._cfg, self._patience) as transport:
+            asking = _Asking(endpoint, series, transport, watch, _without_user(address))
             while cursor < end:
-                stop = min(cursor + span, end) if endpoint.windowed else end
-                rows = min(endpoint.most, -(-(stop - cursor) // row_us))
-                query = endpoint.query(series, cursor, stop, rows)
-                url = f"{public}/{query}"
-                reply = await transport.ask(query)
-                watch.note(reply.headers, endpoint.weight(rows))
-                found = self._read(url, reply, series)
-                self._log.note("page", address=url, rows=len(found))
-                times = _times(found)
-                closed = self._closed(reply, series, times, row_us)
-                if closed.any():
-                    yield self._page(url, reply, series, found, closed, (cursor, stop))
                 if endpoint.windowed:
+                    stop = min(cursor + span, end)
+                    for page in await self._window(asking, cursor, stop):
+                        yield page
                     cursor = stop
-                elif len(found) < rows or not len(times):
+                    continue
+                answer = await self._ask(asking, cursor, end)
+                if answer.page is not None:
+                    yield answer.page
+                # fewer rows than asked for may be all that this server sends at a time: only an empty page is the end
+                if not len(answer.inside):
+                    if len(answer.times) and answer.times.max() < cursor:
+                        raise DataError(f"{answer.url} answered with rows before its start", hint="check --rest-url")
                     return
-                else:
-                    following = int(times.max()) + (row_us if series.timeframe else MILLISECOND)
-                    if following <= cursor:
-                        raise DataError(f"{url} answered with rows before its start", hint="check --rest-url")
-                    cursor = following
+                cursor = int(answer.inside.max()) + asking.step
+
+    async def _window(self, asking: _Asking, start: int, end: int) -> list[Page]:
+        """Return the pages of a window, whose last rows come first, until nothing is before them."""
+        pages: list[Page] = []
+        while start < end:
+            answer = await self._ask(asking, start, end)
+            if answer.page is not None:
+                pages.append(answer.page)
+            if not len(answer.inside):
+                break
+            end = int(answer.inside.min())
+        return pages[::-1]
+
+    async def _ask(self, asking: _Asking, start: int, end: int) -> _Answer:
+        """Ask for the rows of [start, end), as many as may be asked for at a time."""
+        endpoint, series = asking.endpoint, asking.series
+        row_us = endpoint.row_us(series.timeframe)
+        rows = min(endpoint.most, -(-(end - start) // row_us))
+        query = endpoint.query(series, start, end, rows)
+        url = f"{asking.public}/{query}"
+        reply = await asking.transport.ask(query)
+        asking.watch.note(reply.headers, endpoint.weight(rows))
+        found = self._read(url, reply, series)
+        self._log.note("page", address=url, rows=len(found))
+        times = _times(found)
+        closed = self._closed(reply, series, times, row_us)
+        page = self._page(url, reply, series, found, closed, (start, end)) if closed.any() else None
+        return _Answer(url, times, times[(times >= start) & (times < end)], page)
 
     def _read(self, url: str, reply: Reply, series: Series) -> list[list[str]]:
         if reply.status == _OK:
@@ -202,7 +263,7 @@ def keep_page(root: Path, series: Series, start: int, body: bytes) -> str:
     """
     sha256 = hashlib.sha256(body).hexdigest()
     path = page_folder(root, series) / f"{_stamp(start)}-{sha256[:16]}.json.gz"
-    if path.exists():
+    if _body_of(path, sha256) is not None:
         return sha256
     with storing(path):
         make_folder(path.parent)
@@ -219,13 +280,19 @@ def keep_page(root: Path, series: Series, start: int, body: bytes) -> str:
 def kept_page(root: Path, series: Series, sha256: str) -> bytes | None:
     """Return the bytes of a page of the store by their SHA-256, or None when it is not there whole."""
     for path in page_folder(root, series).glob(f"*-{sha256[:16]}.json.gz"):
-        try:
-            body = gzip.decompress(path.read_bytes())
-        except (OSError, EOFError):
-            continue
-        if hashlib.sha256(body).hexdigest() == sha256:
+        body = _body_of(path, sha256)
+        if body is not None:
             return body
     return None
+
+
+def _body_of(path: Path, sha256: str) -> bytes | None:
+    """Return a kept page's bytes, or None when the file is missing, damaged or another one's."""
+    try:
+        body = gzip.decompress(path.read_bytes())
+    except (OSError, EOFError, zlib.error):
+        return None
+    return body if hashlib.sha256(body).hexdigest() == sha256 else None
 
 
 def page_folder(root: Path, series: Series) -> Path:
