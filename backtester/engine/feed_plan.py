@@ -10,11 +10,12 @@ from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from backtester.core.errors import DataError, UsageError
-from backtester.core.instruments import InstrumentId, instrument_id, parse_instrument, split_id
+from backtester.core.instruments import InstrumentId, parse_instrument, split_id
 from backtester.core.time import DAY, TIMEFRAMES, format_time, timeframe_us
 from backtester.data.downloader.planning import PUBLISHED
 from backtester.data.feeds.records import RECORD_KINDS
 from backtester.data.lake import Lake
+from backtester.data.partition import SeriesKey
 from backtester.data.schemas import KLINES, schema_of
 
 _FEED: Final = re.compile(r"(?:(?P<instrument>[^/]+)/)?(?P<kind>[A-Za-z0-9]+)(?::(?P<timeframe>\w+))?")
@@ -30,6 +31,12 @@ class FeedName(NamedTuple):
     kind: str
     timeframe: str
 
+    @property
+    def series(self) -> SeriesKey:
+        """The series of the lake that has this name."""
+        market, symbol = split_id(self.instrument)
+        return market, self.kind, symbol, self.timeframe
+
     def __str__(self) -> str:
         return f"{self.instrument}/{self.kind}" + (f":{self.timeframe}" if self.timeframe else "")
 
@@ -40,6 +47,11 @@ class PlannedFeed(NamedTuple):
     name: FeedName
     stored_timeframe: str
     start: int
+
+    @property
+    def stored(self) -> FeedName:
+        """What is read of the lake for it."""
+        return self.name._replace(timeframe=self.stored_timeframe)
 
 
 def feed_names(texts: Iterable[str], traded: Sequence[InstrumentId], market: str) -> list[FeedName]:
@@ -98,7 +110,6 @@ def planned_feeds(
     earliest = min(starts.values())
     planned = []
     for name in names:
-        market, symbol = split_id(name.instrument)
         start = starts.get(name.instrument, earliest)
         stored = name.timeframe
         if name.kind == KLINES.kind and name.instrument in executing:
@@ -106,7 +117,7 @@ def planned_feeds(
         elif name.kind == KLINES.kind:
             stored = _stored_candles(lake, name, start, end)
         try:
-            there = lake.partitions(market, name.kind, symbol, stored, start, end)
+            there = lake.partitions(*name._replace(timeframe=stored).series, start, end)
         except DataError as error:
             raise DataError(f"the feed {name}: {error.message}", hint=download_hint(name, start, end)) from None
         if not there:
@@ -140,4 +151,4 @@ def _stored_candles(lake: Lake, name: FeedName, start: int, end: int) -> str:
 
 def traded_candles(ids: Iterable[InstrumentId], timeframe: str) -> list[FeedName]:
     """Return the feeds that every run has: the candles of its own timeframe."""
-    return [FeedName(instrument_id(*split_id(i)), KLINES.kind, timeframe) for i in ids]
+    return [FeedName(i, KLINES.kind, timeframe) for i in ids]

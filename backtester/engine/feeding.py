@@ -51,8 +51,7 @@ def _candles(run: PreparedRun, feed: PlannedFeed) -> CandleFeed:
 def _records(run: PreparedRun, feed: PlannedFeed) -> RecordFeed:
     """Return a feed of all rows that are known before the end of the run, or at it for what closes then."""
     instrument, kind, timeframe = feed.name
-    market, symbol = split_id(instrument)
     delay = RECORD_KINDS[kind].delay + (timeframe_us(timeframe) if timeframe else 0)
     end = run.end - delay + 1 if delay else run.end
-    rows = run.lake.read(market, kind, symbol, timeframe, feed.start, end, batch_rows=BATCH_ROWS)
+    rows = run.lake.read(*feed.stored.series, feed.start, end, batch_rows=BATCH_ROWS)
     return RecordFeed(instrument, kind, timeframe, rows)

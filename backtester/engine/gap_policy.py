@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from backtester.config.configs import DataSection
 from backtester.core.errors import GapError
-from backtester.core.instruments import InstrumentId, split_id
+from backtester.core.instruments import InstrumentId
 from backtester.core.time import DAY, format_time, last_open, timeframe_us
 from backtester.data.gaps import clipped, without
 from backtester.data.lake import Lake
@@ -51,11 +51,10 @@ def gaps_of_run(
     Candles are missing when the grid says so, days when a kind kept in days lacks one; of other kinds nothing is known.
     """
     series = {FeedName(i, KLINES.kind, stored) for i, stored in executing.items()}
-    series |= {feed.name._replace(timeframe=feed.stored_timeframe) for feed in feeds}
+    series |= {feed.stored for feed in feeds}
     found: list[RunGap] = []
     for one in sorted(series):
-        market, symbol = split_id(one.instrument)
-        key = (market, one.kind, symbol, one.timeframe)
+        key = one.series
         if one.timeframe:
             last = last_open(end, timeframe_us(one.timeframe))  # what ends later is not known
             every = lake.gaps(*key, start, last)
@@ -78,8 +77,7 @@ def gaps_before(lake: Lake, executing: Mapping[InstrumentId, str], start: int, c
     """
     found: list[RunGap] = []
     for instrument, stored in executing.items():
-        market, symbol = split_id(instrument)
-        first = lake.partitions(market, KLINES.kind, symbol, stored)[0].first_time
+        first = lake.partitions(*FeedName(instrument, KLINES.kind, stored).series)[0].first_time
         back = max(first, start - candles * timeframe_us(stored))
         found += gaps_of_run(lake, {instrument: stored}, (), back, start)
     return found
@@ -94,10 +92,9 @@ def check_gaps(gaps: list[RunGap], policy: DataSection, root: str, warnings: lis
     unknown = [gap for gap in gaps if not gap.known]
     if unknown and policy.gap_policy == "refuse":
         first = unknown[0].series
-        market, symbol = split_id(first.instrument)
         raise GapError(
             "; ".join(_texts(unknown)),
-            hint=f"bt data repair {market}:{symbol} --data {root} mends what the sources have and records the rest as "
+            hint=f"bt data repair {first.instrument} --data {root} mends what the sources have and records the rest as "
             "outages; or choose another --start and --end, or run over them: --gap-policy continue, or pause_entries",
         )
     warnings.extend(f"{text} (data.gap_policy is {policy.gap_policy})" for text in _texts(unknown))

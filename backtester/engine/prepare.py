@@ -151,17 +151,7 @@ def _shown_timeframes(names: list[FeedName], instrument: InstrumentId) -> list[s
 
 def _partitions_of(lake: Lake, feeds: list[PlannedFeed], end: int) -> dict[str, list[Partition]]:
     """Return the partitions that each feed reads; what comes after the end decides nothing."""
-    return {
-        str(feed.name): lake.partitions(
-            *_lake_key(feed.name._replace(timeframe=feed.stored_timeframe)), feed.start, end
-        )
-        for feed in feeds
-    }
-
-
-def _lake_key(name: FeedName) -> tuple[str, str, str, str]:
-    market, symbol = split_id(name.instrument)
-    return market, name.kind, symbol, name.timeframe
+    return {str(feed.name): lake.partitions(*feed.stored.series, feed.start, end) for feed in feeds}
 
 
 def _params(

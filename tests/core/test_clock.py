@@ -1,4 +1,4 @@
-"""The clock: one tick per time, five phases, and an order that nothing but time, timeframe and name decides."""
+"""The clock: one tick per time, its phases, and an order that nothing but time, timeframe and name decides."""
 
 import asyncio
 import random
