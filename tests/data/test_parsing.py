@@ -2,6 +2,7 @@ import gzip
 import io
 import zipfile
 from decimal import Decimal
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +16,8 @@ from backtester.core.time import parse_time
 from backtester.data.downloader.naming import parse_mapping
 from backtester.data.downloader.parsing import Parsed, parse_table
 from backtester.data.downloader.times import NOT_A_TIME, times_of_array, times_of_text
-from backtester.data.downloader.unpacking import checked_source, lines_of, unpack
+from backtester.data.downloader.unpacking import lines_of, read_source, unpack
+from backtester.data.partition import Source
 from backtester.data.schemas import KLINES
 
 ARCHIVE_ROW = (
@@ -257,12 +259,18 @@ def test_lines_are_found_by_number_wherever_the_text_is_cut(chunks: list[bytes],
     assert lines_of(chunks, np.array(wanted, dtype=np.int64)) == [lines[number - 1] for number in wanted]
 
 
-def test_a_checksum_is_compared() -> None:
+def test_a_checksum_beside_a_file_is_compared(tmp_path: Path) -> None:
     sha = "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"
-    assert checked_source("a.zip", b"x", "k", f"{sha}  a.zip").published_sha256 == sha
-    assert checked_source("a.zip", b"x", "k", None).published_sha256 is None
-    with pytest.raises(DataError, match="does not match its checksum"):
-        checked_source("a.zip", b"y", "k", f"{sha}  a.zip\n")
+    path, beside = tmp_path / "a.zip", tmp_path / "a.zip.CHECKSUM"
+    path.write_bytes(b"x")
+    assert read_source(path, "k") == (b"x", Source("k", sha))
+    beside.write_text(f"{sha}  a.zip")
+    assert read_source(path, "k") == (b"x", Source("k", sha, sha))
     for text in ("", "<html>", "abc  a.zip"):
+        beside.write_text(text)
         with pytest.raises(DataError, match="does not hold a SHA-256"):
-            checked_source("a.zip", b"x", "k", text)
+            read_source(path, "k")
+    beside.write_text(f"{sha}  a.zip\n")
+    path.write_bytes(b"y")
+    with pytest.raises(DataError, match="does not match its checksum"):
+        read_source(path, "k")

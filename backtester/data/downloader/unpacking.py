@@ -55,22 +55,9 @@ def source_of(path: Path, sha256: str, address: str) -> Source:
         published = beside.read_text(encoding="utf-8", errors="replace") if beside.is_file() else None
     except OSError as error:
         raise unreadable(beside, error) from error
-    return _checked(path.name, sha256, address, published)
-
-
-def checked_source(name: str, data: bytes, address: str, published: str | None) -> Source:
-    """Return the source record of a file's bytes, compared with the text of its published checksum if there is one.
-
-    Raises:
-        DataError: the text is no checksum, or not the one of these bytes.
-    """
-    return _checked(name, hashlib.sha256(data).hexdigest(), address, published)
-
-
-def _checked(name: str, sha256: str, address: str, published: str | None) -> Source:
     if published is None:
         return Source(address, sha256)
-    expected = published_sha256(name, published)
+    name, expected = path.name, published_sha256(path.name, published)
     if expected != sha256:
         raise DataError(
             f"{name} does not match its checksum: its SHA-256 is {sha256[:16]}…, {name}.CHECKSUM says {expected[:16]}…",
