@@ -20,11 +20,13 @@ QTY: Final = "qty"
 MONEY: Final = "money"
 RATE: Final = "rate"
 UNLOGGED: Final = "unlogged"
+OMITTED: Final = "omitted"  # left out of a log line while it is empty
 PriceUnits = Annotated[int, PRICE]
 QtyUnits = Annotated[int, QTY]
 MoneyUnits = Annotated[int, MONEY]
 RateUnits = Annotated[int, RATE]
 LogScale = Annotated[Scale, UNLOGGED]
+Named = Annotated[dict[str, str], OMITTED]
 
 
 class Side(StrEnum):
@@ -101,6 +103,10 @@ class Reason(StrEnum):
     DUPLICATE_CLIENT_ID = "duplicate_client_id"
     BAD_BRACKET = "bad_bracket"
     BAD_REPLACE = "bad_replace"
+    NO_SIZE = "no_size"
+    NO_STOP = "no_stop"
+    NOT_WARM = "not_warm"
+    KELLY_NO_EDGE = "kelly_no_edge"
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,8 +118,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OrderIntent(Event, frozen=True, kw_only=True):
-    """What a strategy wants, before risk. Exactly one of qty (base), quote (money), fraction (of equity) is set, or
-    none when the terms say close_position.
+    """What a strategy wants, before risk. At most one of qty (base), quote (money), fraction (of equity) is set; none
+    when the terms say close_position, or when the run's sizing shall find the size of an entry.
 
     tag comes back on everything that the order causes. Of the orders that share an oco name, the first fill
     cancels the others. client_id: a name of the trader's own, unique among open orders. bracket: exits that the
@@ -130,6 +136,11 @@ class OrderIntent(Event, frozen=True, kw_only=True):
     client_id: str = ""
     terms: Terms = PLAIN
     bracket: Bracket | None = None
+
+    @property
+    def has_size(self) -> bool:
+        """Whether it says itself how much."""
+        return not (self.qty is None and self.quote is None and self.fraction is None) or self.terms.close_position
 
 
 class MarketOrderIntent(OrderIntent, frozen=True, kw_only=True):
@@ -204,6 +215,7 @@ class SanitizedOrder(Event, frozen=True, kw_only=True):
     qty_units is 0 when the exchange sizes it at the fill: the largest lot that budget_units (money) pays for, or the
     whole position. stop_price: what triggers it. trail: callback rate. parent_id: the entry whose exit it is;
     replaces: the order whose place it takes; 0: none. attached: exits that its fill brings to life.
+    sizing: which model found its size, and from which numbers; empty when the strategy said the size.
     """
 
     order_id: int
@@ -225,6 +237,7 @@ class SanitizedOrder(Event, frozen=True, kw_only=True):
     parent_id: int = 0
     replaces: int = 0
     attached: tuple[AttachedOrder, ...] = ()
+    sizing: Named = {}
     scale: LogScale
 
     @property

@@ -62,6 +62,15 @@ class Bracket(msgspec.Struct, frozen=True, kw_only=True):
     targets: tuple[Target, ...] = ()
 
 
+def size_fault(sizes: int, terms: Terms) -> str | None:
+    """Return what is wrong with how many sizes an order says, or None: an entry may leave its size to the run."""
+    if sizes == 1 and not terms.close_position:
+        return None
+    if sizes == 0 and (terms.close_position or not terms.only_reduces):
+        return None
+    return "give exactly one size: a base quantity, quote=money, fraction=share of equity, or close_position=True"
+
+
 def terms_fault(terms: Terms, *, has_limit: bool, is_plain_limit: bool, triggers: bool) -> str | None:
     """Return what is wrong with the conditions of an order, or None.
 

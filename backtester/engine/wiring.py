@@ -26,6 +26,7 @@ from backtester.execution.filling import ExchangeRules
 from backtester.execution.simulated import SimulatedExchange
 from backtester.risk.order_validation import SymbolSpecs
 from backtester.risk.risk import Risk
+from backtester.risk.sizing import Sizing
 from backtester.sim.paths import NEAR_EXTREME_FIRST, OPTIMISTIC, PESSIMISTIC
 from backtester.sim.sim_models import FeeModel, FeeTier, SlippageModel
 from backtester.strategy.host import StrategyHost
@@ -109,17 +110,33 @@ def wire(run: PreparedRun, folder: Path) -> Wired:
     exchange = SimulatedExchange(rules, instruments, board, bus)
     equity = EquityTable(folder / "equity.parquet")
     account = Account(instruments, currency, run.timeframe_us, equity.write, board, bus)
+    specs, ledger = SymbolSpecs(instruments, run.rules), Ledger(instruments)
+    fee_rates = {i: models.map(FeeModel.worst_rate) for i, models in rules.fees.items()}
+    sizing = Sizing(
+        {i: config.sizing.of(i) for i in instruments},
+        specs,
+        ledger,
+        board,
+        bus,
+        book=run.rules,
+        currency=currency,
+        timeframe=config.run.timeframe,
+        fee_rates=fee_rates,
+        slippage=rules.slippage,
+    )
     Risk(
-        SymbolSpecs(instruments, run.rules),
-        Ledger(instruments),
+        specs,
+        ledger,
         board,
         bus,
         currency=currency,
-        worst_fee_rates={i: models.map(FeeModel.worst_rate) for i, models in rules.fees.items()},
+        worst_fee_rates=fee_rates,
         allow_short=config.risk.allow_short,
+        sizing=sizing,
         paused=run.pauses,
     )
-    view = StrategyView(board, instruments, run.rules, currency)
+    sized = frozenset(i for i in instruments if config.sizing.of(i).model != "none")
+    view = StrategyView(board, instruments, run.rules, currency, sized)
     host = StrategyHost(run.make_strategy(), run.found.name, view, bus, start=run.start, seed=config.run.seed)
     recorder = Recorder(folder, instruments, run.rules, board, bus)
     feeds = make_feeds(run, {topic for topic, handlers in bus.handlers.items() if handlers})

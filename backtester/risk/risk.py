@@ -44,6 +44,7 @@ from backtester.risk.brackets import attached_orders, rate_units
 from backtester.risk.order_validation import Refusal, RoundedOrder, SymbolSpecs, plain
 from backtester.risk.pauses import Pauses
 from backtester.risk.replacing import changed_intent
+from backtester.risk.sizing import Sizing
 
 
 class Risk:
@@ -63,6 +64,7 @@ class Risk:
         currency: Asset,
         worst_fee_rates: Mapping[InstrumentId, Timeline[int]],
         allow_short: bool,
+        sizing: Sizing,
         paused: Mapping[InstrumentId, Sequence[tuple[int, int]]] | None = None,
     ) -> None:
         """Wire the component; paused: the spans [from, to) of ticks in which no position may be opened."""
@@ -73,6 +75,7 @@ class Risk:
         self._currency = currency
         self._worst_fee_rates = worst_fee_rates
         self._allow_short = allow_short
+        self._sizing = sizing
         self._pauses = Pauses(paused or {})
         self._reservations = Reservations()
         self._open: dict[int, SanitizedOrder] = {}
@@ -94,11 +97,21 @@ class Risk:
         if isinstance(intent, ReplaceIntent):
             self._on_replace(intent)
             return
-        order = self._sanitized(intent)
+        order = self._sanitized(intent) if intent.has_size else self._sized(intent)
         if isinstance(order, Refusal):
             self._refuse(intent, order)
             return
         self._send(order)
+
+    def _sized(self, intent: OrderIntent) -> SanitizedOrder | Refusal:
+        """Return the order of an intent whose size the run's sizing finds."""
+        sized = self._sizing.sized(intent, self._free(self._currency))
+        if isinstance(sized, Refusal):
+            return sized
+        order = self._sanitized(sized.intent)
+        if isinstance(order, Refusal):
+            return Refusal(order.reason, order.numbers | {f"sizing.{key}": text for key, text in sized.numbers.items()})
+        return structs.replace(order, sizing=sized.numbers)
 
     def _send(self, order: SanitizedOrder) -> None:
         self._hold(order)

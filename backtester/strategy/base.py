@@ -176,6 +176,10 @@ class Strategy:
         """Settled money in the account's currency, including what open orders reserve."""
         return decimal(self._view.ledger.asset(self._view.currency).cash_units, MONEY_EXPONENT)
 
+    def is_sized(self, name: str) -> bool:
+        """Say whether the run's `[sizing]` finds the size of entries in an instrument that do not say it themselves."""
+        return self._view.resolve(name) in self._view.sized
+
     def call_at(self, time: int) -> None:
         """Ask for on_timer at a time (UTC microseconds).
 
@@ -198,6 +202,7 @@ class Strategy:
         Args:
             name: market:symbol, or a symbol.
             qty: base quantity; or give quote=money, fraction=share of equity (1 is all), or close_position=True.
+                None of them: an entry whose size the run's `[sizing]` finds.
             options: kind: limit=, stop=, take_profit= (prices), trail= (callback rate) with activation=; none of them:
                 at the market. Conditions: time_in_force=, good_till=, post_only=, reduce_only=. Exits: stop_loss=,
                 stop_trail=, take_profits=. Names: tag=, oco=, client_id=. docs/strategies.md explains them.

@@ -16,7 +16,7 @@ from backtester.core.events import (
     TrailingStopIntent,
 )
 from backtester.core.numbers import decimal_of
-from backtester.core.order_terms import PLAIN, Bracket, Terms, bracket_fault, terms_fault
+from backtester.core.order_terms import PLAIN, Bracket, Terms, bracket_fault, size_fault, terms_fault
 
 _PRICES: dict[type, tuple[str, ...]] = {
     LimitOrderIntent: ("limit_price",),
@@ -36,7 +36,7 @@ def checked_intent(intent: object) -> AnyIntent:
 
     Raises:
         TypeError: it is no intent, or a field has another type.
-        ValueError: not exactly one size, or a number that is not finite.
+        ValueError: more than one size, or a number that is not finite.
     """
     if isinstance(intent, CancelIntent):
         _want(intent, "order_id", int)
@@ -61,7 +61,7 @@ def checked_order(intent: OrderIntent) -> OrderIntent:
 
     Raises:
         TypeError: a field has another type.
-        ValueError: not exactly one size, a number that is not finite, or conditions that contradict each other.
+        ValueError: more than one size, a number that is not finite, or conditions that contradict each other.
     """
     _want(intent, "side", Side)
     _want(intent, "tag", str)
@@ -70,8 +70,9 @@ def checked_order(intent: OrderIntent) -> OrderIntent:
     sizes = [name for name in ("qty", "quote", "fraction") if getattr(intent, name) is not None]
     if intent.terms is not PLAIN:
         _check_terms(intent)
-    if len(sizes) != (0 if intent.terms.close_position else 1):
-        raise ValueError(f"an order needs exactly one of qty, quote and fraction, this one has {sizes or 'none'}")
+    fault = size_fault(len(sizes), intent.terms)
+    if fault is not None:
+        raise ValueError(fault)
     if intent.oco.startswith("#"):
         raise ValueError(f"oco is {intent.oco!r}: names that begin with # belong to brackets")
     for name in (*sizes, *_PRICES.get(type(intent), ())):

@@ -17,7 +17,7 @@ from backtester.core.events import (
 )
 from backtester.core.instruments import InstrumentId
 from backtester.core.numbers import decimal_of
-from backtester.core.order_terms import PLAIN, Bracket, Target, Terms, TimeInForce
+from backtester.core.order_terms import PLAIN, Bracket, Target, Terms, TimeInForce, size_fault
 from backtester.strategy.intents import checked_order
 
 Number = Decimal | int | float | str
@@ -54,10 +54,9 @@ def order_intent(
     triggers = {"stop": stop, "take_profit": take_profit, "trail": trail}
     given = [name for name, value in triggers.items() if value is not None]
     terms = _terms(conditions) if conditions else PLAIN
-    if sum(size is not None for size in (qty, quote, fraction)) != (0 if terms.close_position else 1):
-        raise ValueError(
-            "give exactly one size: a base quantity, quote=money, fraction=share of equity, or close_position=True"
-        )
+    fault = size_fault(sum(size is not None for size in (qty, quote, fraction)), terms)
+    if fault is not None:
+        raise ValueError(fault)
     if len(given) > 1:
         raise ValueError(f"give one of stop, take_profit and trail, not {' and '.join(given)}")
     if trail is not None and limit is not None:

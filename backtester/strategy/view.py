@@ -65,12 +65,19 @@ class StrategyView:
     """
 
     def __init__(
-        self, board: Board, instruments: Mapping[InstrumentId, Instrument], rules: RuleBook, currency: Asset
+        self,
+        board: Board,
+        instruments: Mapping[InstrumentId, Instrument],
+        rules: RuleBook,
+        currency: Asset,
+        sized: frozenset[InstrumentId] = frozenset(),
     ) -> None:
+        """Make a flat view; sized: where the run finds the size of entries that do not say it."""
         self.board = board
         self.instruments = instruments
         self._rules = rules
         self.currency = currency
+        self.sized = sized
         self.ledger = Ledger(instruments)
         symbols = [i.symbol for i in instruments.values()]
         self.ids: dict[str, InstrumentId] = {str(i): i for i in instruments}
