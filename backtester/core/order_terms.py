@@ -90,6 +90,26 @@ def terms_fault(terms: Terms, *, has_limit: bool, is_plain_limit: bool, triggers
     return None
 
 
+def twap_fault(span: int, slices: int, terms: Terms) -> str | None:
+    """Return what is wrong with a TWAP in itself, or None; span in µs."""
+    if slices < 2:
+        return f"slices is {slices}: an order is sliced into at least 2"
+    if span <= 0 or span % slices:
+        return f"a span of {span} µs has no {slices} equal intervals"
+    if terms not in (PLAIN, Terms(reduce_only=True)):
+        return "of the conditions a TWAP has reduce_only alone: its slices execute at once"
+    return None
+
+
+def iceberg_fault(qty: Decimal, display: Decimal, terms: Terms) -> str | None:
+    """Return what is wrong with an iceberg in itself, or None."""
+    if not 0 < display < qty:
+        return f"display is {display}: it must lie between 0 and the quantity {qty}"
+    if terms.at_once or terms.close_position:
+        return "an iceberg rests: it is neither ioc nor fok, and has a quantity"
+    return None
+
+
 def bracket_fault(bracket: Bracket, only_reduces: bool) -> str | None:
     """Return what is wrong with attached exits in themselves, or None; where the entry is, risk knows."""
     stops = [bracket.stop_loss, bracket.stop_trail]

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from backtester.account.account import Account
+from backtester.algos.slicer import Slicer
 from backtester.audit.log import AuditLog
 from backtester.config.configs import BacktestConfig
 from backtester.config.instruments import date_of
@@ -133,8 +134,10 @@ def wire(run: PreparedRun, folder: Path) -> Wired:
         worst_fee_rates=fee_rates,
         allow_short=config.risk.allow_short,
         sizing=sizing,
+        candle_us={item.instrument: timeframe_us(item.stored_timeframe) for item in run.series},
         paused=run.pauses,
     )
+    Slicer(run.rules, board, bus)
     sized = frozenset(i for i in instruments if config.sizing.of(i).model != "none")
     view = StrategyView(board, instruments, run.rules, currency, sized)
     host = StrategyHost(run.make_strategy(), run.found.name, view, bus, start=run.start, seed=config.run.seed)

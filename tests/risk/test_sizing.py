@@ -180,12 +180,11 @@ def test_a_volatility_target_over_the_average_true_range(tmp_path: Path) -> None
 
 
 def test_a_volatility_target_over_realised_returns(tmp_path: Path) -> None:
-    """Returns of +1 % and −1/101, in turn: their deviation, × √525600; a target of that tenfold takes the cap."""
+    """Returns of +1 % and −1/101, in turn: deviation 0.0099505 × √(4/3), × √525600 a year: 8.32994."""
     up_and_down: list[Row | None] = [(p, p, p, p) for p in (100.0, 101.0, 100.0, 101.0, 100.0, 100.0, 100.0)]
     rules = {"model": "volatility_target", "target_percent": 80, "window": 4, "max_percent": 60}
     ran = sized(tmp_path, rules, up_and_down, at=4)
-    # returns 0.01, -0.0099009901, 0.01, -0.0099009901: deviation 0.0114899..., a year 8.33000...
-    assert numbers(ran)["volatility_percent"] == "833.000495"
+    assert numbers(ran)["volatility_percent"] == "832.993734"
     assert [fill.qty for fill in ran.fills] == [Decimal("9.603")]
     still = sized(tmp_path / "still", rules, flat(100, 8), at=4)
     assert [fill.qty for fill in still.fills] == [60]  # no volatility at all: the cap
@@ -312,10 +311,7 @@ def test_a_stopped_entry_loses_at_most_its_percent_and_takes_at_most_the_cap(
         spent = fill.qty * fill.price + fill.fee  # type: ignore[attr-defined]
         assert spent <= Decimal(CASH) / 10**8 * cap / 100
     floor.candle(100_00, 100_00, 40_00, 40_00)
-    equity = floor.account.ledger.equity_units(
-        floor.account.snapshot(floor.board.now).currency, floor.board.price_units
-    )
-    assert CASH - equity <= CASH * percent / 100
+    assert CASH - floor.account.snapshot(floor.board.now).equity_units <= CASH * percent / 100
 
 
 def validated_rules(**rules: Any) -> Any:

@@ -2,6 +2,7 @@
 
 import math
 import statistics
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -101,7 +102,7 @@ def test_kelly_of_trades_is_kelly_of_their_averages(returns: list[int]) -> None:
 
 @given(lists(floats(0.01, 1e6), min_size=3, max_size=200))
 def test_realised_volatility_is_the_sample_deviation_of_returns(closes: list[float]) -> None:
-    returns = [b / a - 1.0 for a, b in zip(closes, closes[1:], strict=False)]
+    returns = [b / a - 1.0 for a, b in pairwise(closes)]
     assert realised(closes) == pytest.approx(statistics.stdev(returns), rel=1e-9, abs=1e-12)
 
 

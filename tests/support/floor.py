@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from backtester.account.account import Account
+from backtester.algos.slicer import Slicer
 from backtester.audit.encoding import event_writer
 from backtester.audit.fold import FoldedAccount
 from backtester.audit.reader import LogLine
@@ -99,7 +100,9 @@ class Floor:
             worst_fee_rates=fee_rates,
             allow_short=True,
             sizing=sizing,
+            candle_us={self.spec.id: MINUTE},
         )
+        Slicer(book, self.board, self.bus)
         self._send(T_CASHFLOWS, Cashflow(ts=MINUTE, kind="deposit", asset=Asset("USDT"), amount_units=CASH))
 
     def _heard(self, topic: Topic[Any], event: Event) -> None:
