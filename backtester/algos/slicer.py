@@ -74,6 +74,10 @@ class Slicer:
         for subscription in self._hearing:
             subscription.pause()
 
+    def open_orders(self) -> list[SanitizedOrder]:
+        """Return the sliced orders that have not ended, by id."""
+        return [self._parents[order_id].order for order_id in sorted(self._parents)]
+
     # --- parts are sent --------------------------------------------------------------------------------------------
 
     def on_parent(self, order: SanitizedOrder) -> None:

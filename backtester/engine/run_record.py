@@ -91,6 +91,9 @@ def assumptions(run: PreparedRun) -> dict[str, str]:
         "slippage": f"{config.slippage.bps} bps against the trader on every taker fill",
         "latency": "none: an order decided at a close reaches the exchange at that instant",
     }
+    models = {"": config.sizing.model} | {f"{i} ": own.model for i, own in config.sizing.instruments.items()}
+    if set(models.values()) != {"none"}:
+        words["sizing"] = "entries without a size: " + ", ".join(f"{i}{model}" for i, model in models.items())
     if config.run.market == "um":
         words["leverage"] = "none: futures are fully collateralised, without funding or liquidation"
     return words
@@ -161,7 +164,7 @@ def _final_state(run: PreparedRun, wired: Wired) -> dict[str, Any]:
             }
             for instrument, position in sorted(ledger.positions.items())
         },
-        "open_orders": [order.order_id for order in wired.exchange.open_orders()],
+        "open_orders": sorted(order.order_id for order in (*wired.exchange.open_orders(), *wired.slicer.open_orders())),
     }
 
 

@@ -50,6 +50,7 @@ class Wired(NamedTuple):
     feeds: list[Feed]
     host: StrategyHost
     exchange: SimulatedExchange
+    slicer: Slicer
     account: Account
     log: AuditLog
     equity: EquityTable
@@ -137,14 +138,14 @@ def wire(run: PreparedRun, folder: Path) -> Wired:
         candle_us={item.instrument: timeframe_us(item.stored_timeframe) for item in run.series},
         paused=run.pauses,
     )
-    Slicer(run.rules, board, bus)
+    slicer = Slicer(run.rules, board, bus)
     sized = frozenset(i for i in instruments if config.sizing.of(i).model != "none")
     view = StrategyView(board, instruments, run.rules, currency, sized)
     host = StrategyHost(run.make_strategy(), run.found.name, view, bus, start=run.start, seed=config.run.seed)
     recorder = Recorder(folder, instruments, run.rules, board, bus)
     feeds = make_feeds(run, {topic for topic, handlers in bus.handlers.items() if handlers})
     clock = Clock(bus, board, feeds, run.start)
-    return Wired(bus, board, clock, feeds, host, exchange, account, log, equity, recorder)
+    return Wired(bus, board, clock, feeds, host, exchange, slicer, account, log, equity, recorder)
 
 
 def deposit(wired: Wired, run: PreparedRun) -> None:
