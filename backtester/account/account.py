@@ -15,7 +15,6 @@ from backtester.core.events import (
     OrderUpdate,
     PositionRow,
     SanitizedOrder,
-    Status,
 )
 from backtester.core.folds import Ledger, Reservations
 from backtester.core.instruments import Asset, Instrument, InstrumentId
@@ -147,5 +146,5 @@ class Account:
 
     def on_update(self, update: OrderUpdate) -> None:
         """Free what an ended order reserved."""
-        if update.status in (Status.CANCELLED, Status.EXPIRED) and self._reservations.release(update.order_id):
+        if update.status.ends and self._reservations.release(update.order_id):
             self._move()

@@ -1,7 +1,8 @@
 """How an event becomes the `event` object of a log line: one writer per event class, made from its fields.
 
 A field annotated with a unit (`PriceUnits`, ...) is written without its `_units` suffix, in plain fixed-point at
-that unit's scale; unlogged fields are left out; keys stand in the order of the class.
+that unit's scale; unlogged fields are left out, as are omitted ones while they are empty; keys stand in the order of
+the class.
 """
 
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 import msgspec
 
 from backtester.core.errors import EngineError
-from backtester.core.events import MONEY, PRICE, QTY, RATE, UNLOGGED
+from backtester.core.events import MONEY, OMITTED, PRICE, QTY, RATE, UNLOGGED
 from backtester.core.numbers import MONEY_EXPONENT, fixed
 
 EventWriter = Callable[[Any], str]
@@ -65,21 +66,29 @@ def event_writer(cls: type) -> EventWriter:
         "sparse": sparse,
         "nested": nested,
     }
-    parts = []
+    content = ""
     hints = get_type_hints(cls, include_extras=True)
     for name in cls.__struct_fields__:  # type: ignore[attr-defined]
-        unit = _unit(hints[name])
-        if unit == UNLOGGED:
+        hint = hints[name]
+        plain, *marks = get_args(hint) if get_origin(hint) is Annotated else (hint,)
+        if UNLOGGED in marks:
             continue
-        parts.append(f'"{name.removesuffix("_units")}":' + _expression(cls, name, hints[name], unit))
-    source = "def write(e):\n    return f'{{" + ",".join(parts) + "}}'\n"
-    exec(compile(source, f"<log line of {cls.__name__}>", "exec"), names)
-    writer: EventWriter = names["write"]
+        unit = next((mark for mark in marks if mark != OMITTED), None)
+        part = f'"{name.removesuffix("_units")}":' + _expression(cls, name, plain, unit)
+        if OMITTED in marks:
+            names[f"some_{name}"] = _compiled(cls, f",{part}", names)
+            content += f'{{some_{name}(e) if e.{name} else ""}}'
+        else:
+            content += f",{part}" if content else part
+    return _compiled(cls, f"{{{{{content}}}}}", names)
+
+
+def _compiled(cls: type, content: str, names: dict[str, Any]) -> EventWriter:
+    """Return the function that writes an event `e` as the content of an f-string in single quotes."""
+    made = dict(names)
+    exec(compile(f"def write(e):\n    return f'{content}'\n", f"<log line of {cls.__name__}>", "exec"), made)
+    writer: EventWriter = made["write"]
     return writer
-
-
-def _unit(hint: Any) -> str | None:
-    return get_args(hint)[1] if get_origin(hint) is Annotated else None
 
 
 def _expression(cls: type, name: str, hint: Any, unit: str | None) -> str:

@@ -46,7 +46,7 @@ class FoldedAccount:
                 self.reserved[event["order_id"]] = (event["reserve_asset"], group, Decimal(event["reserve"]))
             case "orders_rejected":
                 self.reserved.pop(event["order_id"], None)
-            case "orders_update" if event["status"] in ("cancelled", "expired"):
+            case "orders_update" if event["status"] in ("cancelled", "expired", "filled"):
                 self.reserved.pop(event["order_id"], None)
             case "fills":
                 self._fill(event)

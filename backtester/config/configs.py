@@ -7,16 +7,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from backtester.config.section import Exact, Section
+from backtester.config.sizing import SizingSection
 from backtester.core.errors import UsageError
-from backtester.core.numbers import decimal_of
 from backtester.core.time import TIMEFRAMES, format_time, parse_time
-
-
-def _exact(value: object) -> object:
-    """Read a float as its shortest text: 7.5 in TOML means 7.5, not its nearest binary fraction."""
-    return decimal_of(value) if isinstance(value, float) else value
 
 
 def _time_text(value: object) -> object:
@@ -36,16 +32,9 @@ def _known_timeframe(value: str) -> str:
     return value
 
 
-Exact = Annotated[Decimal, BeforeValidator(_exact), Field(allow_inf_nan=False)]
 Bps = Annotated[Exact, Field(gt=-10_000, lt=10_000, decimal_places=4)]
 Time = Annotated[str, BeforeValidator(_time_text)]
 Timeframe = Annotated[str, AfterValidator(_known_timeframe)]
-
-
-class Section(BaseModel):
-    """A part of a config: immutable, refuses keys that it does not know."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class RunSection(Section):
@@ -270,8 +259,9 @@ class BacktestConfig(Section):
     impact: ImpactSection = ImpactSection()
     execution: ExecutionSection = ExecutionSection()
     risk: RiskSection = RiskSection()
+    sizing: SizingSection = SizingSection()
     data: DataSection = DataSection()
-    instruments: dict[str, InstrumentSection] = {}
+    instruments: dict[str, InstrumentSection] = Field(default_factory=dict)
 
     @property
     def model_window(self) -> int:

@@ -20,11 +20,14 @@ QTY: Final = "qty"
 MONEY: Final = "money"
 RATE: Final = "rate"
 UNLOGGED: Final = "unlogged"
+OMITTED: Final = "omitted"  # left out of a log line while it is empty
 PriceUnits = Annotated[int, PRICE]
 QtyUnits = Annotated[int, QTY]
 MoneyUnits = Annotated[int, MONEY]
 RateUnits = Annotated[int, RATE]
 LogScale = Annotated[Scale, UNLOGGED]
+Named = Annotated[dict[str, str], OMITTED]
+OptionalId = Annotated[int, OMITTED]
 
 
 class Side(StrEnum):
@@ -49,11 +52,18 @@ class OrderKind(StrEnum):
     TAKE_PROFIT = "take_profit"
     TAKE_PROFIT_LIMIT = "take_profit_limit"
     TRAILING_STOP = "trailing_stop"
+    TWAP = "twap"
+    ICEBERG = "iceberg"
 
     @property
     def has_limit(self) -> bool:
         """Whether it has a limit price, from the start or once it triggers."""
         return self in (OrderKind.LIMIT, OrderKind.STOP_LIMIT, OrderKind.TAKE_PROFIT_LIMIT)
+
+    @property
+    def is_sliced(self) -> bool:
+        """Whether it never reaches the exchange itself, but as parts that are orders of their own."""
+        return self in (OrderKind.TWAP, OrderKind.ICEBERG)
 
 
 class Liquidity(StrEnum):
@@ -64,12 +74,21 @@ class Liquidity(StrEnum):
 
 
 class Status(StrEnum):
-    """What became of an order at the exchange, apart from fills and rejections, which have events of their own."""
+    """What became of an order, apart from fills and rejections, which have events of their own.
+
+    FILLED is said of a sliced order alone: its fills are those of its parts.
+    """
 
     ACCEPTED = "accepted"
     TRIGGERED = "triggered"
     CANCELLED = "cancelled"
     EXPIRED = "expired"
+    FILLED = "filled"
+
+    @property
+    def ends(self) -> bool:
+        """Whether nothing can become of the order any more."""
+        return self in (Status.CANCELLED, Status.EXPIRED, Status.FILLED)
 
 
 class Reason(StrEnum):
@@ -102,6 +121,14 @@ class Reason(StrEnum):
     BAD_BRACKET = "bad_bracket"
     BAD_REPLACE = "bad_replace"
     MODEL_NOT_READY = "model_not_ready"
+    NO_SIZE = "no_size"
+    NO_STOP = "no_stop"
+    NOT_WARM = "not_warm"
+    KELLY_NO_EDGE = "kelly_no_edge"
+    BAD_SPAN = "bad_span"
+    SPAN_OVER = "span_over"
+    PARTS_FILLED = "parts_filled"
+    PARENT_ENDED = "parent_ended"
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,12 +140,12 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OrderIntent(Event, frozen=True, kw_only=True):
-    """What a strategy wants, before risk. Exactly one of qty (base), quote (money), fraction (of equity) is set, or
-    none when the terms say close_position.
+    """What a strategy wants, before risk. At most one of qty (base), quote (money), fraction (of equity) is set; none
+    when the terms say close_position, or when the run's sizing shall find the size of an entry.
 
     tag comes back on everything that the order causes. Of the orders that share an oco name, the first fill
     cancels the others. client_id: a name of the trader's own, unique among open orders. bracket: exits that the
-    exchange makes when the order fills.
+    exchange makes when the order fills. algo_id: the sliced order whose part it is; 0 when a strategy sent it.
     """
 
     instrument: InstrumentId
@@ -131,6 +158,12 @@ class OrderIntent(Event, frozen=True, kw_only=True):
     client_id: str = ""
     terms: Terms = PLAIN
     bracket: Bracket | None = None
+    algo_id: OptionalId = 0
+
+    @property
+    def has_size(self) -> bool:
+        """Whether it says itself how much."""
+        return not (self.qty is None and self.quote is None and self.fraction is None) or self.terms.close_position
 
 
 class MarketOrderIntent(OrderIntent, frozen=True, kw_only=True):
@@ -169,6 +202,21 @@ class TrailingStopIntent(OrderIntent, frozen=True, kw_only=True):
     activation_price: Decimal | None = None
 
 
+class TwapIntent(OrderIntent, frozen=True, kw_only=True):
+    """Buy or sell in `slices` market orders at equal intervals over a span (µs); limit_price: the worst to accept."""
+
+    span: int
+    slices: int
+    limit_price: Decimal | None = None
+
+
+class IcebergIntent(OrderIntent, frozen=True, kw_only=True):
+    """Buy or sell at limit_price or better, of which never more than `display` (base units) rests at a time."""
+
+    limit_price: Decimal
+    display: Decimal
+
+
 class ReplaceIntent(Event, frozen=True, kw_only=True):
     """Put a changed order in the place of a working one, or leave that as it is. What is None stays."""
 
@@ -205,6 +253,8 @@ class SanitizedOrder(Event, frozen=True, kw_only=True):
     qty_units is 0 when the exchange sizes it at the fill: the largest lot that budget_units (money) pays for, or the
     whole position. stop_price: what triggers it. trail: callback rate. parent_id: the entry whose exit it is;
     replaces: the order whose place it takes; 0: none. attached: exits that its fill brings to life.
+    sizing: which model found its size, and from which numbers; empty when the strategy said the size. algo_id: the
+    sliced order whose part it is; span (µs), slices, display: of a sliced order itself.
     """
 
     order_id: int
@@ -226,6 +276,11 @@ class SanitizedOrder(Event, frozen=True, kw_only=True):
     parent_id: int = 0
     replaces: int = 0
     attached: tuple[AttachedOrder, ...] = ()
+    sizing: Named = {}
+    algo_id: OptionalId = 0
+    span: Annotated[int, OMITTED] = 0
+    slices: Annotated[int, OMITTED] = 0
+    display_units: Annotated[int, QTY, OMITTED] = 0
     scale: LogScale
 
     @property
@@ -252,7 +307,10 @@ class SanitizedCancel(Event, frozen=True, kw_only=True):
 
 
 class OrderRejected(Event, frozen=True, kw_only=True):
-    """An order or a cancel was refused. who: risk or execution. numbers: what the reason is made of, as text."""
+    """An order or a cancel was refused. who: risk or execution. numbers: what the reason is made of, as text.
+
+    algo_id: the sliced order whose part risk refused.
+    """
 
     who: str
     reason: Reason
@@ -261,10 +319,11 @@ class OrderRejected(Event, frozen=True, kw_only=True):
     tag: str
     client_id: str = ""
     numbers: dict[str, str]
+    algo_id: OptionalId = 0
 
 
 class OrderUpdate(Event, frozen=True, kw_only=True):
-    """The exchange accepted, triggered, cancelled or expired an order."""
+    """The exchange accepted, triggered, cancelled or expired an order; or a sliced order ended."""
 
     order_id: int
     instrument: InstrumentId

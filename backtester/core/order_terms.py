@@ -62,6 +62,15 @@ class Bracket(msgspec.Struct, frozen=True, kw_only=True):
     targets: tuple[Target, ...] = ()
 
 
+def size_fault(sizes: int, terms: Terms) -> str | None:
+    """Return what is wrong with how many sizes an order says, or None: an entry may leave its size to the run."""
+    if sizes == 1 and not terms.close_position:
+        return None
+    if sizes == 0 and (terms.close_position or not terms.only_reduces):
+        return None
+    return "give exactly one size: a base quantity, quote=money, fraction=share of equity, or close_position=True"
+
+
 def terms_fault(terms: Terms, *, has_limit: bool, is_plain_limit: bool, triggers: bool) -> str | None:
     """Return what is wrong with the conditions of an order, or None.
 
@@ -78,6 +87,26 @@ def terms_fault(terms: Terms, *, has_limit: bool, is_plain_limit: bool, triggers
         return "post_only is for limit orders that may rest"
     if terms.close_position and not triggers:
         return "close_position is for stops and take-profits"
+    return None
+
+
+def twap_fault(span: int, slices: int, terms: Terms) -> str | None:
+    """Return what is wrong with a TWAP in itself, or None; span in µs."""
+    if slices < 2:
+        return f"slices is {slices}: an order is sliced into at least 2"
+    if span <= 0 or span % slices:
+        return f"a span of {span} µs has no {slices} equal intervals"
+    if terms not in (PLAIN, Terms(reduce_only=True)):
+        return "of the conditions a TWAP has reduce_only alone: its slices execute at once"
+    return None
+
+
+def iceberg_fault(qty: Decimal, display: Decimal, terms: Terms) -> str | None:
+    """Return what is wrong with an iceberg in itself, or None."""
+    if not 0 < display < qty:
+        return f"display is {display}: it must lie between 0 and the quantity {qty}"
+    if terms.at_once or terms.close_position:
+        return "an iceberg rests: it is neither ioc nor fok, and has a quantity"
     return None
 
 

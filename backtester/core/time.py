@@ -13,6 +13,7 @@ HOUR: Final = 60 * MINUTE
 DAY: Final = 24 * HOUR
 WEEK: Final = 7 * DAY
 
+_UNITS: Final = {"s": SECOND, "m": MINUTE, "h": HOUR, "d": DAY}
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MONDAY: Final = 4 * DAY  # 1970-01-05 was a Monday: weeks open there
 
@@ -49,6 +50,18 @@ def timeframe_us(name: str) -> int:
 def grid_offset_us(timeframe: int) -> int:
     """Return where the grid of a timeframe starts: open times are `offset` modulo `timeframe`."""
     return _MONDAY if timeframe == WEEK else 0
+
+
+def span_us(text: str) -> int:
+    """Return the length that a text like 90s, 30m, 4h or 2d means, in microseconds.
+
+    Raises:
+        ValueError: it is no such text.
+    """
+    count, unit = text[:-1], _UNITS.get(text[-1:])
+    if unit is None or not count.isdecimal():
+        raise ValueError(f"{text!r} is not a span of time; write 90s, 30m, 4h or 2d")
+    return int(count) * unit
 
 
 def first_open(time: int, timeframe: int) -> int:

@@ -9,6 +9,7 @@ from backtester.core.events import (
     CancelIntent,
     Cashflow,
     Fill,
+    IcebergIntent,
     LimitOrderIntent,
     MarketOrderIntent,
     Note,
@@ -21,6 +22,7 @@ from backtester.core.events import (
     StopOrderIntent,
     TakeProfitIntent,
     TrailingStopIntent,
+    TwapIntent,
 )
 from backtester.core.market import (
     Candle,
@@ -86,7 +88,9 @@ T_CHAIN: Final = Topic[OptionChain]("chain", OptionChain, logged=False, purpose=
 T_VOLATILITY: Final = Topic[VolatilityIndex](
     "volatility", VolatilityIndex, logged=False, purpose="DECIDE: indices of implied volatility"
 )
-T_TIMERS: Final = Topic[TimerFired]("timers", TimerFired, logged=False, purpose="DECIDE: a moment a strategy asked for")
+T_TIMERS: Final = Topic[TimerFired](
+    "timers", TimerFired, logged=False, purpose="DECIDE: a moment that somebody asked for"
+)
 T_OPENS: Final = Topic[MarketOpen](
     "opens", MarketOpen, logged=False, purpose="OPEN: the open of a candle for which a market order waits"
 )
@@ -102,10 +106,12 @@ T_ORDERS_INTENT: Final = Topic[AnyIntent](
     StopOrderIntent,
     TakeProfitIntent,
     TrailingStopIntent,
+    TwapIntent,
+    IcebergIntent,
     ReplaceIntent,
     CancelIntent,
     logged=True,
-    purpose="what a strategy wants",
+    purpose="what a strategy wants, and the parts of what it wants sliced",
 )
 T_ORDERS_SANITIZED: Final = Topic[AnyOrder](
     "orders_sanitized", SanitizedOrder, SanitizedCancel, logged=True, purpose="what risk let through, rounded"
@@ -114,13 +120,17 @@ T_ORDERS_CHANGED: Final = Topic[SanitizedOrder](
     "orders_changed",
     SanitizedOrder,
     logged=True,
-    purpose="orders that the exchange made or changed: exits that came to life, a stop that a target cut",
+    purpose="orders that the exchange made or changed (exits that came to life, a stop that a target cut), "
+    "and sliced orders, which it never sees",
 )
 T_ORDERS_REJECTED: Final = Topic[OrderRejected](
     "orders_rejected", OrderRejected, logged=True, purpose="what risk or the exchange refused, and why"
 )
 T_ORDERS_UPDATE: Final = Topic[OrderUpdate](
-    "orders_update", OrderUpdate, logged=True, purpose="accepted, triggered, cancelled, expired"
+    "orders_update",
+    OrderUpdate,
+    logged=True,
+    purpose="accepted, triggered, cancelled, expired; of sliced orders also filled",
 )
 T_FILLS: Final = Topic[Fill]("fills", Fill, logged=True, purpose="executions")
 T_CASHFLOWS: Final = Topic[Cashflow]("cashflows", Cashflow, logged=True, purpose="money that moved without a trade")

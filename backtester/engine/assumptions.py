@@ -31,6 +31,9 @@ def assumptions(run: PreparedRun) -> dict[str, str]:
         "impact": _impact(config),
         "latency": _latency(run),
     }
+    models = {"": config.sizing.model} | {f"{i} ": own.model for i, own in config.sizing.instruments.items()}
+    if set(models.values()) != {"none"}:
+        words["sizing"] = "entries without a size: " + ", ".join(f"{i}{model}" for i, model in models.items())
     if config.run.market == "um":
         words["leverage"] = "none: futures are fully collateralised, without funding or liquidation"
     return words

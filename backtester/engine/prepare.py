@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from backtester.config.configs import BacktestConfig, InstrumentSection
 from backtester.config.instruments import instrument_of, rules_of
 from backtester.config.loading import Layer, merged, read_toml, validated
+from backtester.config.sizing import SizingSection
 from backtester.core.errors import DataError, StrategyError, UsageError
 from backtester.core.instruments import Instrument, InstrumentId, parse_instrument, split_id
 from backtester.core.rules import RuleBook
@@ -116,7 +117,9 @@ def prepare(
     sections = applied_sections(config, decimals, start, end, warnings)
     instruments = {i: instrument_of(i, sections[i]) for i in ids}
     _check_currency(instruments, config.account.currency)
-    warmup = max(needs.warmup_candles, config.model_window + 1 if config.model_window else 0)
+    sizing = _sizing(config, ids, warnings)
+    window = config.model_window + 1 if config.model_window else 0
+    warmup = max(needs.warmup_candles, sizing.warmup_candles, window)
     starts = {i: _warmup_start(lake, i, sources[i], timeframe, start, warmup) for i in ids}
     feeds = planned_feeds(lake, sorted({*traded_candles(ids, timeframe), *names}), sources, starts, end)
     read = _partitions_of(lake, feeds, end)
@@ -130,7 +133,7 @@ def prepare(
     if damaged := lake.damaged(p for own in read.values() for p in own):
         raise damaged_error(lake.root, damaged)
     return PreparedRun(
-        _resolved(config, params, ids, sections, names, start, end),
+        _resolved(config, params, sizing, ids, sections, names, start, end),
         found,
         params,
         instruments,
@@ -303,6 +306,15 @@ def _needs(found: FoundStrategy, params: StrategyParams) -> _Needs:
     return _Needs(candles, tuple(feeds))
 
 
+def _sizing(config: BacktestConfig, ids: list[InstrumentId], warnings: list[str]) -> SizingSection:
+    """Return the sizing with the rules of its own that the run's instruments have, under their identities."""
+    own = {parse_instrument(name, config.run.market): rules for name, rules in config.sizing.instruments.items()}
+    strangers = sorted(own.keys() - set(ids))
+    if strangers:
+        warnings.append(f"sizing.instruments names {', '.join(strangers)}: not in this run")
+    return config.sizing.model_copy(update={"instruments": {i: own[i] for i in ids if i in own}})
+
+
 def _warmup_start(lake: Lake, instrument: InstrumentId, source: str, timeframe: str, start: int, candles: int) -> int:
     """Return from when to read so that the strategy is warm at `start`: as far back as the lake goes without a gap."""
     if candles <= 0:
@@ -318,6 +330,7 @@ def _warmup_start(lake: Lake, instrument: InstrumentId, source: str, timeframe: 
 def _resolved(
     config: BacktestConfig,
     params: StrategyParams,
+    sizing: SizingSection,
     ids: list[InstrumentId],
     sections: Mapping[InstrumentId, InstrumentSection],
     feeds: list[FeedName],
@@ -334,6 +347,7 @@ def _resolved(
         | {"market": market, "symbols": ids, "start": format_time(start), "end": format_time(end)},
         "strategy": {"name": config.strategy.name, "params": params.model_dump()},
         "fees": fees,
+        "sizing": sizing.model_dump(),
         "data": config.data.model_dump() | {"feeds": [str(name) for name in feeds]},
         "instruments": {str(i): section.model_dump() for i, section in sections.items()},
     }

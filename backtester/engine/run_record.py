@@ -139,7 +139,7 @@ def _final_state(run: PreparedRun, wired: Wired) -> dict[str, Any]:
             }
             for instrument, position in sorted(ledger.positions.items())
         },
-        "open_orders": [order.order_id for order in wired.exchange.open_orders()],
+        "open_orders": sorted(order.order_id for order in (*wired.exchange.open_orders(), *wired.slicer.open_orders())),
     }
 
 

@@ -14,8 +14,9 @@ from backtester.account.equity import EquityColumns
 from backtester.core.board import Board
 from backtester.core.bus import Bus
 from backtester.core.errors import EngineError
-from backtester.core.events import AnyOrder, Fill, OrderRejected, OrderUpdate, Reason, SanitizedOrder, Status
+from backtester.core.events import AnyOrder, Fill, OrderRejected, OrderUpdate, Reason, SanitizedOrder
 from backtester.core.instruments import Instrument, InstrumentId
+from backtester.core.round_trips import RoundTrip, RoundTrips
 from backtester.core.rules import RuleBook
 from backtester.core.topics import T_FILLS, T_ORDERS_CHANGED, T_ORDERS_REJECTED, T_ORDERS_SANITIZED, T_ORDERS_UPDATE
 from backtester.engine.columns import (
@@ -29,7 +30,6 @@ from backtester.engine.columns import (
     time_column,
 )
 from backtester.report.metrics import EquityStats, TradeStats
-from backtester.report.trades import RoundTrip, RoundTrips
 
 _CHUNK_ROWS = 1_024
 
@@ -240,7 +240,7 @@ class Recorder:
 
     def on_update(self, update: OrderUpdate) -> None:
         """End an order that was cancelled or expired."""
-        if update.status in (Status.CANCELLED, Status.EXPIRED):
+        if update.status.ends:
             self._end(update.order_id, update.ts, update.status, update.reason)
 
     def on_fill(self, fill: Fill) -> None:
@@ -267,6 +267,8 @@ class Recorder:
             fill.client_id,
         )
         self._filled[fill.order_id] = self._filled.get(fill.order_id, 0) + fill.qty_units
+        if parent := self._working[fill.order_id][1].algo_id:
+            self._filled[parent] = self._filled.get(parent, 0) + fill.qty_units
         self._trips.on_fill(fill)
         if fill.leaves_units == 0:
             self._end(fill.order_id, fill.ts, "filled", Reason.NONE)
@@ -295,7 +297,7 @@ class Recorder:
             reason.value,
             order.tag,
             order.client_id,
-            order.parent_id,
+            order.parent_id or order.algo_id,
             order.replaces,
         )
 

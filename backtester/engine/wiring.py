@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from backtester.account.account import Account
+from backtester.algos.slicer import Slicer
 from backtester.audit.log import AuditLog
 from backtester.core.board import Board
 from backtester.core.bus import Bus
@@ -13,6 +14,7 @@ from backtester.core.feed import Feed
 from backtester.core.folds import Ledger
 from backtester.core.instruments import Asset
 from backtester.core.numbers import MONEY_EXPONENT, exact_units
+from backtester.core.time import timeframe_us
 from backtester.core.topics import T_CASHFLOWS
 from backtester.engine.exchange_setup import exchange_rules, market_memory
 from backtester.engine.feeding import make_feeds
@@ -21,6 +23,7 @@ from backtester.engine.tables import EquityTable, Recorder
 from backtester.execution.simulated import SimulatedExchange
 from backtester.risk.order_validation import SymbolSpecs
 from backtester.risk.risk import Risk
+from backtester.risk.sizing import Sizing
 from backtester.sim.sim_models import FeeModel
 from backtester.strategy.host import StrategyHost
 from backtester.strategy.view import StrategyView
@@ -35,6 +38,7 @@ class Wired(NamedTuple):
     feeds: list[Feed]
     host: StrategyHost
     exchange: SimulatedExchange
+    slicer: Slicer
     account: Account
     log: AuditLog
     equity: EquityTable
@@ -56,22 +60,40 @@ def wire(run: PreparedRun, folder: Path) -> Wired:
     exchange = SimulatedExchange(rules, instruments, board, bus, market_memory(run, bus))
     equity = EquityTable(folder / "equity.parquet")
     account = Account(instruments, currency, run.timeframe_us, equity.write, board, bus)
+    specs, ledger = SymbolSpecs(instruments, run.rules), Ledger(instruments)
+    fee_rates = {i: models.map(FeeModel.worst_rate) for i, models in rules.fees.items()}
+    sizing = Sizing(
+        {i: config.sizing.of(i) for i in instruments},
+        specs,
+        ledger,
+        board,
+        bus,
+        book=run.rules,
+        currency=currency,
+        timeframe=config.run.timeframe,
+        fee_rates=fee_rates,
+        slippage=rules.slippage,
+    )
     Risk(
-        SymbolSpecs(instruments, run.rules),
-        Ledger(instruments),
+        specs,
+        ledger,
         board,
         bus,
         currency=currency,
-        worst_fee_rates={i: models.map(FeeModel.worst_rate) for i, models in rules.fees.items()},
+        worst_fee_rates=fee_rates,
         allow_short=config.risk.allow_short,
+        sizing=sizing,
+        candle_us={item.instrument: timeframe_us(item.stored_timeframe) for item in run.series},
         paused=run.pauses,
     )
-    view = StrategyView(board, instruments, run.rules, currency)
+    slicer = Slicer(run.rules, board, bus)
+    sized = frozenset(i for i in instruments if config.sizing.of(i).model != "none")
+    view = StrategyView(board, instruments, run.rules, currency, sized)
     host = StrategyHost(run.make_strategy(), run.found.name, view, bus, start=run.start, seed=config.run.seed)
     recorder = Recorder(folder, instruments, run.rules, board, bus)
     feeds = make_feeds(run, {topic for topic, handlers in bus.handlers.items() if handlers})
     clock = Clock(bus, board, feeds, run.start)
-    return Wired(bus, board, clock, feeds, host, exchange, account, log, equity, recorder)
+    return Wired(bus, board, clock, feeds, host, exchange, slicer, account, log, equity, recorder)
 
 
 def deposit(wired: Wired, run: PreparedRun) -> None:

@@ -28,12 +28,8 @@ _STOPS = {
 
 def changed_intent(old: SanitizedOrder, wanted: ReplaceIntent) -> OrderIntent | Refusal:
     """Return the intent of the order that takes the place of `old`; BAD_REPLACE for a price that it does not have."""
-    if wanted.limit_price is not None and not old.kind.has_limit:
-        return Refusal(Reason.BAD_REPLACE, {"why": f"a {old.kind} order has no limit price"})
-    if wanted.stop_price is not None and old.kind not in _STOPS:
-        return Refusal(Reason.BAD_REPLACE, {"why": f"a {old.kind} order has no stop price"})
-    if wanted.qty is not None and old.terms.close_position:
-        return Refusal(Reason.BAD_REPLACE, {"why": "its size is the whole position"})
+    if (fault := _fault(old, wanted)) is not None:
+        return Refusal(Reason.BAD_REPLACE, {"why": fault})
     qty = wanted.qty if wanted.qty is not None else old.qty if old.qty_units else None
     budget = decimal(old.budget_units, MONEY_EXPONENT) if old.budget_units and qty is None else None
     common: dict[str, Any] = {
@@ -55,6 +51,18 @@ def changed_intent(old: SanitizedOrder, wanted: ReplaceIntent) -> OrderIntent | 
         activation = decimal(old.activation_price_units, old.scale.price) if old.activation_price_units else None
         return TrailingStopIntent(trail=_rate(old), activation_price=activation, **common)
     return LimitOrderIntent(limit_price=limit, **common) if old.kind.has_limit else MarketOrderIntent(**common)
+
+
+def _fault(old: SanitizedOrder, wanted: ReplaceIntent) -> str | None:
+    if old.kind.is_sliced or old.algo_id:
+        return "a sliced order is not changed: cancel it and send another"
+    if wanted.limit_price is not None and not old.kind.has_limit:
+        return f"a {old.kind} order has no limit price"
+    if wanted.stop_price is not None and old.kind not in _STOPS:
+        return f"a {old.kind} order has no stop price"
+    if wanted.qty is not None and old.terms.close_position:
+        return "its size is the whole position"
+    return None
 
 
 def _rate(old: SanitizedOrder) -> Decimal:

@@ -12,6 +12,7 @@ from backtester.core.events import (
     CancelIntent,
     Cashflow,
     Fill,
+    IcebergIntent,
     OrderIntent,
     OrderKind,
     OrderRejected,
@@ -21,8 +22,8 @@ from backtester.core.events import (
     SanitizedCancel,
     SanitizedOrder,
     Side,
-    Status,
     TrailingStopIntent,
+    TwapIntent,
 )
 from backtester.core.folds import Ledger, Reservations
 from backtester.core.funds import Need, collateral_units, opening_qty, order_need, released_units
@@ -42,8 +43,10 @@ from backtester.core.topics import (
 )
 from backtester.risk.brackets import attached_orders, rate_units
 from backtester.risk.order_validation import Refusal, RoundedOrder, SymbolSpecs, plain
+from backtester.risk.parents import parent_order
 from backtester.risk.pauses import Pauses
 from backtester.risk.replacing import changed_intent
+from backtester.risk.sizing import Sizing
 
 
 class Risk:
@@ -63,9 +66,15 @@ class Risk:
         currency: Asset,
         worst_fee_rates: Mapping[InstrumentId, Timeline[int]],
         allow_short: bool,
+        sizing: Sizing,
+        candle_us: Mapping[InstrumentId, int],
         paused: Mapping[InstrumentId, Sequence[tuple[int, int]]] | None = None,
     ) -> None:
-        """Wire the component; paused: the spans [from, to) of ticks in which no position may be opened."""
+        """Wire the component.
+
+        candle_us: length of the candles that execute, µs. paused: the spans [from, to) of ticks in which no
+        position may be opened.
+        """
         self._specs = specs
         self._ledger = ledger
         self._board = board
@@ -73,9 +82,12 @@ class Risk:
         self._currency = currency
         self._worst_fee_rates = worst_fee_rates
         self._allow_short = allow_short
+        self._sizing = sizing
+        self._candle_us = candle_us
         self._pauses = Pauses(paused or {})
         self._reservations = Reservations()
         self._open: dict[int, SanitizedOrder] = {}
+        self._parts_cancelled: set[int] = set()
         self._last_order_id = 0
         bus.subscribe(T_ORDERS_INTENT, self.on_intent)
         bus.subscribe(T_ORDERS_CHANGED, self.on_changed)
@@ -94,11 +106,36 @@ class Risk:
         if isinstance(intent, ReplaceIntent):
             self._on_replace(intent)
             return
-        order = self._sanitized(intent)
+        if isinstance(intent, TwapIntent | IcebergIntent):
+            self._on_sliced(intent)
+            return
+        order = self._sanitized(intent) if intent.has_size else self._sized(intent)
         if isinstance(order, Refusal):
             self._refuse(intent, order)
             return
         self._send(order)
+
+    def _sized(self, intent: OrderIntent) -> SanitizedOrder | Refusal:
+        """Return the order of an intent whose size the run's sizing finds."""
+        sized = self._sizing.sized(intent, self._free(self._currency))
+        if isinstance(sized, Refusal):
+            return sized
+        order = self._sanitized(sized.intent)
+        if isinstance(order, Refusal):
+            return Refusal(order.reason, order.numbers | {f"sizing.{key}": text for key, text in sized.numbers.items()})
+        return structs.replace(order, sizing=sized.numbers)
+
+    def _on_sliced(self, intent: TwapIntent | IcebergIntent) -> None:
+        """Let a sliced order begin: its parts are judged when they come. The exchange never hears of it."""
+        order = self._conditions_refusal(intent, None) or parent_order(
+            intent, self._specs, self._board, self._candle_us, self._last_order_id + 1
+        )
+        if isinstance(order, Refusal):
+            self._refuse(intent, order)
+            return
+        self._last_order_id = order.order_id
+        self._hold(order)
+        self._bus.publish(T_ORDERS_CHANGED, order)
 
     def _send(self, order: SanitizedOrder) -> None:
         self._hold(order)
@@ -154,7 +191,20 @@ class Risk:
         if order is None:
             self._refuse(intent, Refusal(Reason.UNKNOWN_ORDER, {"order_id": str(intent.order_id)}))
             return
-        self._reservations.release(intent.order_id)
+        if not order.kind.is_sliced:
+            self._cancel(order)
+            return
+        del self._open[order.order_id]  # so that no part follows; what slices it hears of the cancel too and ends it
+        for part in [o for o in self._open.values() if o.algo_id == order.order_id]:
+            self._cancel(part)
+
+    def _cancel(self, order: SanitizedOrder) -> None:
+        """Send a cancel on; of a part only one, because its slicer and the trader may cancel it at one instant."""
+        if order.order_id in self._parts_cancelled:
+            return
+        if order.algo_id:
+            self._parts_cancelled.add(order.order_id)
+        self._reservations.release(order.order_id)
         self._bus.publish(
             T_ORDERS_SANITIZED,
             SanitizedCancel(ts=self._board.now, order_id=order.order_id, instrument=order.instrument),
@@ -164,7 +214,9 @@ class Risk:
         """Return why an order may not be sent whatever its size, or None; a replacement keeps its client id."""
         if 0 < intent.terms.good_till <= self._board.now:
             return Refusal(Reason.GOOD_TILL, {"good_till": format_time(intent.terms.good_till)})
-        if replaces is None and intent.client_id:
+        if intent.algo_id and intent.algo_id not in self._open:
+            return Refusal(Reason.PARENT_ENDED, {"order_id": str(intent.algo_id)})
+        if replaces is None and intent.client_id and not intent.algo_id:  # a part goes by the name of its parent
             for order in self._open.values():
                 if order.client_id == intent.client_id:
                     return Refusal(Reason.DUPLICATE_CLIENT_ID, {"order_id": str(order.order_id)})
@@ -220,6 +272,7 @@ class Risk:
             oco=intent.oco,
             client_id=intent.client_id,
             terms=intent.terms,
+            algo_id=intent.algo_id,
             scale=spec.scale,
         )
 
@@ -295,6 +348,7 @@ class Risk:
                 tag=intent.tag if isinstance(intent, OrderIntent) else "",
                 client_id=intent.client_id if isinstance(intent, OrderIntent) else "",
                 numbers=refusal.numbers,
+                algo_id=intent.algo_id if isinstance(intent, OrderIntent) else 0,
             ),
         )
 
@@ -327,7 +381,7 @@ class Risk:
 
     def on_update(self, update: OrderUpdate) -> None:
         """Free what an order held that ended without a fill."""
-        if update.status in (Status.CANCELLED, Status.EXPIRED):
+        if update.status.ends:
             self._end(update.order_id)
 
     def on_fill(self, fill: Fill) -> None:
@@ -342,6 +396,7 @@ class Risk:
 
     def _end(self, order_id: int) -> None:
         self._open.pop(order_id, None)
+        self._parts_cancelled.discard(order_id)
         self._reservations.release(order_id)
 
 

@@ -176,6 +176,10 @@ class Strategy:
         """Settled money in the account's currency, including what open orders reserve."""
         return decimal(self._view.ledger.asset(self._view.currency).cash_units, MONEY_EXPONENT)
 
+    def is_sized(self, name: str) -> bool:
+        """Say whether the run's `[sizing]` finds the size of entries in an instrument that do not say it themselves."""
+        return self._view.resolve(name) in self._view.sized
+
     def call_at(self, time: int) -> None:
         """Ask for on_timer at a time (UTC microseconds).
 
@@ -184,7 +188,7 @@ class Strategy:
         """
         if not isinstance(time, int) or isinstance(time, bool):
             raise TypeError(f"call_at takes UTC microseconds as an int, this is {time!r}")
-        self._view.board.set_timer(time)
+        self._view.call_at(time)
 
     def note(self, text: str, **values: object) -> None:
         """Remember something in the run's log, for people who read it."""
@@ -198,9 +202,11 @@ class Strategy:
         Args:
             name: market:symbol, or a symbol.
             qty: base quantity; or give quote=money, fraction=share of equity (1 is all), or close_position=True.
+                None of them: an entry whose size the run's `[sizing]` finds.
             options: kind: limit=, stop=, take_profit= (prices), trail= (callback rate) with activation=; none of them:
                 at the market. Conditions: time_in_force=, good_till=, post_only=, reduce_only=. Exits: stop_loss=,
-                stop_trail=, take_profits=. Names: tag=, oco=, client_id=. docs/strategies.md explains them.
+                stop_trail=, take_profits=. In parts: twap= (a span) with slices=, or limit= with display=.
+                Names: tag=, oco=, client_id=. docs/strategies.md explains them.
 
         Raises:
             ValueError: arguments that make no order together, or a number that is none.
@@ -242,8 +248,8 @@ class Strategy:
         return CancelIntent(ts=self.now, instrument=order.instrument, order_id=order.order_id)
 
     def cancel_all(self, name: str) -> list[CancelIntent]:
-        """Return the wish to take back every working order in an instrument."""
-        return [self.cancel(order) for order in self.open_orders(name)]
+        """Return the wish to take back every working order in an instrument; a sliced order takes its parts along."""
+        return [self.cancel(order) for order in self.open_orders(name) if not order.algo_id]
 
     # --- for the host ---------------------------------------------------------------------------------------------
 

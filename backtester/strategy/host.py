@@ -16,7 +16,6 @@ from backtester.core.events import (
     OrderRejected,
     OrderUpdate,
     SanitizedCancel,
-    Status,
 )
 from backtester.core.market import Candle, MarketEvent, TimerFired
 from backtester.core.time import format_time
@@ -121,8 +120,9 @@ class StrategyHost:
             self._fail(self._on_candle, (candle,), error)
 
     def on_timer(self, timer: TimerFired) -> None:
-        """Call on_timer."""
-        self._call(self._strategy.on_timer, timer.ts)
+        """Call on_timer, if the strategy asked for this time: others set timers too."""
+        if self._view.timer_is_due():
+            self._call(self._strategy.on_timer, timer.ts)
 
     def on_fill(self, fill: Fill) -> None:
         """Fold the fill, forget an order that it ended, then tell the strategy."""
@@ -148,7 +148,7 @@ class StrategyHost:
 
     def on_update(self, update: OrderUpdate) -> None:
         """Forget an ended order, then tell the strategy."""
-        if update.status in (Status.CANCELLED, Status.EXPIRED):
+        if update.status.ends:
             self._view.orders[update.instrument].pop(update.order_id, None)
         if self._hears_updates:
             self._call(self._strategy.on_order_update, update)

@@ -6,6 +6,7 @@ from typing import Any
 from backtester.core.events import (
     AnyIntent,
     CancelIntent,
+    IcebergIntent,
     LimitOrderIntent,
     MarketOrderIntent,
     OrderIntent,
@@ -14,20 +15,32 @@ from backtester.core.events import (
     StopOrderIntent,
     TakeProfitIntent,
     TrailingStopIntent,
+    TwapIntent,
 )
 from backtester.core.numbers import decimal_of
-from backtester.core.order_terms import PLAIN, Bracket, Terms, bracket_fault, terms_fault
+from backtester.core.order_terms import (
+    PLAIN,
+    Bracket,
+    Terms,
+    bracket_fault,
+    iceberg_fault,
+    size_fault,
+    terms_fault,
+    twap_fault,
+)
 
 _PRICES: dict[type, tuple[str, ...]] = {
     LimitOrderIntent: ("limit_price",),
     StopOrderIntent: ("stop_price",),
     TakeProfitIntent: ("stop_price",),
     TrailingStopIntent: ("trail",),
+    IcebergIntent: ("limit_price", "display"),
 }
 _OPTIONAL_PRICES: dict[type, tuple[str, ...]] = {
     StopOrderIntent: ("limit_price",),
     TakeProfitIntent: ("limit_price",),
     TrailingStopIntent: ("activation_price",),
+    TwapIntent: ("limit_price",),
 }
 
 
@@ -36,7 +49,7 @@ def checked_intent(intent: object) -> AnyIntent:
 
     Raises:
         TypeError: it is no intent, or a field has another type.
-        ValueError: not exactly one size, or a number that is not finite.
+        ValueError: more than one size, or a number that is not finite.
     """
     if isinstance(intent, CancelIntent):
         _want(intent, "order_id", int)
@@ -61,7 +74,7 @@ def checked_order(intent: OrderIntent) -> OrderIntent:
 
     Raises:
         TypeError: a field has another type.
-        ValueError: not exactly one size, a number that is not finite, or conditions that contradict each other.
+        ValueError: more than one size, a number that is not finite, or conditions that contradict each other.
     """
     _want(intent, "side", Side)
     _want(intent, "tag", str)
@@ -70,8 +83,9 @@ def checked_order(intent: OrderIntent) -> OrderIntent:
     sizes = [name for name in ("qty", "quote", "fraction") if getattr(intent, name) is not None]
     if intent.terms is not PLAIN:
         _check_terms(intent)
-    if len(sizes) != (0 if intent.terms.close_position else 1):
-        raise ValueError(f"an order needs exactly one of qty, quote and fraction, this one has {sizes or 'none'}")
+    fault = size_fault(len(sizes), intent.terms)
+    if fault is not None:
+        raise ValueError(fault)
     if intent.oco.startswith("#"):
         raise ValueError(f"oco is {intent.oco!r}: names that begin with # belong to brackets")
     for name in (*sizes, *_PRICES.get(type(intent), ())):
@@ -81,16 +95,35 @@ def checked_order(intent: OrderIntent) -> OrderIntent:
             _want_decimal(name, getattr(intent, name))
     if isinstance(intent, TrailingStopIntent) and not 0 < intent.trail < 1:
         raise ValueError(f"trail is {intent.trail}, it must lie between 0 and 1")
+    if isinstance(intent, TwapIntent | IcebergIntent):
+        _check_sliced(intent)
+    if intent.algo_id:
+        raise ValueError(f"algo_id is {intent.algo_id}: parts of sliced orders are not sent by strategies")
     if intent.bracket is not None:
         _check_bracket(intent)
     return intent
 
 
+def _check_sliced(intent: TwapIntent | IcebergIntent) -> None:
+    if intent.qty is None:
+        raise ValueError("a sliced order says its quantity in base units")
+    if intent.bracket is not None or intent.oco:
+        raise ValueError("a sliced order has no bracket and no oco group: protect what its fills bring, in on_fill")
+    if isinstance(intent, IcebergIntent):
+        fault = iceberg_fault(intent.qty, intent.display, intent.terms)
+    else:
+        _want(intent, "span", int)
+        _want(intent, "slices", int)
+        fault = twap_fault(intent.span, intent.slices, intent.terms)
+    if fault is not None:
+        raise ValueError(fault)
+
+
 def _check_terms(intent: OrderIntent) -> None:
     _want(intent, "terms", Terms)
     has_limit = getattr(intent, "limit_price", None) is not None
-    is_limit = isinstance(intent, LimitOrderIntent)
-    triggers = not is_limit and not isinstance(intent, MarketOrderIntent)
+    is_limit = isinstance(intent, LimitOrderIntent | IcebergIntent)
+    triggers = not is_limit and not isinstance(intent, MarketOrderIntent | TwapIntent)
     fault = terms_fault(intent.terms, has_limit=has_limit, is_plain_limit=is_limit, triggers=triggers)
     if fault is not None:
         raise ValueError(fault)

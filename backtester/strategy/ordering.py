@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 from backtester.core.events import (
+    IcebergIntent,
     LimitOrderIntent,
     MarketOrderIntent,
     OrderIntent,
@@ -14,10 +15,12 @@ from backtester.core.events import (
     StopOrderIntent,
     TakeProfitIntent,
     TrailingStopIntent,
+    TwapIntent,
 )
 from backtester.core.instruments import InstrumentId
 from backtester.core.numbers import decimal_of
-from backtester.core.order_terms import PLAIN, Bracket, Target, Terms, TimeInForce
+from backtester.core.order_terms import PLAIN, Bracket, Target, Terms, TimeInForce, size_fault
+from backtester.core.time import span_us
 from backtester.strategy.intents import checked_order
 
 Number = Decimal | int | float | str
@@ -37,6 +40,9 @@ def order_intent(
     take_profit: Number | None = None,
     trail: Number | None = None,
     activation: Number | None = None,
+    twap: str | int | None = None,
+    slices: int | None = None,
+    display: Number | None = None,
     stop_loss: Number | None = None,
     stop_trail: Number | None = None,
     take_profits: Targets | None = None,
@@ -45,7 +51,7 @@ def order_intent(
     client_id: str = "",
     **conditions: Any,
 ) -> OrderIntent:
-    """Return the intent that these arguments make; conditions: the fields of Terms.
+    """Return the intent that these arguments make; conditions: the fields of Terms; twap: a span (30m, or µs).
 
     Raises:
         ValueError: they make no order together, or a number is none.
@@ -53,13 +59,15 @@ def order_intent(
     """
     triggers = {"stop": stop, "take_profit": take_profit, "trail": trail}
     given = [name for name, value in triggers.items() if value is not None]
+    sliced = twap is not None or slices is not None or display is not None
     terms = _terms(conditions) if conditions else PLAIN
-    if sum(size is not None for size in (qty, quote, fraction)) != (0 if terms.close_position else 1):
-        raise ValueError(
-            "give exactly one size: a base quantity, quote=money, fraction=share of equity, or close_position=True"
-        )
+    fault = size_fault(sum(size is not None for size in (qty, quote, fraction)), terms)
+    if fault is not None:
+        raise ValueError(fault)
     if len(given) > 1:
         raise ValueError(f"give one of stop, take_profit and trail, not {' and '.join(given)}")
+    if sliced and given:
+        raise ValueError(f"a sliced order waits for no price: give {given[0]}, or twap, or display")
     if trail is not None and limit is not None:
         raise ValueError("a trailing stop executes at the market: give trail or limit, not both")
     if activation is not None and trail is None:
@@ -84,7 +92,9 @@ def order_intent(
             targets=_targets(take_profits),
         )
     intent: OrderIntent
-    if stop is not None:
+    if sliced:
+        intent = _sliced(common, limit_price, twap, slices, _decimal(display))
+    elif stop is not None:
         intent = StopOrderIntent(stop_price=decimal_of(stop), limit_price=limit_price, **common)
     elif take_profit is not None:
         intent = TakeProfitIntent(stop_price=decimal_of(take_profit), limit_price=limit_price, **common)
@@ -94,8 +104,28 @@ def order_intent(
         intent = LimitOrderIntent(limit_price=limit_price, **common)
     else:
         intent = MarketOrderIntent(**common)
-    plain = terms is PLAIN and trail is None and not oco and intent.bracket is None
+    plain = terms is PLAIN and trail is None and not oco and intent.bracket is None and not sliced
     return intent if plain else checked_order(intent)  # here for the strategy's own line; the host checks them all
+
+
+def _sliced(
+    common: dict[str, Any],
+    limit_price: Decimal | None,
+    twap: str | int | None,
+    slices: int | None,
+    display: Decimal | None,
+) -> TwapIntent | IcebergIntent:
+    if display is not None:
+        if twap is not None or slices is not None:
+            raise ValueError("give display or twap, not both")
+        if limit_price is None:
+            raise ValueError("display is how much of a limit order is shown: it needs limit")
+        return IcebergIntent(limit_price=limit_price, display=display, **common)
+    if twap is None or slices is None:
+        raise ValueError('a TWAP needs both its span and the number of its slices: twap="30m", slices=6')
+    return TwapIntent(
+        span=span_us(twap) if isinstance(twap, str) else twap, slices=slices, limit_price=limit_price, **common
+    )
 
 
 def replace_intent(

@@ -12,7 +12,10 @@ from backtester.strategy.view import PositionView
 
 
 class SmaCrossParams(StrategyParams):
-    """fast and slow: candles of the two means. quantity: base units per entry; or equity_pct: percent of equity."""
+    """fast and slow: candles of the two means. quantity: base units per entry; or equity_pct: percent of equity.
+
+    Without either, the run's sizing; without that, all of the equity.
+    """
 
     fast: Annotated[int, Field(ge=1)] = 50
     slow: Annotated[int, Field(ge=2)] = 200
@@ -39,8 +42,7 @@ class SmaCross(Strategy):
     def __init__(self, params: SmaCrossParams) -> None:
         super().__init__(params)
         self._quantity = params.quantity
-        equity_pct = Decimal(100) if params.equity_pct is None else params.equity_pct
-        self._fraction = equity_pct / 100
+        self._fraction = None if params.equity_pct is None else params.equity_pct / 100
         self._states: dict[str, tuple[Sma, Sma, int, PositionView]] = {}
 
     @property
@@ -69,4 +71,6 @@ class SmaCross(Strategy):
             return [self.sell(name, position.qty)]
         if self._quantity is not None:
             return [self.buy(name, self._quantity)]
-        return [self.buy(name, fraction=self._fraction)]
+        if self._fraction is None and self.is_sized(name):
+            return [self.buy(name)]
+        return [self.buy(name, fraction=self._fraction or 1)]

@@ -12,6 +12,7 @@ from backtester.core.time import DAY
 from backtester.strategy.base import Intents, Strategy, StrategyParams
 from backtester.strategy.indicators.sma import Sma
 
+_EQUITY_PCT = Decimal(40)
 ENTRY, STOP, TARGET, EXIT = "entry", "stop", "target", "exit"
 
 Percent = Annotated[Decimal, Field(gt=0, lt=100)]
@@ -20,14 +21,15 @@ Percent = Annotated[Decimal, Field(gt=0, lt=100)]
 class SMAExtendedParams(StrategyParams):
     """Parameters of sma_extended.
 
-    fast, slow: candles of the two means. equity_pct: percent of equity per entry. stop_loss_pct, take_profit_pct:
+    fast, slow: candles of the two means. equity_pct: percent of equity per entry; without it the run's sizing, and
+    without that 40. stop_loss_pct, take_profit_pct:
     distance from the entry price in percent. cooldown_candles: candles after an exit without a new entry.
     daily_loss_limit_pct: a fall of equity since UTC midnight that stops entries until the next one.
     """
 
     fast: Annotated[int, Field(ge=1)] = 240
     slow: Annotated[int, Field(ge=2)] = 1440
-    equity_pct: Annotated[Decimal, Field(gt=0, le=100)] = Decimal(40)
+    equity_pct: Annotated[Decimal, Field(gt=0, le=100)] | None = None
     stop_loss_pct: Percent = Decimal(3)
     take_profit_pct: Percent = Decimal(6)
     cooldown_candles: Annotated[int, Field(ge=0)] = 120
@@ -61,7 +63,7 @@ class SMAExtendedStrategy(Strategy):
 
     def __init__(self, params: SMAExtendedParams) -> None:
         super().__init__(params)
-        self._fraction = params.equity_pct / 100
+        self._fraction = (params.equity_pct or _EQUITY_PCT) / 100
         self._stop_factor = 1 - params.stop_loss_pct / 100
         self._target_factor = 1 + params.take_profit_pct / 100
         self._loss_factor = 1 - params.daily_loss_limit_pct / 100
@@ -96,6 +98,8 @@ class SMAExtendedStrategy(Strategy):
         if not position.is_flat:
             return self._leave(name, state) if not above and not state.leaving else None
         if above and crossed and not self._halted and not state.cooldown_left and not self.open_orders(name):
+            if self.params.equity_pct is None and self.is_sized(name):
+                return [self.buy(name, tag=ENTRY)]
             return [self.buy(name, fraction=self._fraction, tag=ENTRY)]
         return None
 

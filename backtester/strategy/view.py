@@ -1,5 +1,6 @@
 """What a strategy may see of its own account: a read-only fold of the same events that everybody folds."""
 
+import heapq
 from collections.abc import Mapping
 from decimal import Decimal
 
@@ -65,13 +66,21 @@ class StrategyView:
     """
 
     def __init__(
-        self, board: Board, instruments: Mapping[InstrumentId, Instrument], rules: RuleBook, currency: Asset
+        self,
+        board: Board,
+        instruments: Mapping[InstrumentId, Instrument],
+        rules: RuleBook,
+        currency: Asset,
+        sized: frozenset[InstrumentId] = frozenset(),
     ) -> None:
+        """Make a flat view; sized: where the run finds the size of entries that do not say it."""
         self.board = board
         self.instruments = instruments
         self._rules = rules
         self.currency = currency
+        self.sized = sized
         self.ledger = Ledger(instruments)
+        self._timers: list[int] = []
         symbols = [i.symbol for i in instruments.values()]
         self.ids: dict[str, InstrumentId] = {str(i): i for i in instruments}
         self.ids |= {i.symbol: i.id for i in instruments.values() if symbols.count(i.symbol) == 1}
@@ -102,6 +111,19 @@ class StrategyView:
             UsageError: the run has no such instrument.
         """
         return self._rules[self.resolve(name)].at(self.board.now)
+
+    def call_at(self, time: int) -> None:
+        """Ask for a timer; one at or before now is due at the next tick."""
+        heapq.heappush(self._timers, max(time, self.board.now + 1))
+        self.board.set_timer(time)
+
+    def timer_is_due(self) -> bool:
+        """Say whether a time that was asked for has come, and forget all that have."""
+        due = False
+        while self._timers and self._timers[0] <= self.board.now:
+            heapq.heappop(self._timers)
+            due = True
+        return due
 
     def equity_units(self) -> int:
         """Return the account's value at the last prices, in 1e-8 of its currency."""

@@ -87,7 +87,12 @@ def test_the_past_of_a_failed_run_verifies(tmp_path: Path) -> None:
         (lambda s: [s.buy(B, "1e999999")], "beyond any price or size"),
         (lambda s: [s.buy(B, 1, tag=5)], "tag of MarketOrderIntent is 5"),
         (lambda s: [s.buy(B, 1, oco=None)], "oco of MarketOrderIntent is None"),
-        (lambda s: [MarketOrderIntent(ts=s.now, instrument=f"spot:{B}", side=Side.BUY)], "exactly one of qty"),
+        (
+            lambda s: [
+                MarketOrderIntent(ts=s.now, instrument=f"spot:{B}", side=Side.BUY, qty=Decimal(1), quote=Decimal(1))
+            ],
+            "exactly one size",
+        ),
         (lambda s: [MarketOrderIntent(ts=s.now, instrument=f"spot:{B}", side="buy", qty=Decimal(1))], "side of"),
         (
             lambda s: [MarketOrderIntent(ts=s.now, instrument=f"spot:{B}", side=Side.BUY, qty=Decimal("NaN"))],

@@ -150,7 +150,7 @@ def test_every_order_ends_once_and_no_order_fills_before_it_is_accepted(
         match line["topic"]:
             case "orders_update" if event["status"] == "accepted":
                 accepted[event["order_id"]] = event["ts"]
-            case "orders_update" if event["status"] in ("cancelled", "expired"):
+            case "orders_update" if event["status"] in ("cancelled", "expired", "filled"):
                 assert event["order_id"] not in ended
                 ended[event["order_id"]] = event["status"]
             case "fills":

@@ -56,7 +56,11 @@ class Erratic(Strategy):
 
     def _any(self, name: str, close: float) -> list[AnyIntent]:
         rng = self.rng
-        what = rng.randint(0, 10)
+        what = rng.randint(0, 13)
+        if what == 11:
+            return [self.cancel(order) for order in self.open_orders(name) if rng.random() < 0.5]
+        if what > 11:
+            return [self._sliced(name, Decimal(repr(close)))]
         if what == 10:
             return [self.replace(order, qty=order.qty or 1) for order in self.open_orders(name)[:1]]
         if what == 0:
@@ -87,13 +91,28 @@ class Erratic(Strategy):
                 {"stop_loss": price, "take_profits": [(price * rng.choice([99, 101]) / 100, "0.6")]},
             ]
         )
-        size = rng.choice(["qty", "qty", "quote", "fraction"])
+        size = rng.choice(["qty", "qty", "quote", "fraction", "none"])
+        if size == "none" and "reduce_only" not in options:
+            return [act(name, **options)]
         amount = {
             "qty": Decimal(rng.choice([1, 17, 333, 4_000, 60_000])) / 1000,
             "quote": Decimal(rng.choice([0, 7, 350, 2_000, 50_000])),
             "fraction": Decimal(rng.choice([1, 25, 50, 100])) / 100,
-        }[size]
+        }.get(size, Decimal(1))
+        size = "qty" if size == "none" else size
         if rng.random() < 0.7:
             return [act(name, **{size: amount}, **options)]
         group = f"group-{self.now}"
         return [act(name, **{size: amount}, **options, oco=group), act(name, **{size: amount}, **options, oco=group)]
+
+    def _sliced(self, name: str, close: Decimal) -> AnyIntent:
+        rng = self.rng
+        act = self.buy if rng.random() < 0.5 else self.sell
+        qty = Decimal(rng.choice([3, 50, 4_000, 20_000])) / 1000
+        price = close * (1 + Decimal(rng.randint(-60, 60)) / 10_000)
+        named: dict[str, object] = {"tag": f"whole-{self.now}", "reduce_only": rng.random() < 0.3}
+        if rng.random() < 0.5:
+            slices = rng.randint(2, 6)
+            worst = price if rng.random() < 0.5 else None
+            return act(name, qty, twap=f"{slices * rng.randint(1, 4)}m", slices=slices, limit=worst, **named)
+        return act(name, qty, limit=price, display=qty / rng.randint(2, 5), **named)

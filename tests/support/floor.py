@@ -6,9 +6,11 @@ from decimal import Decimal
 from typing import Any
 
 from backtester.account.account import Account
+from backtester.algos.slicer import Slicer
 from backtester.audit.encoding import event_writer
 from backtester.audit.fold import FoldedAccount
 from backtester.audit.reader import LogLine
+from backtester.config.sizing import SizingRules
 from backtester.core.board import Board
 from backtester.core.bus import Bus
 from backtester.core.events import AnyIntent, Cashflow, Event, Fill, SanitizedOrder
@@ -34,6 +36,7 @@ from backtester.execution.filling import ExchangeRules
 from backtester.execution.simulated import SimulatedExchange
 from backtester.risk.order_validation import SymbolSpecs
 from backtester.risk.risk import Risk
+from backtester.risk.sizing import Sizing
 from backtester.sim.sim_models import FeeModel, ImpactModel, SlippageModel
 from tests.support.specs import instrument, rules
 
@@ -78,15 +81,32 @@ class Floor:
             self.bus,
         )
         self.account = Account(specs, Asset("USDT"), MINUTE, lambda _: None, self.board, self.bus)
+        limits, ledger = SymbolSpecs(specs, book), Ledger(specs)
+        fee_rates = {self.spec.id: Timeline.constant(fees.worst_rate())}
+        sizing = Sizing(
+            {self.spec.id: choices.get("sizing", SizingRules())},
+            limits,
+            ledger,
+            self.board,
+            self.bus,
+            book=book,
+            currency=Asset("USDT"),
+            timeframe="1m",
+            fee_rates=fee_rates,
+            slippage=self.slippage,
+        )
         Risk(
-            SymbolSpecs(specs, book),
-            Ledger(specs),
+            limits,
+            ledger,
             self.board,
             self.bus,
             currency=Asset("USDT"),
-            worst_fee_rates={self.spec.id: Timeline.constant(fees.worst_rate())},
+            worst_fee_rates=fee_rates,
             allow_short=True,
+            sizing=sizing,
+            candle_us={self.spec.id: MINUTE},
         )
+        Slicer(book, self.board, self.bus)
         self._send(T_CASHFLOWS, Cashflow(ts=MINUTE, kind="deposit", asset=Asset("USDT"), amount_units=CASH))
 
     def _heard(self, topic: Topic[Any], event: Event) -> None:

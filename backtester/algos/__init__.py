@@ -1,0 +1,1 @@
+"""Execution algorithms: what slices an order into parts that are orders of their own."""
