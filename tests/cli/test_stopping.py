@@ -50,12 +50,17 @@ def begun(tmp_path: Path, lake: Path) -> "subprocess.Popen[str]":
     flag = tmp_path / "got_there"
     options = ("--strategy", "slow.py:Slow", "--symbols", "BTCUSDT", "--data", lake, "--json")
     process = start_bt("run", *options, cwd=tmp_path, SLOWLY=str(flag))
+    wait_for(flag, process)
+    return process
+
+
+def wait_for(flag: Path, process: "subprocess.Popen[str]") -> None:
+    """Wait until the strategy of a process made its flag."""
     deadline = time.monotonic() + WAIT_S
     while not flag.exists():
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.01)
-    return process
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
