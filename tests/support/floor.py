@@ -38,17 +38,26 @@ from backtester.sim.sim_models import FeeModel, SlippageModel
 from tests.support.specs import instrument, rules
 
 CASH = 10_000 * 10**8
+MAX_WAIT = 3 * MINUTE
 
 
 class Floor:
     """One instrument with prices in cents and lots of 0.001; the first candle has closed at 100.00."""
 
-    def __init__(self, *, market: str = "spot", path: int = 0, mid: bool = False, **choices: Any) -> None:
+    def __init__(
+        self,
+        *,
+        market: str = "spot",
+        path: int = 0,
+        mid: bool = False,
+        exchange: type[SimulatedExchange] = SimulatedExchange,
+        **choices: Any,
+    ) -> None:
         decimals = 8 if choices.get("fee_from_received") else 3
         self.spec = instrument(market=market, qty_decimals=decimals)
         specs = {self.spec.id: self.spec}
         book = {self.spec.id: Timeline.constant(rules(lot=10 ** (decimals - 3)))}
-        fees = FeeModel.flat(2 * BPS, 5 * BPS)
+        self.fees = fees = FeeModel.flat(2 * BPS, 5 * BPS)
         self.slippage = SlippageModel(choices.get("slippage", 0) * BPS)
         self.bus, self.board = Bus(), Board()
         self.board.now, self.board.price_units = MINUTE, {self.spec.id: 100_00}
@@ -56,7 +65,7 @@ class Floor:
         self.events: list[tuple[str, Event]] = []
         self.folded = FoldedAccount()
         self.bus.tap_log(self._heard)
-        self.exchange = SimulatedExchange(
+        self.exchange = exchange(
             ExchangeRules(
                 rules=book,
                 fees={self.spec.id: Timeline.constant(fees)},
@@ -65,7 +74,7 @@ class Floor:
                 allow_short=True,
                 touch_fills=choices.get("touch_fills", False),
                 stop_through_fills=choices.get("stop_through_fills", False),
-                max_wait_us={self.spec.id: 3 * MINUTE},
+                max_wait_us={self.spec.id: MAX_WAIT},
                 path=path,
                 market_at_mid=mid,
             ),
