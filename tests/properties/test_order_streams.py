@@ -1,5 +1,6 @@
 """Whatever is ordered, replaced and taken back, and whatever the market does: what always holds."""
 
+from decimal import Decimal
 from typing import Any
 
 from hypothesis import settings
@@ -102,6 +103,13 @@ class OrderStreams(RuleBasedStateMachine):
         now, name = self.floor.board.now, self.floor.spec.id
         limits = [price(self.last - side.sign * away) for away in (near, far)]
         self.floor.want(*(order_intent(now, name, side, 1, limit=limit, oco=f"pair-{now}") for limit in limits))
+
+    @rule(percent=st.integers(90, 100))
+    def a_purchase_with_nearly_all_money(self, percent: int) -> None:
+        now, spec = self.floor.board.now, self.floor.spec
+        thousandths = self.floor.account.ledger.asset(spec.quote).cash_units * percent // self.last // 10**5
+        if thousandths > 0:
+            self.floor.want(order_intent(now, spec.id, Side.BUY, Decimal(thousandths) / 1000))
 
     @precondition(lambda self: self.rules.live)
     @rule(data=st.data())
