@@ -57,7 +57,7 @@ class Floor:
         self.spec = instrument(market=market, qty_decimals=decimals)
         specs = {self.spec.id: self.spec}
         book = {self.spec.id: Timeline.constant(rules(lot=10 ** (decimals - 3)))}
-        self.fees = fees = FeeModel.flat(2 * BPS, 5 * BPS)
+        self.fees = fees = FeeModel.flat(*(rate * BPS for rate in choices.get("fees", (2, 5))))
         self.slippage = SlippageModel(choices.get("slippage", 0) * BPS)
         self.bus, self.board = Bus(), Board()
         self.board.now, self.board.price_units = MINUTE, {self.spec.id: 100_00}
