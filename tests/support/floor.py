@@ -115,14 +115,22 @@ class Floor:
         board, begins, name = self.board, self.board.now, self.spec.id
         if name in board.opens_wanted and volume > 0:
             self._send(T_OPENS, MarketOpen(begins, name, open_))
+        self._expire(before=begins + MINUTE)
         board.now = begins + MINUTE
         board.price_units[name], board.price_time[name] = close, board.now
         if self.bus.handlers[T_MARKET]:
             self._send(T_MARKET, MarketCandle(board.now, name, "1m", begins, open_, high, low, close, volume))
-        if board.expiries and board.expiries[0] <= board.now:
-            board.expiries[:] = [at for at in board.expiries if at > board.now]
-            self._send(T_EXPIRIES, Expiry(board.now))
+        self._expire(before=board.now + 1)
         self._send(T_DUES, Dues(board.now))
+
+    def _expire(self, *, before: int) -> None:
+        """Let the times pass till which orders are good, each in a tick of its own."""
+        board = self.board
+        due = sorted(at for at in board.expiries if at < before)
+        board.expiries[:] = [at for at in board.expiries if at >= before]
+        for at in due:
+            board.now = at
+            self._send(T_EXPIRIES, Expiry(at))
 
     # --- what was heard ------------------------------------------------------------------------------------------
 
