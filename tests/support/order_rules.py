@@ -33,6 +33,7 @@ class OrderRules:
         self._ended: set[int] = set()
         self._filled: dict[int, int] = defaultdict(int)
         self._doomed: set[int] = set()  # their group filled
+        self._resized: set[int] = set()  # entries of whose exits the trader changed one: its size is as was asked
         self._position = 0
 
     def check(self, low: int, high: int, *, traded: bool = True) -> None:
@@ -57,6 +58,8 @@ class OrderRules:
             case SanitizedOrder() if topic in _ORDERS:
                 require(event.order_id not in self._ended, "an order that ended came back")
                 self.live[event.order_id] = event
+                if event.parent_id and event.replaces:
+                    self._resized.add(event.parent_id)
             case OrderUpdate(status=Status.ACCEPTED):
                 require(event.order_id not in self._accepted, "an order was accepted twice")
                 self._accepted[event.order_id] = event.ts
@@ -93,10 +96,10 @@ class OrderRules:
             require(self._position * before >= 0, "what only reduces went through zero")
         if fill.fee_asset == fill.base:
             self._position -= fill.fee_units
-        if order.parent_id:
+        if order.parent_id and order.parent_id not in self._resized:
             parts = [n for i, n in self._filled.items() if self._floor.orders[i].parent_id == order.parent_id]
             require(sum(parts) <= self._filled[order.parent_id], "exits took more than the entry brought")
-        elif order.oco:
+        if order.oco and not order.parent_id:
             require(fill.order_id not in self._doomed, "two orders of one group filled")
             self._doomed |= {i for i, o in self.live.items() if o.oco == order.oco} - {fill.order_id}
         if fill.leaves_units == 0:
