@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_stopping import CANDLES, SLOW, WAIT_S, long_lake, wait_for  # noqa: F401
 from tests.support.cli import bt, start_bt
+from tests.support.stopping import CANDLES, SLOW, WAIT_S, wait_for
 
 RUN = ["run", "--strategy", "sma_cross", "--symbols", "BTCUSDT", "-p", "fast=3", "-p", "slow=7"]
 
@@ -78,11 +78,7 @@ def test_a_mistake_in_the_band_ends_with_2_before_anything_runs(lake: Path) -> N
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_the_band_and_keeps_what_was_done(
-    tmp_path: Path,
-    long_lake: Path,  # noqa: F811
-    how: int,
-) -> None:
+def test_a_signal_ends_the_band_and_keeps_what_was_done(tmp_path: Path, long_lake: Path, how: int) -> None:
     (tmp_path / "slow.py").write_text(SLOW)
     flag = tmp_path / "got_there"
     options = ("--strategy", "slow.py:Slow", "--symbols", "BTCUSDT", "--data", long_lake, "--json", "--band")

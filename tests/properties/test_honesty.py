@@ -201,6 +201,8 @@ def test_more_cost_does_lower_the_equity_of_a_round_trip() -> None:
     market = [(100_00, 100_00, 100_00, 100_00)] * 2
     scenes: dict[int, Scene] = {0: [(Side.BUY, {"qty": 1})], 1: [(Side.SELL, {"qty": 1})]}
     found = [wealth(costs, market, scenes)[1] for costs in ((0, 0, 0), (0, 5, 0), (0, 5, 10))]
+    short: dict[int, Scene] = {0: [(Side.SELL, {"qty": 1})]}
+    assert wealth((0, 0, 0), [(100_00, 100_00, 90_00, 90_00)], short)[1] == 10_010 * 10**8
     # 0.1 for fees of 5 bps on 100 twice; 0.2 for 10 bps of slippage twice, on which the fee is about the same
     assert [units / 1e8 for units in found] == [10_000, 9_999.9, 9_999.7]
 
