@@ -7,7 +7,7 @@ VENV_TEST ?= .venv-test
 DATA ?= data
 RUNS ?= runs
 PYTEST_ARGS ?= -n auto
-TEST_EXTRAS = [test,quality]
+TEST_EXTRAS = [test,quality,judges]
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint clean

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext, redirect_stdout
 from typing import Any
 
 from backtester.core.errors import BacktesterError
@@ -13,6 +14,11 @@ def print_json(content: Any) -> None:
     import msgspec
 
     sys.stdout.write(msgspec.json.encode(content).decode() + "\n")
+
+
+def prints_aside(as_json: bool) -> AbstractContextManager[Any]:
+    """Return a context in which a strategy's own prints do not mix with the one object of `--json`."""
+    return redirect_stdout(sys.stderr) if as_json else nullcontext()
 
 
 def console(*, stderr: bool = False) -> Any:

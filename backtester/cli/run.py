@@ -1,15 +1,15 @@
 """`bt run`: a backtest from the command line."""
 
-import sys
 import time
-from contextlib import redirect_stdout
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from backtester.cli.argv import split_list
-from backtester.cli.console import console, print_error, print_json, print_note
+from backtester.cli.console import print_error, print_json, print_note, prints_aside
+from backtester.cli.progress import RunProgress
 
 
 def run_command(
@@ -36,16 +36,19 @@ def run_command(
     gap_policy: Annotated[
         str, typer.Option(help="What unknown gaps mean: refuse, continue or pause_entries [default: refuse].")
     ] = "",
+    band: Annotated[
+        bool, typer.Option("--band", help="Three runs: the config's assumptions, pessimistic and optimistic ones.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
 ) -> None:
     """Run a backtest and seal it under runs/.
 
-    Example: bt run --strategy sma_extended --symbols BTCUSDT ETHUSDT
+    Example: bt run --strategy sma_extended --symbols BTCUSDT ETHUSDT --band
     """
+    from backtester.cli.summary import print_summary, result_object
     from backtester.config.loading import assignment, dotted_layer, load_backtest_config
     from backtester.engine.prepare import prepare
     from backtester.engine.run import run_backtest
-    from backtester.engine.run_folder import dead_partials
 
     options: dict[str, Any] = {
         "run": {
@@ -64,41 +67,28 @@ def run_command(
         from backtester.config.configs import StrategySection
 
         loaded = loaded.model_copy(update={"strategy": StrategySection(name=strategy)})
-    with redirect_stdout(sys.stderr if as_json else sys.stdout):
-        prepared = prepare(
-            loaded,
-            params_file=params,
-            params_options=dict(assignment(text, "-p") for text in param or []),
-            relative_to=config.parent if config is not None else None,
-        )
-    dead = dead_partials(runs)
-    with _progress(prepared.start, prepared.end, quiet=as_json) as progress:
-        began = time.perf_counter()
-        with redirect_stdout(sys.stderr if as_json else sys.stdout):  # what a strategy prints is not our one object
-            result = run_backtest(prepared, runs, progress=progress)
-        seconds = time.perf_counter() - began
-    if as_json:
-        print_json(
-            {
-                "run_id": result.run_id,
-                "path": str(result.path),
-                "status": result.status,
-                "digest": result.digest,
-                "metrics": result.metrics,
-                "warnings": result.warnings,
-                **({"error": str(result.error)} if result.error else {}),
-            }
-        )
-    else:
-        from backtester.cli.summary import print_summary
+    prepared_of = partial(
+        prepare,
+        params_file=params,
+        params_options=dict(assignment(text, "-p") for text in param or []),
+        relative_to=config.parent if config is not None else None,
+    )
+    _note_killed_runs(runs)
+    if band:
+        from backtester.cli.band import run_the_band
 
+        run_the_band(loaded, prepared_of, runs, as_json=as_json)
+        return
+    with prints_aside(as_json):
+        prepared = prepared_of(loaded)
+    began = time.perf_counter()
+    with RunProgress(prepared.start, prepared.end, quiet=as_json) as progress, prints_aside(as_json):
+        result = run_backtest(prepared, runs, progress=progress)
+    seconds = time.perf_counter() - began
+    if as_json:
+        print_json(result_object(result))
+    else:
         print_summary(prepared, result, seconds)
-    if dead:
-        others = f" (and {len(dead) - 1} more)" if len(dead) > 1 else ""
-        print_note(
-            f"an earlier run was killed before it was sealed: {dead[-1]}{others}",
-            f"bt replay {dead[-1]} shows what it did; remove the folder when you need it no more",
-        )
     if result.error is not None:
         raise result.error
     if result.status == "interrupted":
@@ -106,42 +96,12 @@ def run_command(
         raise typer.Exit(130)
 
 
-class _progress:  # noqa: N801 - used as a function
-    """A live line on a terminal: simulated date, candles per second, equity, time left; nothing elsewhere."""
+def _note_killed_runs(runs: Path) -> None:
+    from backtester.engine.run_folder import dead_partials
 
-    def __init__(self, start: int, end: int, *, quiet: bool) -> None:
-        self._start, self._end = start, end
-        out = console(stderr=True)
-        self._bar: Any = None
-        if not quiet and out.is_terminal:
-            from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-            self._bar = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                TextColumn("{task.percentage:>3.0f}%  fills {task.fields[fills]}"),
-                TimeRemainingColumn(),
-                console=out,
-                transient=True,
-            )
-
-    def __enter__(self) -> Any:
-        if self._bar is None:
-            return None
-        self._bar.start()
-        self._task = self._bar.add_task("starting", total=self._end - self._start, fills=0)
-        return self._update
-
-    def _update(self, now: int, wired: Any) -> None:
-        from backtester.core.time import utc
-
-        self._bar.update(
-            self._task,
-            completed=max(0, now - self._start),
-            description=f"{utc(now):%Y-%m-%d %H:%M}",
-            fills=wired.recorder.fills,
+    if dead := dead_partials(runs):
+        others = f" (and {len(dead) - 1} more)" if len(dead) > 1 else ""
+        print_note(
+            f"an earlier run was killed before it was sealed: {dead[-1]}{others}",
+            f"bt replay {dead[-1]} shows what it did; remove the folder when you need it no more",
         )
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.stop()

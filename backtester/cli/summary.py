@@ -22,6 +22,19 @@ def money(metric: dict[str, Any]) -> str:
     return f"{Decimal(metric['value']):,.2f} {metric['currency']}"
 
 
+def result_object(result: RunResult) -> dict[str, Any]:
+    """Return what `--json` prints of a run."""
+    return {
+        "run_id": result.run_id,
+        "path": str(result.path),
+        "status": result.status,
+        "digest": result.digest,
+        "metrics": result.metrics,
+        "warnings": result.warnings,
+        **({"error": str(result.error)} if result.error else {}),
+    }
+
+
 def print_summary(run: PreparedRun, result: RunResult, seconds: float) -> None:
     """Print the summary of a run."""
     m = result.metrics

@@ -7,7 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_serializer, model_validator
 
 from backtester.config.section import Exact, Section
 from backtester.config.sizing import SizingSection
@@ -248,6 +248,28 @@ class InstrumentSection(TradingRules):
         return self
 
 
+class BandSide(Section):
+    """What one end of the assumption band changes of the config besides its defaults (config/band.py); only what is
+    given counts.
+    """
+
+    fees: FeesSection = FeesSection()
+    slippage: SlippageSection = SlippageSection()
+    execution: ExecutionSection = ExecutionSection()
+
+    @model_serializer
+    def given(self) -> dict[str, dict[str, Any]]:
+        """Return the keys that were given, by section."""
+        return {name: getattr(self, name).model_dump(exclude_unset=True) for name in sorted(self.model_fields_set)}
+
+
+class BandSection(Section):
+    """What `bt run --band` assumes at its two ends; a plain run does not look at it."""
+
+    pessimistic: BandSide = BandSide()
+    optimistic: BandSide = BandSide()
+
+
 class BacktestConfig(Section):
     """Everything that decides a run, apart from data and code."""
 
@@ -262,6 +284,7 @@ class BacktestConfig(Section):
     sizing: SizingSection = SizingSection()
     data: DataSection = DataSection()
     instruments: dict[str, InstrumentSection] = Field(default_factory=dict)
+    band: BandSection = BandSection()
 
     @property
     def model_window(self) -> int:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from backtester.core.instruments import Instrument, InstrumentId
 from backtester.core.market import MarketCandle, MarketOpen
 from backtester.core.numbers import RATE_SCALE
-from backtester.execution.pool import Pool
+from backtester.execution.pool import NO_CAP, Pool
 
 
 class Participation:
@@ -22,12 +22,11 @@ class Participation:
 
     def at_open(self, opened: MarketOpen) -> Pool:
         """Return what may be taken at an open; no cap when no candle came before."""
-        if opened.volume_before < 0:
-            return Pool()
-        volume = self._units(opened.instrument, opened.volume_before)
+        known = opened.volume_before >= 0
+        volume = self._units(opened.instrument, opened.volume_before) if known else 0
         if not self._share:
             return Pool(volume=volume)
-        offered = volume * self._share // RATE_SCALE
+        offered = volume * self._share // RATE_SCALE if known else NO_CAP
         pool = Pool(offered, volume)
         self._at_open[opened.instrument] = (opened.ts, offered, pool)
         return pool

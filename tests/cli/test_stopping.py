@@ -4,44 +4,12 @@ import json
 import re
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
 
 from tests.support.cli import bt, start_bt
-from tests.support.lakes import wandering
-from tests.support.market import write_candles
-
-CANDLES = 8_000
-WAIT_S = 60
-
-# Trades all the time; after 1500 candles it says that it got there, and from then on goes slowly where asked to.
-SLOW = """
-import os, pathlib, time
-from backtester.strategy.base import Strategy
-
-class Slow(Strategy):
-    def on_start(self):
-        self.seen = 0
-        self.slow = "SLOWLY" in os.environ
-
-    def on_candle(self, candle):
-        self.seen += 1
-        if self.seen == 1500 and self.slow:
-            pathlib.Path(os.environ["SLOWLY"]).touch()
-        if self.seen > 1500 and self.slow:
-            time.sleep(0.0005)
-        side = self.buy if self.position(candle.symbol).is_flat else self.sell
-        return [side(candle.symbol, 1)]
-"""
-
-
-@pytest.fixture(scope="module")
-def long_lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("long")
-    write_candles(folder, wandering(CANDLES, 3), symbol="BTCUSDT")
-    return folder
+from tests.support.stopping import CANDLES, SLOW, WAIT_S, wait_for
 
 
 def begun(tmp_path: Path, lake: Path) -> "subprocess.Popen[str]":
@@ -50,11 +18,7 @@ def begun(tmp_path: Path, lake: Path) -> "subprocess.Popen[str]":
     flag = tmp_path / "got_there"
     options = ("--strategy", "slow.py:Slow", "--symbols", "BTCUSDT", "--data", lake, "--json")
     process = start_bt("run", *options, cwd=tmp_path, SLOWLY=str(flag))
-    deadline = time.monotonic() + WAIT_S
-    while not flag.exists():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_for(flag, process)
     return process
 
 

@@ -1,18 +1,19 @@
 """Whatever is ordered, replaced and taken back, and whatever the market does: what always holds."""
 
-from collections import defaultdict
+from decimal import Decimal
 from typing import Any
 
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from backtester.core.events import CancelIntent, Fill, OrderRejected, OrderUpdate, SanitizedOrder, Side, Status
+from backtester.core.events import CancelIntent, Side
 from backtester.core.time import SECOND
-from backtester.core.topics import T_ORDERS_CHANGED, T_ORDERS_SANITIZED
+from backtester.execution.simulated import SimulatedExchange
 from backtester.sim.paths import NEAR_EXTREME_FIRST, OPTIMISTIC, PESSIMISTIC
 from backtester.strategy.ordering import order_intent, replace_intent
 from tests.support.floor import Floor, price
+from tests.support.order_rules import OrderRules
 
 CENTS = st.integers(-600, 600)
 QTY = st.integers(1, 40_000)  # up to 40 coins, 4000 USDT of 10000
@@ -68,6 +69,8 @@ def exits(draw: st.DrawFn, entry: int, sign: int) -> dict[str, Any]:
 class OrderStreams(RuleBasedStateMachine):
     """One instrument, random orders, random candles."""
 
+    exchange = SimulatedExchange
+
     @initialize(
         market=st.sampled_from(["spot", "um"]),
         path=st.sampled_from([PESSIMISTIC, NEAR_EXTREME_FIRST, OPTIMISTIC]),
@@ -79,19 +82,10 @@ class OrderStreams(RuleBasedStateMachine):
         participation=st.sampled_from([0, 10**7, 10**8]),
     )
     def opens(self, **choices: Any) -> None:
-        self.floor = Floor(**choices)
-        self.share = choices["participation"]
-        self.offered = {True: 2**62, False: 2**62}  # at the open, and along the candle less what was taken there
+        self.floor = Floor(exchange=self.exchange, **choices)
+        self.rules = OrderRules(self.floor)
         self.last = 100_00
-        self.seen = 0
-        self.live: dict[int, SanitizedOrder] = {}
-        self.accepted: dict[int, int] = {}
-        self.ended: dict[int, str] = {}
-        self.filled: dict[int, int] = defaultdict(int)
-        self.left: dict[int, int] = {}  # after a partial fill, until the exchange says the same
-        self.doomed: set[int] = set()  # their group filled
-        self.position = 0
-        self.span = (self.last, self.last)
+        self.span, self.traded = (self.last, self.last), False
 
     @rule(data=st.data(), side=st.sampled_from(list(Side)), group=st.sampled_from(["", "", "a", "b"]))
     def orders(self, data: st.DataObject, side: Side, group: str) -> None:
@@ -111,17 +105,24 @@ class OrderStreams(RuleBasedStateMachine):
         limits = [price(self.last - side.sign * away) for away in (near, far)]
         self.floor.want(*(order_intent(now, name, side, 1, limit=limit, oco=f"pair-{now}") for limit in limits))
 
-    @precondition(lambda self: self.live)
+    @rule(percent=st.integers(90, 100))
+    def a_purchase_with_nearly_all_money(self, percent: int) -> None:
+        now, spec = self.floor.board.now, self.floor.spec
+        thousandths = self.floor.account.ledger.asset(spec.quote).cash_units * percent // self.last // 10**5
+        if thousandths > 0:
+            self.floor.want(order_intent(now, spec.id, Side.BUY, Decimal(thousandths) / 1000))
+
+    @precondition(lambda self: self.rules.live)
     @rule(data=st.data())
     def cancels(self, data: st.DataObject) -> None:
-        order = self.live[data.draw(st.sampled_from(sorted(self.live)))]
+        order = self.rules.live[data.draw(st.sampled_from(sorted(self.rules.live)))]
         floor = self.floor
         floor.want(CancelIntent(ts=floor.board.now, instrument=order.instrument, order_id=order.order_id))
 
-    @precondition(lambda self: self.live)
+    @precondition(lambda self: self.rules.live)
     @rule(data=st.data(), qty=st.none() | QTY, moved=CENTS)
     def replaces(self, data: st.DataObject, qty: int | None, moved: int) -> None:
-        order = self.live[data.draw(st.sampled_from(sorted(self.live)))]
+        order = self.rules.live[data.draw(st.sampled_from(sorted(self.rules.live)))]
         limit = price(self.last + moved) if order.limit_price_units else None
         stop = price(self.last + moved) if order.stop_price_units and not limit else None
         size = None if qty is None else price(qty) / 10
@@ -139,94 +140,18 @@ class OrderStreams(RuleBasedStateMachine):
         open_ = max(20_00, self.last + gap)
         high, low = open_ + up, open_ - min(down, open_ - 10_00)
         self.last = low + (high - low) * where // 100
-        self.span = (low, high)
-        before = self.floor.volume_before
-        if self.share:
-            per_unit = self.share * 10**self.floor.spec.scale.qty // 10**8
-            self.offered = {True: round(before * per_unit) if before >= 0 else 2**62, False: round(volume * per_unit)}
+        self.span, self.traded = (low, high), True
         self.floor.candle(open_, high, low, self.last, volume)
 
     @rule()
     def a_candle_without_trades(self) -> None:
-        self.span = (self.last, self.last)
+        self.span, self.traded = (self.last, self.last), False
         self.floor.candle(self.last, self.last, self.last, self.last, volume=0.0)
 
     @invariant()
     def what_was_heard_obeys_the_rules(self) -> None:
-        if not hasattr(self, "floor"):
-            return
-        for topic, event in self.floor.events[self.seen :]:
-            match event:
-                case SanitizedOrder() if topic in (T_ORDERS_SANITIZED.name, T_ORDERS_CHANGED.name):
-                    assert event.order_id not in self.ended
-                    left = self.left.pop(event.order_id, None)
-                    assert left is None or event.qty_units in (0, left), "a partial fill left something else"
-                    self.live[event.order_id] = event
-                case OrderUpdate(status=Status.ACCEPTED):
-                    assert event.order_id not in self.accepted
-                    self.accepted[event.order_id] = event.ts
-                case OrderUpdate(status=Status.CANCELLED | Status.EXPIRED):
-                    self._ends(event.order_id, event.status)
-                case OrderRejected(who="execution") if event.reason != "unknown_order":
-                    assert event.order_id not in self.accepted
-                    self._ends(event.order_id, "rejected")
-                case Fill():
-                    self._fills(event)
-        self.seen = len(self.floor.events)
-        self._money_adds_up()
-        assert sorted(self.live) == [order.order_id for order in self.floor.exchange.open_orders()]
-
-    def _ends(self, order_id: int | None, how: str) -> None:
-        assert order_id is not None
-        assert order_id not in self.ended, "an order ended twice"
-        self.ended[order_id] = how
-        del self.live[order_id]
-
-    def _fills(self, fill: Fill) -> None:
-        order = self.live[fill.order_id]
-        assert fill.ts >= self.accepted[fill.order_id], "filled before it worked"
-        low, high = self.span
-        assert low <= fill.reference_price_units <= high, "filled where the market was not"
-        allowed = self.floor.slippage.price_units(fill.side.sign, fill.reference_price_units)
-        worse = (fill.price_units - fill.reference_price_units) * fill.side.sign
-        assert 0 <= worse <= abs(allowed - fill.reference_price_units)
-        if order.limit_price_units:
-            assert (order.limit_price_units - fill.price_units) * fill.side.sign >= 0, "worse than its limit"
-        self.filled[fill.order_id] += fill.qty_units
-        assert not order.qty_units or fill.qty_units <= order.qty_units, "more than was left of the order"
-        self._consumes(fill)
-        before, self.position = self.position, self.position + fill.side.sign * fill.qty_units
-        if order.terms.only_reduces:
-            assert abs(self.position) < abs(before), "what only reduces added"
-            assert self.position * before >= 0, "what only reduces went through zero"
-        if fill.fee_asset == fill.base:
-            self.position -= fill.fee_units
-        if order.parent_id:
-            taken = sum(n for i, n in self.filled.items() if self.floor.orders[i].parent_id == order.parent_id)
-            assert taken <= self.filled[order.parent_id], "exits took more than the entry brought"
-        elif order.oco:
-            assert fill.order_id not in self.doomed, "two orders of one group filled"
-            self.doomed |= {i for i, o in self.live.items() if o.oco == order.oco} - {fill.order_id}
-        if fill.leaves_units == 0:
-            self._ends(fill.order_id, "filled")
-        else:
-            self.left[fill.order_id] = fill.leaves_units
-
-    def _consumes(self, fill: Fill) -> None:
-        """What trades is there once: at the open, and along the candle what the open left."""
-        at_open = fill.event_id in self.floor.filled_at_open
-        self.offered[at_open] -= fill.qty_units
-        if at_open:
-            self.offered[False] -= fill.qty_units
-        assert self.offered[at_open] >= 0, "took more than there was"
-
-    def _money_adds_up(self) -> None:
-        """Per asset, to the last unit; and spot is never overdrawn."""
-        ledger = self.floor.account.ledger
-        assert ledger.identity_breaks() == []
-        assert ledger.position(self.floor.spec.id).qty_units == self.position
-        if self.floor.spec.is_spot:
-            assert all(account.cash_units >= 0 for account in ledger.assets.values())
+        if hasattr(self, "floor"):
+            self.rules.check(*self.span, traded=self.traded)
 
 
 OrderStreams.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)

@@ -1,19 +1,14 @@
 """One candle under all three paths: the more pessimistic one fills fewer limits, and none of them better."""
 
-from itertools import pairwise
 from typing import Any
 
 from hypothesis import example, given, settings
 from hypothesis.strategies import DrawFn, booleans, composite, integers, sampled_from
 
-from backtester.core.events import Fill, Liquidity, OrderKind, Side
+from backtester.core.events import OrderKind, Side
 from backtester.sim.paths import NEAR_EXTREME_FIRST, OPTIMISTIC, PESSIMISTIC
-from backtester.strategy.ordering import order_intent
-from tests.support.floor import Floor, price
-
-PATHS = (PESSIMISTIC, NEAR_EXTREME_FIRST, OPTIMISTIC)
-HELPFUL = (OrderKind.LIMIT, OrderKind.TAKE_PROFIT, OrderKind.TAKE_PROFIT_LIMIT)
-Candle = tuple[int, int, int, int]
+from tests.support.assumptions import Assumed, Candle, compare, fills_under
+from tests.support.floor import price
 
 
 @composite
@@ -23,32 +18,8 @@ def candles(draw: DrawFn) -> Candle:
     return open_, high, low, low + (high - low) * draw(integers(0, 20)) // 20
 
 
-def fills_of(path: int, candle: Candle, scene: list[tuple[Side, dict[str, Any]]], held: int, touch: bool) -> list[Fill]:
-    """What the orders of a scene fill in one candle, with a position of so many coins from before."""
-    floor = Floor(market="um", path=path, slippage=10, touch_fills=touch)
-    now, name = floor.board.now, floor.spec.id
-    if held:
-        floor.want(order_intent(now, name, Side.BUY if held > 0 else Side.SELL, abs(held)))
-        floor.candle(100_00, 100_00, 100_00, 100_00)
-    before = len(floor.fills)
-    floor.want(*(order_intent(floor.board.now, name, side, **options) for side, options in scene))
-    floor.candle(*candle)
-    return floor.fills[before:]
-
-
-def no_worse(more: Fill, less: Fill) -> bool:
-    """Whether one fill is at least as good as another of the same order, in price and in fee rate."""
-    same_rate = more.liquidity is less.liquidity or more.liquidity is Liquidity.MAKER
-    return (less.price_units - more.price_units) * more.side.sign >= 0 and same_rate
-
-
-def compare(candle: Candle, scene: list[tuple[Side, dict[str, Any]]], held: int, touch: bool) -> None:
-    found = [{f.order_id: f for f in fills_of(path, candle, scene, held, touch)} for path in PATHS]
-    for worse, better in pairwise(found):
-        limits = [{i for i, fill in run.items() if fill.kind in HELPFUL} for run in (worse, better)]
-        assert limits[0] <= limits[1]
-        for order_id in worse.keys() & better.keys():
-            assert no_worse(better[order_id], worse[order_id])
+def paths(touch: bool) -> list[Assumed]:
+    return [Assumed(path, touch, 10) for path in (PESSIMISTIC, NEAR_EXTREME_FIRST, OPTIMISTIC)]
 
 
 OFFSETS = integers(1, 60)
@@ -63,7 +34,7 @@ def test_a_stop_and_a_target_around_a_position(candle: Candle, sign: int, stop: 
         (side, {"qty": 1, "stop": price(100_00 - sign * stop * 10), "oco": "x"}),
         (side, {"qty": 1, "limit": price(100_00 + sign * target * 10), "oco": "x"}),
     ]
-    compare(candle, scene, sign, touch)
+    compare(candle, scene, sign, paths(touch))
 
 
 @settings(max_examples=400)
@@ -88,7 +59,7 @@ def test_an_entry_with_its_exits(
     }
     if kind != "market":
         options[kind] = price(entry)
-    compare(candle, [(side, options)], 0, touch)
+    compare(candle, [(side, options)], 0, paths(touch))
 
 
 @settings(max_examples=300)
@@ -101,7 +72,7 @@ def test_a_trailing_stop_and_a_take_profit_around_a_position(
         (side, {"qty": 1, "trail": price(rate), "oco": "x"}),
         (side, {"qty": 1, "take_profit": price(100_00 + sign * target * 10), "oco": "x"}),
     ]
-    compare(candle, scene, sign, touch)
+    compare(candle, scene, sign, paths(touch))
 
 
 def test_the_scenes_compared_here_do_differ() -> None:
@@ -109,5 +80,6 @@ def test_the_scenes_compared_here_do_differ() -> None:
         (Side.SELL, {"qty": 1, "stop": 95, "oco": "x"}),
         (Side.SELL, {"qty": 1, "limit": 105, "oco": "x"}),
     ]
-    kinds = [[f.kind for f in fills_of(path, (100_00, 107_00, 94_00, 100_00), scene, 1, False)] for path in PATHS]
+    candle = (100_00, 107_00, 94_00, 100_00)
+    kinds = [[fill.kind for fill in fills_under(path, [candle], scene, 1)] for path in paths(False)]
     assert kinds == [[OrderKind.STOP], [OrderKind.STOP], [OrderKind.LIMIT]]

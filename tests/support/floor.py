@@ -33,6 +33,7 @@ from backtester.core.topics import (
     Topic,
 )
 from backtester.execution.filling import ExchangeRules
+from backtester.execution.pool import NO_CAP
 from backtester.execution.simulated import SimulatedExchange
 from backtester.risk.order_validation import SymbolSpecs
 from backtester.risk.risk import Risk
@@ -41,27 +42,38 @@ from backtester.sim.sim_models import FeeModel, ImpactModel, SlippageModel
 from tests.support.specs import instrument, rules
 
 CASH = 10_000 * 10**8
+MAX_WAIT = 3 * MINUTE
 
 
 class Floor:
     """One instrument with prices in cents and lots of 0.001; the first candle has closed at 100.00."""
 
-    def __init__(self, *, market: str = "spot", path: int = 0, mid: bool = False, **choices: Any) -> None:
+    def __init__(
+        self,
+        *,
+        market: str = "spot",
+        path: int = 0,
+        mid: bool = False,
+        exchange: type[SimulatedExchange] = SimulatedExchange,
+        **choices: Any,
+    ) -> None:
         decimals = 8 if choices.get("fee_from_received") else 3
         self.spec = instrument(market=market, qty_decimals=decimals)
         specs = {self.spec.id: self.spec}
         book = {self.spec.id: Timeline.constant(rules(lot=10 ** (decimals - 3)))}
-        fees = FeeModel.flat(2 * BPS, 5 * BPS)
+        self.fees = fees = FeeModel.flat(*(rate * BPS for rate in choices.get("fees", (2, 5))))
         self.slippage = SlippageModel(choices.get("slippage", 0) * BPS)
         self.bus, self.board = Bus(), Board()
         self.board.now, self.board.price_units = MINUTE, {self.spec.id: 100_00}
         self.board.price_time = {self.spec.id: MINUTE}
+        self.share = choices.get("participation", 0)
+        self.offered = {True: NO_CAP, False: NO_CAP}
         self.volume_before = -1.0
         self.filled_at_open: set[int] = set()
         self.events: list[tuple[str, Event]] = []
         self.folded = FoldedAccount()
         self.bus.tap_log(self._heard)
-        self.exchange = SimulatedExchange(
+        self.exchange = exchange(
             ExchangeRules(
                 rules=book,
                 fees={self.spec.id: Timeline.constant(fees)},
@@ -71,7 +83,7 @@ class Floor:
                 allow_short=True,
                 touch_fills=choices.get("touch_fills", False),
                 stop_through_fills=choices.get("stop_through_fills", False),
-                max_wait_us={self.spec.id: 3 * MINUTE},
+                max_wait_us={self.spec.id: MAX_WAIT},
                 path=path,
                 market_at_mid=mid,
                 participation=choices.get("participation", 0),
@@ -128,19 +140,35 @@ class Floor:
     def candle(self, open_: int, high: int, low: int, close: int, volume: float = 1.0) -> None:
         """Let the next minute pass: its open, and after it the candle, expiries and a snapshot."""
         board, begins, name = self.board, self.board.now, self.spec.id
+        self._offer(volume)
         if name in board.opens_wanted and volume > 0:
             before = len(self.events)
             self._send(T_OPENS, MarketOpen(begins, name, open_, self.volume_before))
             self.filled_at_open |= {event.event_id for _, event in self.events[before:] if isinstance(event, Fill)}
         self.volume_before = volume if volume > 0 else self.volume_before
+        self._expire(before=begins + MINUTE)
         board.now = begins + MINUTE
         board.price_units[name], board.price_time[name] = close, board.now
         if self.bus.handlers[T_MARKET]:
             self._send(T_MARKET, MarketCandle(board.now, name, "1m", begins, open_, high, low, close, volume))
-        if board.expiries and board.expiries[0] <= board.now:
-            board.expiries[:] = [at for at in board.expiries if at > board.now]
-            self._send(T_EXPIRIES, Expiry(board.now))
+        self._expire(before=board.now + 1)
         self._send(T_DUES, Dues(board.now))
+
+    def _expire(self, *, before: int) -> None:
+        """Let the times pass till which orders are good, each in a tick of its own."""
+        board = self.board
+        due = sorted(at for at in board.expiries if at < before)
+        board.expiries[:] = [at for at in board.expiries if at >= before]
+        for at in due:
+            board.now = at
+            self._send(T_EXPIRIES, Expiry(at))
+
+    def _offer(self, volume: float) -> None:
+        """Say what there is to take: at the open, and along the candle less what is taken there."""
+        if self.share:
+            per_unit = self.share * 10**self.spec.scale.qty // 10**8
+            before = round(self.volume_before * per_unit) if self.volume_before >= 0 else NO_CAP
+            self.offered = {True: before, False: round(volume * per_unit)}
 
     # --- what was heard ------------------------------------------------------------------------------------------
 
