@@ -204,7 +204,7 @@ class Clock:
         for instrument in sorted(self._board.opens_wanted):
             found = self._executing[instrument].next_open(now)
             if found is not None and found[0] == now:
-                self._bus.publish(T_OPENS, MarketOpen(now, instrument, found[1]))
+                self._bus.publish(T_OPENS, MarketOpen(now, instrument, found[1], found[2]))
         await self._bus.settle()
 
     def _fire_timers(self, now: int) -> None:

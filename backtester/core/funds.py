@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from backtester.core.events import Side
+from msgspec import structs
+
+from backtester.core.events import Fill, SanitizedOrder, Side
 from backtester.core.folds import Ledger
 from backtester.core.instruments import Asset, Instrument, InstrumentId
 from backtester.core.numbers import CEIL, FLOOR, RATE_SCALE, mul_div
@@ -69,3 +71,23 @@ def collateral_units(ledger: Ledger, instruments: Mapping[InstrumentId, Instrume
         for instrument, position in ledger.positions.items()
         if not instruments[instrument].is_spot and instruments[instrument].quote == asset
     )
+
+
+def remaining(order: SanitizedOrder, fill: Fill, instrument: Instrument) -> SanitizedOrder:
+    """Return what is left of an order after a fill that did not complete it: its quantity or money, and its funds."""
+    if order.qty_units:
+        reserve = mul_div(order.reserve_units, fill.leaves_units, order.qty_units, CEIL)
+        return structs.replace(order, ts=fill.ts, qty_units=fill.leaves_units, reserve_units=reserve)
+    spent = instrument.notional_units(fill.qty_units, fill.price_units)
+    spent += max(0, fill.fee_units) if fill.fee_asset == instrument.quote and order.side is Side.BUY else 0
+    budget = max(0, order.budget_units - spent)
+    if not order.budget_units:  # it closes the whole position, and binds nothing of its own
+        return structs.replace(order, ts=fill.ts)
+    reserve = mul_div(order.reserve_units, budget, order.budget_units, CEIL)
+    return structs.replace(order, ts=fill.ts, budget_units=budget, reserve_units=reserve)
+
+
+def resized(exit_: SanitizedOrder, qty_units: int, ts: int, instrument: Instrument) -> SanitizedOrder:
+    """Return an exit of another quantity; on spot it binds what it sells."""
+    reserve = instrument.base_money(qty_units) if instrument.is_spot else 0
+    return structs.replace(exit_, ts=ts, qty_units=qty_units, reserve_units=reserve)

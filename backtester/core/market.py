@@ -227,9 +227,13 @@ class MarketQuote(NamedTuple):
 
 
 class MarketOpen(MarketEvent, frozen=True, gc=False):
-    """The open price, and nothing else, of a candle that begins at ts."""
+    """The open price, and nothing else, of a candle that begins at ts.
+
+    volume_before: what traded in the last candle that closed, in base units; -1 when there is none.
+    """
 
     price_units: int
+    volume_before: float = -1.0
 
     def cause(self) -> str:
         """Return instrument, kind and open time."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from msgspec import structs
 
 from backtester.account.equity import EquityColumns
 from backtester.core.board import Board
@@ -226,9 +227,11 @@ class Recorder:
             self._working[order.order_id] = (order.ts, order)
 
     def on_changed(self, order: SanitizedOrder) -> None:
-        """Remember an exit that came to life, or what is left of an order that was cut."""
-        created, _ = self._working.get(order.order_id, (order.ts, order))
-        self._working[order.order_id] = (created, order)
+        """Remember an exit that came to life, what is left of an order that was cut, or how one filled in part."""
+        created, before = self._working.get(order.order_id, (order.ts, order))
+        if order.qty_units:
+            order = structs.replace(order, qty_units=order.qty_units + self._filled.get(order.order_id, 0))
+        self._working[order.order_id] = (created, structs.replace(order, budget_units=before.budget_units))
 
     def on_rejected(self, rejected: OrderRejected) -> None:
         """End an order that the exchange refused."""

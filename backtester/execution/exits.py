@@ -1,8 +1,7 @@
-"""Exits attached to an entry: made at its fill, kept together, cut by what a target took."""
-
-import msgspec
+"""Exits attached to an entry: made at its first fill, grown by the next, kept together, cut by what a target took."""
 
 from backtester.core.events import AttachedOrder, Fill, OrderKind, Reason, SanitizedOrder, Side
+from backtester.core.funds import resized
 from backtester.core.instruments import Instrument
 from backtester.core.numbers import floor_to
 from backtester.core.order_terms import Terms
@@ -17,21 +16,25 @@ def group_of(parent_id: int) -> str:
     return f"#{parent_id}"
 
 
-def exits_of(parent: SanitizedOrder, fill: Fill, spec: Instrument, rules: InstrumentRules) -> list[SanitizedOrder]:
-    """Return the exits that a fill brings to life, stops before targets, sized to what it left in the account.
+def brought_by(fill: Fill, spec: Instrument) -> int:
+    """Return the quantity (10^-q) that a fill brought into the account: less a fee that was taken from it."""
+    return fill.qty_units - (fill.fee_units // spec.base_money(1) if fill.fee_asset == spec.base else 0)
 
-    Targets split the quantity by their shares, in whole lots; an exit of no lot does not come to life.
+
+def exits_of(
+    parent: SanitizedOrder, brought: int, ts: int, spec: Instrument, rules: InstrumentRules
+) -> list[SanitizedOrder]:
+    """Return the exits of what fills brought into the account, stops before targets.
+
+    Targets split the quantity by their shares, in whole lots; an exit of no lot is left out.
     """
-    bought = fill.qty_units
-    if fill.fee_asset == spec.base:
-        bought -= fill.fee_units // spec.base_money(1)
     stops = [exit_ for exit_ in parent.attached if exit_.kind is not OrderKind.LIMIT]
     targets = [exit_ for exit_ in parent.attached if exit_.kind is OrderKind.LIMIT]
-    sizes = split_lots(bought, tuple(target.share_units for target in targets), rules.resting.lot_units)
-    sized = [(stop, floor_to(bought, rules.at_market.lot_units)) for stop in stops]
+    sizes = split_lots(brought, tuple(target.share_units for target in targets), rules.resting.lot_units)
+    sized = [(stop, floor_to(brought, rules.at_market.lot_units)) for stop in stops]
     sized += zip(targets, sizes, strict=True)
     group = group_of(parent.order_id) if stops else ""
-    return [_exit(parent, exit_, qty, group, fill.ts, spec) for exit_, qty in sized if qty > 0]
+    return [_exit(parent, exit_, qty, group, ts, spec) for exit_, qty in sized if qty > 0]
 
 
 def _exit(
@@ -72,7 +75,4 @@ def too_small(exit_: SanitizedOrder, spec: Instrument, rules: InstrumentRules, e
 def cut_stop(stop: SanitizedOrder, taken: int, ts: int, spec: Instrument, lot: int) -> SanitizedOrder | None:
     """Return a stop less what a target took, or None when nothing is left to protect."""
     qty = floor_to(max(0, stop.qty_units - taken), lot)
-    if qty == 0:
-        return None
-    reserve = spec.base_money(qty) if spec.is_spot else 0
-    return msgspec.structs.replace(stop, ts=ts, qty_units=qty, reserve_units=reserve)
+    return resized(stop, qty, ts, spec) if qty else None

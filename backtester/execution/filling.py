@@ -13,6 +13,7 @@ from backtester.core.order_terms import TimeInForce
 from backtester.core.rules import OrderLimits, RuleBook
 from backtester.core.timeline import Timeline
 from backtester.execution.orders import WorkingOrder
+from backtester.execution.pool import Pool
 from backtester.execution.volume import TradedVolume
 from backtester.sim.sim_models import FeeModel, SlippageModel
 from backtester.sim.sizing import cost_of, fee_of, lots_for_budget
@@ -22,7 +23,8 @@ class ExchangeRules(NamedTuple):
     """The declared assumptions; rules and fees as they hold at a time.
 
     max_wait_us: how long a market order of an instrument waits for a trade. path: one of sim.paths. market_at_mid:
-    market orders fill in the middle of the next candle instead of at its open.
+    market orders fill in the middle of the next candle instead of at its open. participation: the share (1e-8) of what
+    trades that our orders may take; 0 is no cap. tapes: the instruments whose trades execute instead of candles.
     """
 
     rules: RuleBook
@@ -35,6 +37,8 @@ class ExchangeRules(NamedTuple):
     max_wait_us: Mapping[InstrumentId, int]
     path: int
     market_at_mid: bool
+    participation: int = 0
+    tapes: frozenset[InstrumentId] = frozenset()
 
 
 class Cashier:
@@ -48,8 +52,13 @@ class Cashier:
         self._ledger = Ledger(instruments)
         self._volume = TradedVolume()
 
-    def fill(self, working: WorkingOrder, reference: int, liquidity: Liquidity, ts: int) -> Fill | Reason:
-        """Return the fill of an order at a reference price (10^-p), taken into account; or why there is none."""
+    def fill(
+        self, working: WorkingOrder, reference: int, liquidity: Liquidity, ts: int, pool: Pool
+    ) -> Fill | Reason | None:
+        """Return the fill of an order at a reference price (10^-p), taken into account and out of the pool.
+
+        Or why there will be none; None when the pool has nothing for an order that can wait.
+        """
         order, sign = working.order, working.sign
         spec = self._instruments[order.instrument]
         price = reference
@@ -63,19 +72,12 @@ class Cashier:
         rate = self._rules.fees[spec.id].at(ts).rate(liquidity is Liquidity.MAKER, self._volume.at(self._board.now))
         received = spec.is_spot and self._rules.fee_from_received and sign > 0
         paid_rate = 0 if spec.is_spot and (received or sign < 0) else rate
-        asked = working.leaves or (self._sized(order, spec, limits, price, paid_rate) if order.budget_units else 0)
-        qty = asked
-        if order.terms.only_reduces:
-            held = self._reducible(order, spec, limits)
-            qty = min(asked, held) if asked else held
-            if qty == 0:
-                return Reason.NOTHING_TO_REDUCE
-            if qty < asked and order.terms.time_in_force is TimeInForce.FOK:
-                return Reason.NOT_FILLED_AT_ONCE
+        sized = self._quantities(order, limits, price, paid_rate, ts, pool)
+        if not isinstance(sized, tuple):
+            return sized
+        asked, qty = sized
         notional = spec.notional_units(qty, price)
-        refused = self._refusal(
-            order, spec, limits, qty, notional, cost_of(qty, price, 0 if received else rate, spec.shift)
-        )
+        refused = self._unpayable(order, spec, qty, notional, cost_of(qty, price, 0 if received else rate, spec.shift))
         if refused is not None:
             return refused
         charged = spec.base_money(qty) if received else notional
@@ -93,14 +95,39 @@ class Cashier:
             fee_units=fee_of(charged, rate),
             fee_asset=spec.base if received else spec.quote,
             liquidity=liquidity,
-            leaves_units=working.leaves - qty if working.leaves else 0,
+            leaves_units=asked - qty,
             tag=order.tag,
             client_id=order.client_id,
             scale=order.scale,
         )
+        pool.left -= qty
         self._volume.add(self._board.now, notional)
         self._ledger.apply_fill(fill)
         return fill
+
+    def _quantities(
+        self, order: SanitizedOrder, limits: OrderLimits, price: int, fee_rate: int, ts: int, pool: Pool
+    ) -> tuple[int, int] | Reason | None:
+        """Return what an order asks for and what it gets; or why it ends; or None when it waits."""
+        spec = self._instruments[order.instrument]
+        asked = order.qty_units or (self._sized(order, spec, limits, price, fee_rate) if order.budget_units else 0)
+        wanted = asked
+        if order.terms.only_reduces:
+            held = self.reducible(order, ts)
+            wanted = min(asked, held) if asked else held
+            asked = asked or held
+            if wanted == 0:
+                return Reason.NOTHING_TO_REDUCE
+        if not order.qty_units:  # quantities given by the trader were checked by risk
+            refused = _too_small(limits, wanted, spec.notional_units(wanted, price))
+            if refused is not None:
+                return refused
+        qty = wanted if wanted <= pool.left else floor_to(pool.left, limits.lot_units)
+        if qty < asked and order.terms.time_in_force is TimeInForce.FOK:
+            return Reason.NOT_FILLED_AT_ONCE
+        if qty == 0:
+            return Reason.NOT_FILLED_AT_ONCE if order.terms.at_once else None
+        return asked, qty
 
     def on_cashflow(self, flow: Cashflow) -> None:
         """Fold money that moved without a trade."""
@@ -121,24 +148,19 @@ class Cashier:
         free = self._ledger.asset(spec.base).cash_units - self.reservations.total_without(order.order_id)
         return max(0, free) // spec.base_money(1)
 
-    def _reducible(self, order: SanitizedOrder, spec: Instrument, limits: OrderLimits) -> int:
+    def reducible(self, order: SanitizedOrder, ts: int) -> int:
         """Return how much of the position an order can close; what other orders bind is left to them, unless it closes
         the whole position.
         """
+        spec = self._instruments[order.instrument]
+        limits = self._rules.rules[spec.id].at(ts).limits(order.kind)
         held = max(0, -self._ledger.position(spec.id).qty_units * order.side.sign)
         if spec.is_spot and not order.terms.close_position:
             held = min(held, self._free_base(order, spec))
         return floor_to(held, limits.lot_units)
 
-    def _refusal(
-        self, order: SanitizedOrder, spec: Instrument, limits: OrderLimits, qty: int, notional: int, cost: int
-    ) -> Reason | None:
-        """Return why an order cannot execute now, or None. Quantities given by the trader were checked by risk."""
-        if order.budget_units or not qty:
-            if qty < limits.min_qty_units:
-                return Reason.BELOW_MIN_QTY
-            if notional < limits.min_notional_units:
-                return Reason.BELOW_MIN_NOTIONAL
+    def _unpayable(self, order: SanitizedOrder, spec: Instrument, qty: int, notional: int, cost: int) -> Reason | None:
+        """Return why the account cannot take a fill, or None."""
         others = self.reservations.total_without(order.order_id)
         if spec.is_spot and order.side is Side.SELL:
             bound = 0 if order.terms.close_position else others
@@ -168,3 +190,10 @@ class Cashier:
         free += released_units(self._ledger, spec, qty, opening, notional)
         cost -= mul_div(notional, qty - opening, qty, FLOOR)
         return cost <= free
+
+
+def _too_small(limits: OrderLimits, qty: int, notional: int) -> Reason | None:
+    """Return why a quantity that the exchange sized is less than the venue takes, or None."""
+    if qty < limits.min_qty_units:
+        return Reason.BELOW_MIN_QTY
+    return Reason.BELOW_MIN_NOTIONAL if notional < limits.min_notional_units else None

@@ -6,6 +6,7 @@ from typing import Protocol
 from backtester.core.events import Liquidity, Reason
 from backtester.core.market import MarketCandle
 from backtester.execution.orders import WorkingOrder
+from backtester.execution.pool import Pool
 from backtester.sim.matching import NO_FILL, limit_fill_price, stop_fill_price, stop_is_through
 from backtester.sim.paths import (
     PESSIMISTIC,
@@ -24,21 +25,27 @@ class Exchange(Protocol):
     def trigger(self, working: WorkingOrder) -> None:
         """Let an order enter the market."""
 
-    def execute(self, working: WorkingOrder, price: int, liquidity: Liquidity, ts: int) -> list[WorkingOrder]:
-        """Fill an order, or end it; return what came to life with the fill and still works."""
+    def execute(
+        self, working: WorkingOrder, price: int, liquidity: Liquidity, ts: int, pool: Pool
+    ) -> list[WorkingOrder]:
+        """Fill an order as far as the pool reaches, or end it; return what came to life and still works."""
 
     def expire(self, working: WorkingOrder, reason: Reason) -> None:
         """End an order."""
 
 
 class Meeting:
-    """One candle and the orders that work along it. ambiguous: another path might have ended otherwise."""
+    """One candle and the orders that work along it. ambiguous: another path might have ended otherwise.
+
+    What is left of an order that the pool could not fill is done with this candle.
+    """
 
     def __init__(
         self,
         exchange: Exchange,
         book: Mapping[int, WorkingOrder],
         candle: MarketCandle,
+        pool: Pool,
         *,
         path: int,
         touch_fills: bool,
@@ -47,10 +54,12 @@ class Meeting:
         self._exchange = exchange
         self._book = book
         self._candle = candle
+        self._pool = pool
         self._path = path
         self._touch = touch_fills
         self._orders = [w for w in book.values() if not w.waits_for_open and w.accepted <= candle.open_time]
         self._born_within: set[int] = set()
+        self._done: set[int] = set()
 
     def run(self) -> None:
         """Let every order meet the candle: at its open, then along its path."""
@@ -72,7 +81,7 @@ class Meeting:
             working.takes_at_open = False
 
     def _alive(self) -> list[WorkingOrder]:
-        return [w for w in self._orders if w.order.order_id in self._book]
+        return [w for w in self._orders if w.order.order_id in self._book and w.order.order_id not in self._done]
 
     # --- one order and the candle as a whole ---------------------------------------------------------------------
 
@@ -115,15 +124,16 @@ class Meeting:
     # --- what happens --------------------------------------------------------------------------------------------
 
     def _meet(self, working: WorkingOrder, price: int, ts: int) -> None:
-        if working.order.order_id not in self._book:
-            return  # its group ended a moment ago
+        order_id = working.order.order_id
+        if order_id not in self._book or order_id in self._done:
+            return  # its group ended a moment ago, or there is nothing left to take
         if not working.waits_for_trigger:
             liquidity = Liquidity.TAKER if working.takes_at_open else Liquidity.MAKER
-            born = self._exchange.execute(working, price, liquidity, ts)
+            born = self._execute(working, price, liquidity, ts)
         else:
             self._exchange.trigger(working)
             if not working.order.limit_price_units or working.takes_at(price, self._touch):
-                born = self._exchange.execute(working, price, Liquidity.TAKER, ts)
+                born = self._execute(working, price, Liquidity.TAKER, ts)
             elif working.order.terms.at_once:
                 self._exchange.expire(working, Reason.NOT_FILLED_AT_ONCE)
                 born = []
@@ -132,6 +142,12 @@ class Meeting:
         self._orders += [w for w in born if w is not working]
         if ts != self._candle.open_time:  # what lives since the open meets the candle like all others
             self._live_within(born, price)
+
+    def _execute(self, working: WorkingOrder, price: int, liquidity: Liquidity, ts: int) -> list[WorkingOrder]:
+        born = self._exchange.execute(working, price, liquidity, ts, self._pool)
+        if working.order.order_id in self._book:
+            self._done.add(working.order.order_id)
+        return born
 
     def _live_within(self, born: list[WorkingOrder], price: int) -> None:
         """Let what came to life at a price within the candle meet the rest of it."""

@@ -1,11 +1,12 @@
 """A working order at the simulated exchange, and its life as a table."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
 from backtester.core.errors import EngineError
 from backtester.core.events import OrderKind, SanitizedOrder
+from backtester.sim.queue import BEHIND_ALL
 from backtester.sim.trailing import peak_after
 
 
@@ -46,24 +47,27 @@ _TAKES_PROFIT: Final = frozenset({OrderKind.TAKE_PROFIT, OrderKind.TAKE_PROFIT_L
 class WorkingOrder:
     """An order that the exchange knows, with what changes during its life.
 
-    waits_for_open: it executes at once, at the next open that trades. waits_for_trigger: it is not in the book yet.
+    order: with the quantity that is still open; 0 when it is sized at the fill. waits_for_open: it executes at once, at
+    the next open, or trade of a tape. waits_for_trigger: it is not in the book yet.
     """
 
     order: SanitizedOrder
     accepted: int  # it meets only candles that open then or later
-    leaves: int  # quantity still open; 0 when it is sized at the fill
     sign: int  # +1 buy, -1 sell
     deadline: int = 0  # what waits for an open expires then
     waits_for_open: bool = False
     waits_for_trigger: bool = False
     takes_at_open: bool = False  # a limit that was through the market when it arrived pays the taker fee
+    ahead: int = BEHIND_ALL  # on a tape: the quantity that its price serves before it
     peak: int = 0  # the best price that a trailing stop has seen; 0 before its activation
+    brought: int = 0  # the quantity that its fills brought into the account
+    born: set[int] = field(default_factory=set)  # the exits that its fills brought to life
     state: State = State.NEW
 
     @classmethod
     def of(cls, order: SanitizedOrder, accepted: int) -> "WorkingOrder":
         """Return a new order, not yet accepted."""
-        return cls(order, accepted, order.qty_units, order.side.sign, waits_for_trigger=order.kind in _TRIGGERS)
+        return cls(order, accepted, order.side.sign, waits_for_trigger=order.kind in _TRIGGERS)
 
     @property
     def is_trailing(self) -> bool:

@@ -20,8 +20,9 @@ from backtester.core.events import (
     SanitizedOrder,
     Status,
 )
+from backtester.core.funds import remaining, resized
 from backtester.core.instruments import Instrument, InstrumentId
-from backtester.core.market import Expiry, MarketCandle, MarketOpen
+from backtester.core.market import Expiry, MarketCandle, MarketOpen, MarketTrade
 from backtester.core.order_terms import TimeInForce
 from backtester.core.topics import (
     T_CASHFLOWS,
@@ -34,10 +35,13 @@ from backtester.core.topics import (
     T_ORDERS_SANITIZED,
     T_ORDERS_UPDATE,
 )
-from backtester.execution.exits import cut_stop, exits_of, too_small
+from backtester.execution.exits import brought_by, cut_stop, exits_of, too_small
 from backtester.execution.filling import Cashier, ExchangeRules
 from backtester.execution.meeting import Meeting
 from backtester.execution.orders import State, WorkingOrder
+from backtester.execution.participation import Participation
+from backtester.execution.pool import Pool
+from backtester.execution.tape import Tape
 from backtester.sim.matching import stop_is_through
 from backtester.sim.paths import middle
 
@@ -56,6 +60,8 @@ class SimulatedExchange:
         self._cashier = Cashier(rules, instruments, board)
         self._book: dict[InstrumentId, dict[int, WorkingOrder]] = {i: {} for i in instruments}
         self._opens: dict[InstrumentId, MarketOpen] = {}
+        self._participation = Participation(rules.participation, instruments)
+        self._tape = Tape(self, board, share=rules.participation, touch_fills=rules.touch_fills)
         self._market = bus.subscribe(T_MARKET, self.on_market)
         self._market.pause()  # until an order works
         bus.subscribe(T_OPENS, self.on_open)
@@ -76,10 +82,12 @@ class SimulatedExchange:
             self._on_cancel(order)
             return
         last = self._last_price(order.instrument)
-        working = WorkingOrder.of(order, self._board.now + (1 if self._board.after_open else 0))
+        after_open = self._board.after_open and order.instrument not in self._rules.tapes
+        working = WorkingOrder.of(order, self._board.now + (1 if after_open else 0))
         replaced = self._book[order.instrument].get(order.replaces)
-        if order.replaces and replaced is None:
-            self._reject(order, Reason.BAD_REPLACE, {"order_id": str(order.replaces)})
+        if order.replaces and (replaced is None or (replaced.brought and order.attached)):
+            why = "it is not working any more" if replaced is None else "exits of what it filled already live"
+            self._reject(order, Reason.BAD_REPLACE, {"order_id": str(order.replaces), "why": why})
             return
         through = (
             working.waits_for_trigger
@@ -89,7 +97,7 @@ class SimulatedExchange:
         if through and not self._rules.stop_through_fills:
             self._reject(order, Reason.WOULD_TRIGGER, {"stop": str(order.stop_price)})
             return
-        if order.terms.post_only and working.takes_at(last, False):
+        if order.terms.post_only and self._takes(working, last):
             self._reject(order, Reason.WOULD_TAKE, {"limit": str(order.limit_price)})
             return
         if replaced is not None:
@@ -98,9 +106,21 @@ class SimulatedExchange:
         if through:
             self.trigger(working, Reason.WOULD_TRIGGER)
         if not working.waits_for_trigger:
-            working.takes_at_open = order.kind.has_limit and working.takes_at(last, False)
-            if not order.kind.has_limit or order.terms.at_once:
-                self._wait_for_open(working)
+            self.enter(working, last)
+
+    def enter(self, working: WorkingOrder, last: int) -> None:
+        """Let an order into the market, between two trades: what takes waits for what trades next, the rest in the book."""
+        order = working.order
+        working.takes_at_open = order.kind.has_limit and self._takes(working, last)
+        if not order.kind.has_limit or order.terms.at_once:
+            self._wait_for_open(working)
+        elif order.instrument in self._rules.tapes:
+            self._tape.join(working)
+
+    def _takes(self, working: WorkingOrder, last: int) -> bool:
+        if working.order.instrument in self._rules.tapes:
+            return self._tape.takes(working, last)
+        return working.takes_at(last, False)
 
     def _accept(self, working: WorkingOrder, price: int, ts: int) -> None:
         """Take an order into the book; price: the last that it knows of, which a trailing stop follows."""
@@ -111,6 +131,7 @@ class SimulatedExchange:
         self._book[order.instrument][order.order_id] = working
         self._cashier.reservations.hold(order.order_id, order.reserve_asset, order.reserve_units, order.oco)
         self._market.resume()
+        self._board.wake(order.instrument)
         if order.terms.time_in_force is TimeInForce.GTD:
             self._board.set_expiry(order.terms.good_till)
         self._update(order, Status.ACCEPTED, ts=ts)
@@ -119,11 +140,16 @@ class SimulatedExchange:
         """Let an order execute at the next open; or with its candle, when market orders fill in the middle of it."""
         working.waits_for_open = True
         working.deadline = self._board.now + self._rules.max_wait_us[working.order.instrument]
-        if not self._fills_at_mid(working):
+        if self._wants_open(working):
             self._board.want_open(working.order.instrument)
+        self._board.wake(working.order.instrument)
+
+    def _wants_open(self, working: WorkingOrder) -> bool:
+        return not self._fills_at_mid(working) and working.order.instrument not in self._rules.tapes
 
     def _fills_at_mid(self, working: WorkingOrder) -> bool:
-        return self._rules.market_at_mid and not working.order.kind.has_limit
+        on_tape = working.order.instrument in self._rules.tapes
+        return self._rules.market_at_mid and not working.order.kind.has_limit and not on_tape
 
     def _last_price(self, instrument: InstrumentId) -> int:
         """Return the last price that the exchange has shown: an open of this very tick, else the last close."""
@@ -157,7 +183,9 @@ class SimulatedExchange:
         """Fill the orders that wait for this open."""
         self._opens[opened.instrument] = opened
         book = self._book[opened.instrument]
-        for working in [w for w in book.values() if w.waits_for_open and not self._fills_at_mid(w)]:
+        waiting = [w for w in book.values() if w.waits_for_open and not self._fills_at_mid(w)]
+        pool = self._participation.at_open(opened)
+        for working in waiting:
             if working.order.order_id not in book:
                 continue  # its oco group ended a moment ago
             if opened.ts >= working.deadline:
@@ -165,25 +193,30 @@ class SimulatedExchange:
             elif working.order.kind.has_limit and not working.takes_at(opened.price_units, self._rules.touch_fills):
                 self.expire(working, Reason.NOT_FILLED_AT_ONCE)
             else:
-                self.execute(working, opened.price_units, Liquidity.TAKER, opened.ts)
+                self.execute(working, opened.price_units, Liquidity.TAKER, opened.ts, pool)
 
-    def on_market(self, candle: MarketCandle) -> None:
-        """Let the working orders meet a closed candle."""
-        book = self._book[candle.instrument]
-        if not book:
-            return
+    def on_market(self, market: MarketCandle | MarketTrade) -> None:
+        """Let the working orders meet a closed candle, or a trade."""
+        book = self._book[market.instrument]
+        if isinstance(market, MarketTrade):
+            self._tape.meet(book, market)
+        elif book:
+            self._meet_candle(book, market)
+
+    def _meet_candle(self, book: dict[int, WorkingOrder], candle: MarketCandle) -> None:
         for working in [w for w in book.values() if w.waits_for_open and candle.ts >= w.deadline]:
             if candle.volume <= 0 or not self._fills_at_mid(working):
                 self.expire(working, Reason.MAX_WAIT)
         if candle.volume <= 0:
             return
-        meeting = Meeting(self, book, candle, path=self._rules.path, touch_fills=self._rules.touch_fills)
+        pool = self._participation.along(candle)
+        meeting = Meeting(self, book, candle, pool, path=self._rules.path, touch_fills=self._rules.touch_fills)
         meeting.run()
         self.ambiguous_candles += meeting.ambiguous
         if self._rules.market_at_mid:
-            self._fill_at_mid(candle)
+            self._fill_at_mid(candle, pool)
 
-    def _fill_at_mid(self, candle: MarketCandle) -> None:
+    def _fill_at_mid(self, candle: MarketCandle, pool: Pool) -> None:
         """Fill the market orders that waited for the middle of this candle, which only its close tells."""
         book = self._book[candle.instrument]
         waiting = [w for w in book.values() if self._fills_at_mid(w) and w.waits_for_open]
@@ -194,7 +227,7 @@ class SimulatedExchange:
                 self.expire(working, Reason.MAX_WAIT)
             else:
                 price = middle(working.sign, candle.high_units, candle.low_units)
-                self.execute(working, price, Liquidity.TAKER, candle.ts)
+                self.execute(working, price, Liquidity.TAKER, candle.ts, pool)
 
     def on_expiry(self, expiry: Expiry) -> None:
         """End the orders whose time is over."""
@@ -210,40 +243,89 @@ class SimulatedExchange:
         working.waits_for_trigger = False
         self._update(working.order, Status.TRIGGERED, reason)
 
-    def execute(self, working: WorkingOrder, price: int, liquidity: Liquidity, ts: int) -> list[WorkingOrder]:
-        """Fill an order at a reference price, or end it; return what came to life with the fill and still works."""
-        fill = self._cashier.fill(working, price, liquidity, ts)
+    def execute(
+        self, working: WorkingOrder, price: int, liquidity: Liquidity, ts: int, pool: Pool
+    ) -> list[WorkingOrder]:
+        """Fill an order at a reference price as far as the pool reaches, or end it.
+
+        Returns:
+            What came to life with the fill and still works.
+        """
+        fill = self._cashier.fill(working, price, liquidity, ts, pool)
+        if fill is None:
+            return []
         if isinstance(fill, Reason):
             self.expire(working, fill)
             return []
-        order, book = working.order, self._book[working.order.instrument]
-        working.leaves = fill.leaves_units
+        order, spec = working.order, self._instruments[fill.instrument]
+        before = working.brought
+        working.brought += brought_by(fill, spec)
         if fill.leaves_units:
             working.become(State.PARTLY_FILLED)
-            self._bus.publish(T_FILLS, fill)
-            self.expire(working, Reason.NOTHING_TO_REDUCE)
         else:
             self._forget(working, State.FILLED)
-            self._bus.publish(T_FILLS, fill)
+        self._bus.publish(T_FILLS, fill)
+        if fill.leaves_units:
+            self._change(working, remaining(order, fill, spec))
+        self._end_what_it_replaces(order, fill)
+        born = self._bring_to_life(working, fill, before, pool) if order.attached else []
+        if order.order_id in self._book[order.instrument]:
+            self._go_on(working, fill.ts)
+        return born
+
+    def _go_on(self, working: WorkingOrder, ts: int) -> None:
+        """Let an order that filled in part wait for what trades next, unless it may not or has nothing left to do."""
+        order = working.order
+        if order.terms.at_once:
+            self.expire(working, Reason.NOT_FILLED_AT_ONCE)
+        elif order.terms.only_reduces and not self._cashier.reducible(order, ts):
+            self.expire(working, Reason.NOTHING_TO_REDUCE)
+        elif working.waits_for_open:
+            working.deadline = self._board.now + self._rules.max_wait_us[order.instrument]
+        elif not order.limit_price_units:
+            self._wait_for_open(working)
+
+    def _change(self, working: WorkingOrder, order: SanitizedOrder) -> None:
+        """Put a changed order in the place of a working one, and say so."""
+        working.order = order
+        self._cashier.reservations.hold(order.order_id, order.reserve_asset, order.reserve_units, order.oco)
+        self._bus.publish(T_ORDERS_CHANGED, order)
+
+    def _end_what_it_replaces(self, order: SanitizedOrder, fill: Fill) -> None:
+        """End or cut the orders of its group, and what is left of the entry whose exit it is."""
+        book = self._book[order.instrument]
         if order.parent_id and order.kind is OrderKind.LIMIT:
             self._cut_stop(order, fill)
         elif order.oco:
             for sibling in [w for w in book.values() if w.order.oco == order.oco]:
-                self._end(sibling, State.CANCELLED, Reason.OCO)
-        return self._bring_to_life(order, fill) if order.attached else []
+                if sibling.order.order_id != order.order_id:
+                    self._end(sibling, State.CANCELLED, Reason.OCO)
+        entry = book.get(order.parent_id)
+        if entry is not None:
+            self._end(entry, State.CANCELLED, Reason.OCO)
 
-    def _bring_to_life(self, parent: SanitizedOrder, fill: Fill) -> list[WorkingOrder]:
-        """Make the exits of an entry that filled; what its price already fills or triggers executes there."""
-        spec, price = self._instruments[parent.instrument], fill.reference_price_units
-        rules = self._rules.rules[parent.instrument].at(fill.ts)
-        exits = [WorkingOrder.of(order, self._board.now) for order in exits_of(parent, fill, spec, rules)]
-        for exit_ in exits:
-            self._bus.publish(T_ORDERS_CHANGED, exit_.order)
-            self._accept(exit_, price, fill.ts)
-            refused = too_small(exit_.order, spec, rules, price)
-            if refused is not None:
+    def _bring_to_life(self, parent: WorkingOrder, fill: Fill, before: int, pool: Pool) -> list[WorkingOrder]:
+        """Make the exits of what an entry filled, or let them grow; what its price already fills or triggers executes
+        there. before: what earlier fills brought.
+
+        An exit that the venue would find too small waits for the next fill of its entry, and ends when there is none.
+        """
+        spec, price, book = self._instruments[fill.instrument], fill.reference_price_units, self._book[fill.instrument]
+        rules = self._rules.rules[fill.instrument].at(fill.ts)
+        earlier = {e.order_id: e.qty_units for e in exits_of(parent.order, before, fill.ts, spec, rules)}
+        exits = []
+        for order in exits_of(parent.order, parent.brought, fill.ts, spec, rules):
+            if order.order_id in parent.born:
+                self._grow(book.get(order.order_id), order.qty_units - earlier.get(order.order_id, 0), fill.ts)
+                continue
+            refused = too_small(order, spec, rules, price)
+            if refused is not None and parent.order.order_id in book:
+                continue
+            exit_ = self._born(parent, order, price)
+            if refused is None:
+                exits.append(exit_)
+            else:
                 self.expire(exit_, refused)
-        book = self._book[parent.instrument]
         for exit_ in exits:
             if exit_.order.order_id not in book or exit_.is_trailing:
                 continue
@@ -251,9 +333,33 @@ class SimulatedExchange:
                 fires = exit_.takes_at(price, False)
             elif fires := stop_is_through(exit_.direction, exit_.order.stop_price_units, price):
                 self.trigger(exit_)
-            if fires:
-                self.execute(exit_, price, Liquidity.TAKER, fill.ts)
+            if fill.instrument in self._rules.tapes:  # the trade that filled the entry is over for its exits
+                if not exit_.waits_for_trigger:
+                    self.enter(exit_, price)
+            elif fires:
+                self.execute(exit_, price, Liquidity.TAKER, fill.ts, pool)
         return [exit_ for exit_ in exits if exit_.order.order_id in book]
+
+    def _born(self, parent: WorkingOrder, order: SanitizedOrder, price: int) -> WorkingOrder:
+        parent.born.add(order.order_id)
+        exit_ = WorkingOrder.of(order, self._board.now)
+        self._bus.publish(T_ORDERS_CHANGED, order)
+        self._accept(exit_, price, order.ts)
+        return exit_
+
+    def _end_unborn(self, parent: WorkingOrder) -> None:
+        """Say of the exits that waited for their entry to fill further that they are too small."""
+        spec, now = self._instruments[parent.order.instrument], self._board.now
+        rules, price = self._rules.rules[spec.id].at(now), self._last_price(spec.id)
+        for order in exits_of(parent.order, parent.brought, now, spec, rules):
+            if order.order_id not in parent.born:
+                self.expire(self._born(parent, order, price), too_small(order, spec, rules, price) or Reason.OCO)
+
+    def _grow(self, exit_: WorkingOrder | None, more: int, ts: int) -> None:
+        """Let an exit cover more; one that was taken back stays away."""
+        if exit_ is not None and more:
+            spec = self._instruments[exit_.order.instrument]
+            self._change(exit_, resized(exit_.order, exit_.order.qty_units + more, ts, spec))
 
     def _cut_stop(self, target: SanitizedOrder, fill: Fill) -> None:
         """Let the stop beside a target protect only what the target left."""
@@ -266,9 +372,7 @@ class SimulatedExchange:
             if left is None:
                 self._end(working, State.CANCELLED, Reason.OCO)
                 continue
-            working.order, working.leaves = left, left.qty_units
-            self._cashier.reservations.hold(left.order_id, left.reserve_asset, left.reserve_units, left.oco)
-            self._bus.publish(T_ORDERS_CHANGED, left)
+            self._change(working, left)
 
     # --- an order ends -------------------------------------------------------------------------------------------
 
@@ -281,7 +385,7 @@ class SimulatedExchange:
         order = working.order
         del self._book[order.instrument][order.order_id]
         self._cashier.reservations.release(order.order_id)
-        if working.waits_for_open and not self._fills_at_mid(working):
+        if working.waits_for_open and self._wants_open(working):
             self._board.unwant_open(order.instrument)
         if not any(self._book.values()):
             self._market.pause()
@@ -289,6 +393,8 @@ class SimulatedExchange:
     def _end(self, working: WorkingOrder, state: State, reason: Reason) -> None:
         self._forget(working, state)
         self._update(working.order, Status.CANCELLED if state is State.CANCELLED else Status.EXPIRED, reason)
+        if working.order.attached and working.brought:
+            self._end_unborn(working)
 
     def _reject(self, order: SanitizedOrder, reason: Reason, numbers: dict[str, str]) -> None:
         self._bus.publish(

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from msgspec import structs
+
 from backtester.core.bus import Bus
 from backtester.core.errors import BacktesterError, Interrupted, StrategyError
 from backtester.core.events import (
@@ -125,8 +127,11 @@ class StrategyHost:
     def on_fill(self, fill: Fill) -> None:
         """Fold the fill, forget an order that it ended, then tell the strategy."""
         self._view.ledger.apply_fill(fill)
+        orders = self._view.orders[fill.instrument]
         if fill.leaves_units == 0:
-            self._view.orders[fill.instrument].pop(fill.order_id, None)
+            orders.pop(fill.order_id, None)
+        elif (order := orders.get(fill.order_id)) is not None and order.qty_units:
+            orders[fill.order_id] = structs.replace(order, qty_units=fill.leaves_units)
         self._call(self._strategy.on_fill, fill)
 
     def on_sanitized(self, order: AnyOrder) -> None:

@@ -49,6 +49,7 @@ class CandleFeed:
         self._buffer: CandleColumns | None = None
         self._window: CandleColumns | None = None
         self._window_units: dict[str, list[int]] = {}
+        self._volume_before = -1.0  # of the last candle before the window
 
     @property
     def times(self) -> NDArray[np.int64]:
@@ -73,6 +74,8 @@ class CandleFeed:
         """Move the first rows of the buffer into the current window."""
         if self._buffer is None:
             return ([] if self.topic is not None else None), None
+        if self._window is not None and len(self._window):
+            self._volume_before = float(self._window.volume[-1])
         window = self._buffer.slice(0, rows)
         self._buffer = self._buffer.slice(rows, len(self._buffer))
         self._window = window
@@ -124,19 +127,26 @@ class CandleFeed:
             float(self._window.volume[row]),
         )
 
-    def next_open(self, at: int) -> tuple[int, int] | None:
-        """Return (open time, open in price units) of the first candle that opens at or after `at` and trades."""
-        if self._window is not None:
-            row = _first_traded(self._window, int(np.searchsorted(self._window.open_time, at)))
-            if row < len(self._window):
-                return int(self._window.open_time[row]), self._units("open")[row]
+    def next_open(self, at: int) -> tuple[int, int, float] | None:
+        """Return (open time, open in price units) of the first candle that opens at or after `at` and trades, and the
+        volume of the candle before it, -1 when there is none.
+        """
+        before = self._volume_before
+        if self._window is not None and len(self._window):
+            columns = self._window
+            row = _first_traded(columns, int(np.searchsorted(columns.open_time, at)))
+            if row < len(columns):
+                volume = float(columns.volume[row - 1]) if row else before
+                return int(columns.open_time[row]), self._units("open")[row], volume
+            before = float(columns.volume[-1])
         if self._buffer is not None:
-            row = _first_traded(self._buffer, int(np.searchsorted(self._buffer.open_time, at)))
-            if row < len(self._buffer):
+            columns = self._buffer
+            row = _first_traded(columns, int(np.searchsorted(columns.open_time, at)))
+            if row < len(columns):
                 assert self._spec is not None
                 one = slice(row, row + 1)
-                units = price_units(self._buffer.open[one], self._spec, self._buffer.open_time[one])
-                return int(self._buffer.open_time[row]), int(units[0])
+                units = price_units(columns.open[one], self._spec, columns.open_time[one])
+                return int(columns.open_time[row]), int(units[0]), float(columns.volume[row - 1]) if row else before
         return None
 
 

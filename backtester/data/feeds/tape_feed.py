@@ -58,7 +58,7 @@ class TradeFeed(RecordFeed):
             self._makers[row],
         )
 
-    def next_open(self, at: int) -> tuple[int, int] | None:
+    def next_open(self, at: int) -> tuple[int, int, float] | None:
         """A tape has no opens."""
         return None
 

@@ -1,0 +1,41 @@
+"""How much of what trades our orders may take: a cap per candle, consumed once."""
+
+from collections.abc import Mapping
+
+from backtester.core.instruments import Instrument, InstrumentId
+from backtester.core.market import MarketCandle, MarketOpen
+from backtester.core.numbers import RATE_SCALE
+from backtester.execution.pool import Pool
+
+
+class Participation:
+    """A share (1e-8) of each candle's volume; 0 is no cap.
+
+    At an open the candle that begins has no volume yet: the candle before it says what there is. What was taken there
+    is missing along the candle.
+    """
+
+    def __init__(self, share: int, instruments: Mapping[InstrumentId, Instrument]) -> None:
+        self._share = share
+        self._per_unit = {i: 10**spec.scale.qty for i, spec in instruments.items()}
+        self._at_open: dict[InstrumentId, tuple[int, int, Pool]] = {}  # open time, its quantity, what is left of it
+
+    def at_open(self, opened: MarketOpen) -> Pool:
+        """Return what may be taken at an open; no cap when no candle came before."""
+        if not self._share or opened.volume_before < 0:
+            return Pool()
+        offered = self._offered(opened.instrument, opened.volume_before)
+        pool = Pool(offered)
+        self._at_open[opened.instrument] = (opened.ts, offered, pool)
+        return pool
+
+    def along(self, candle: MarketCandle) -> Pool:
+        """Return what may be taken along a candle, after its open."""
+        if not self._share:
+            return Pool()
+        offered = self._offered(candle.instrument, candle.volume)
+        opened, at_open, pool = self._at_open.pop(candle.instrument, (0, 0, Pool()))
+        return Pool(max(0, offered - (at_open - pool.left if opened == candle.open_time else 0)))
+
+    def _offered(self, instrument: InstrumentId, volume: float) -> int:
+        return int(volume * self._per_unit[instrument]) * self._share // RATE_SCALE
