@@ -19,6 +19,7 @@ from backtester.core.numbers import MONEY_EXPONENT, exact_units
 from backtester.core.time import timeframe_us
 from backtester.core.timeline import Timeline
 from backtester.core.topics import T_CASHFLOWS
+from backtester.data.feeds.tape_feed import QuoteFeed
 from backtester.engine.feeding import make_feeds
 from backtester.engine.prepare import PreparedRun
 from backtester.engine.tables import EquityTable, Recorder
@@ -87,10 +88,13 @@ def exchange_rules(run: PreparedRun) -> ExchangeRules:
         touch_fills=config.execution.touch_fills,
         stop_through_fills=config.execution.stop_through == "market",
         max_wait_us={
-            item.instrument: config.execution.max_wait * timeframe_us(item.stored_timeframe) for item in run.series
+            item.instrument: config.execution.max_wait
+            * timeframe_us(config.run.timeframe if item.tape else item.stored_timeframe)
+            for item in run.series
         },
         path=_PATHS[config.execution.path],
         market_at_mid=config.execution.market_fill == "mid",
+        tapes=frozenset(item.instrument for item in run.series if item.tape),
     )
 
 
@@ -123,6 +127,7 @@ def wire(run: PreparedRun, folder: Path) -> Wired:
     host = StrategyHost(run.make_strategy(), run.found.name, view, bus, start=run.start, seed=config.run.seed)
     recorder = Recorder(folder, instruments, run.rules, board, bus)
     feeds = make_feeds(run, {topic for topic, handlers in bus.handlers.items() if handlers})
+    board.quote_at.update({feed.instrument: feed.at for feed in feeds if isinstance(feed, QuoteFeed)})
     clock = Clock(bus, board, feeds, run.start)
     return Wired(bus, board, clock, feeds, host, exchange, account, log, equity, recorder)
 

@@ -109,7 +109,7 @@ class SimulatedExchange:
             self.enter(working, last)
 
     def enter(self, working: WorkingOrder, last: int) -> None:
-        """Let an order into the market, between two trades: what takes waits for what trades next, the rest in the book."""
+        """Let an order into the market, between two trades: what takes waits for what trades next, else it rests."""
         order = working.order
         working.takes_at_open = order.kind.has_limit and self._takes(working, last)
         if not order.kind.has_limit or order.terms.at_once:

@@ -1,7 +1,7 @@
 """Where a limit order stands in the queue at its price, and what a trade leaves for it. Plain integers.
 
-Prices in 10^-p, quantities in 10^-q. `side` is +1 for buy, -1 for sell. A venue fills by price, then by time: a trade at
-our price first serves those who were there before us.
+Prices in 10^-p, quantities in 10^-q. `side` is +1 for buy, -1 for sell. A venue fills by price, then by time: a trade
+at our price first serves those who were there before us.
 """
 
 BEHIND_ALL = 2**62  # nobody told how much is ahead, so more than ever trades
@@ -24,8 +24,8 @@ def ahead_of(side: int, limit: int, best: int, size: int, unknown: int) -> int:
 def served(side: int, limit: int, price: int, seller_took: bool, qty: int, ahead: int) -> tuple[int, int]:
     """Return what a trade leaves for a resting order, and what is still ahead of it afterwards.
 
-    A trade through the limit means that nothing is ahead any more, whoever took: all of it could have been ours. A trade
-    at the limit serves our side only when the other side took, and the queue first.
+    A trade through the limit means that nothing is ahead any more, whoever took: all of it could have been ours. A
+    trade at the limit serves our side only when the other side took, and the queue first.
     """
     beyond = (limit - price) * side
     if beyond > 0:

@@ -1,6 +1,7 @@
 """The tape of one instrument: trades that meet its orders and mark it, and the quotes that they meet them by."""
 
 from collections.abc import Iterator
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +12,13 @@ from backtester.data.feeds.record_feed import Columns, RecordFeed
 from backtester.data.feeds.records import RecordRows
 from backtester.data.feeds.units import price_units, quantity_units
 
-TRADE_IDS = {"trades": "trade_id", "aggTrades": "agg_trade_id"}
-_QUOTES = ("bid_price", "bid_quantity", "ask_price", "ask_quantity")
+TRADE_IDS: Final = {"trades": "trade_id", "aggTrades": "agg_trade_id"}
+QUOTE_COLUMNS: Final = ("time", "bid_price", "bid_quantity", "ask_price", "ask_quantity")
+
+
+def trade_columns(kind: str) -> tuple[str, ...]:
+    """Return the columns of a kind of trades that the exchange needs."""
+    return ("time", TRADE_IDS[kind], "price", "quantity", "is_buyer_maker")
 
 
 class TradeFeed(RecordFeed):
@@ -92,7 +98,7 @@ class QuoteFeed(RecordFeed):
     def _quote(self, row: int) -> MarketQuote:
         assert self._window is not None
         known, columns = self._window.known, self._window.columns
-        bid, bid_qty, ask, ask_qty = (columns[name][row : row + 1] for name in _QUOTES)
+        bid, bid_qty, ask, ask_qty = (columns[name][row : row + 1] for name in QUOTE_COLUMNS[1:])
         hint = f"give it more decimals: --set 'instruments.\"{self.instrument}\".price_decimals=N'"
         prices = price_units(np.concatenate([bid, ask]), self._spec, np.repeat(known[row], 2), hint)
         sizes = quantity_units(np.concatenate([bid_qty, ask_qty]), self._spec)
