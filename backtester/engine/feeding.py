@@ -51,13 +51,12 @@ def make_feeds(run: PreparedRun, heard: set[Topic[object]]) -> list[Feed]:
 def _tape(run: PreparedRun, feed: PlannedFeed, *, decides: bool) -> TradeFeed | QuoteFeed:
     """Return the trades or quotes that the exchange goes by; what came before the start is for strategies alone."""
     instrument, kind, _ = feed.name
-    start = feed.start if decides or kind == BOOK_TICKER.kind else run.start
-    names = None if decides else {BOOK_TICKER.kind: QUOTE_COLUMNS}.get(kind, trade_columns(kind))
+    quotes = kind == BOOK_TICKER.kind
+    start = feed.start if decides or quotes else run.start
+    names = QUOTE_COLUMNS if quotes else trade_columns(kind)
     rows = run.lake.read(*feed.stored.series, start, run.end, names=names, batch_rows=BATCH_ROWS)
     spec = run.instruments[instrument]
-    if kind == BOOK_TICKER.kind:
-        return QuoteFeed(spec, rows, decides=decides)
-    return TradeFeed(spec, kind, rows, decides=decides)
+    return QuoteFeed(spec, rows, decides=decides) if quotes else TradeFeed(spec, kind, rows, decides=decides)
 
 
 def _candles(run: PreparedRun, feed: PlannedFeed) -> CandleFeed:
