@@ -89,15 +89,25 @@ class FeeTierSection(Section):
 
 
 class FeesSection(Section):
-    """Fees in basis points. Without values the market's regular tier holds: spot 10/10, um 2/5.
+    """Fees in basis points; a negative rate is a rebate. Without values the market's regular tier: spot 10/10, um 2/5.
 
     spot_asset: "quote" takes spot fees in the quote asset, "received" from what was bought or received.
+    discount_pct: how much less a fee is when it is paid in discount_asset, which is taken to be bought when needed: the
+    fee is charged in the usual asset, less the discount. Rebates get none.
     """
 
     maker_bps: Bps | None = None
     taker_bps: Bps | None = None
     tiers: tuple[FeeTierSection, ...] = ()
     spot_asset: Literal["quote", "received"] = "quote"
+    discount_asset: str = ""
+    discount_pct: Annotated[Exact, Field(ge=0, lt=100, decimal_places=4)] = Decimal(0)
+
+    @model_validator(mode="after")
+    def _discount_names_its_asset(self) -> "FeesSection":
+        if bool(self.discount_asset) != bool(self.discount_pct):
+            raise ValueError("discount_asset and discount_pct go together, for example BNB and 25")
+        return self
 
     @model_validator(mode="after")
     def _tiers_ascend(self) -> "FeesSection":
@@ -107,21 +117,48 @@ class FeesSection(Section):
         return self
 
 
-class SlippageSection(Section):
-    """How much worse than the reference price an order that takes liquidity fills."""
+Share = Annotated[Exact, Field(ge=0, le=100, decimal_places=8)]
+Window = Annotated[int, Field(ge=2, le=100_000)]
 
-    model: Literal["bps"] = "bps"
+
+class SlippageSection(Section):
+    """How much worse than the reference price an order that takes liquidity fills.
+
+    bps: always. spread_volatility adds `volatility` times the mean true range of the last `window` candles of the run's
+    timeframe; volume_share adds `volume_impact` times the square of the order's share of the candle's volume.
+    """
+
+    model: Literal["bps", "spread_volatility", "volume_share"] = "bps"
     bps: Annotated[Bps, Field(ge=0)] = Decimal(1)
+    volatility: Share = Decimal("0.1")
+    volume_impact: Share = Decimal("0.1")
+    window: Window = 20
+
+
+class ImpactSection(Section):
+    """How far an order that takes liquidity moves the price, on top of slippage.
+
+    square_root: coefficient x volatility x sqrt(quantity / volume), both over the last `window` candles of the run's
+    timeframe.
+    """
+
+    model: Literal["none", "square_root"] = "none"
+    coefficient: Share = Decimal(1)
+    window: Window = 20
 
 
 class ExecutionSection(Section):
-    """How the simulated exchange behaves where candles leave a choice; the defaults choose against the trader.
+    """How the simulated exchange behaves where the data leave a choice; the defaults choose against the trader.
 
     data: what executes orders: trades of an instrument when the run reads them (auto), always or never.
     touch_fills: a limit fills when the market touches it (default: must trade through). max_wait: candles that a
     market order waits for a trade before it expires. stop_through: a stop that is already through the market when
     it arrives is rejected, or executes at the market. path: how the price is assumed to go through a candle.
     market_fill: market orders fill at the next open, or in the middle of the next candle.
+    participation: the share of a candle's volume that our orders may take; 0 is no cap.
+    latency_ms, latency_jitter_ms: how long orders and cancels travel: a fixed time, and up to so much more at random.
+    trigger_price: what stops, take-profits and trailing stops watch.
+    strict: what the data cannot show is refused instead of assumed.
     """
 
     data: Literal["auto", "candles", "trades"] = "auto"
@@ -130,6 +167,11 @@ class ExecutionSection(Section):
     market_fill: Literal["open", "mid"] = "open"
     max_wait: Annotated[int, Field(ge=1, le=10_000)] = 5
     stop_through: Literal["reject", "market"] = "reject"
+    participation: Annotated[Exact, Field(ge=0, le=1, decimal_places=8)] = Decimal("0.1")
+    latency_ms: Annotated[Exact, Field(ge=0, le=86_400_000, decimal_places=3)] = Decimal(0)
+    latency_jitter_ms: Annotated[Exact, Field(ge=0, le=86_400_000, decimal_places=3)] = Decimal(0)
+    trigger_price: Literal["last", "mark"] = "last"
+    strict: bool = False
 
 
 class RiskSection(Section):
@@ -227,10 +269,17 @@ class BacktestConfig(Section):
     account: AccountSection = AccountSection()
     fees: FeesSection = FeesSection()
     slippage: SlippageSection = SlippageSection()
+    impact: ImpactSection = ImpactSection()
     execution: ExecutionSection = ExecutionSection()
     risk: RiskSection = RiskSection()
     data: DataSection = DataSection()
     instruments: dict[str, InstrumentSection] = {}
+
+    @property
+    def model_window(self) -> int:
+        """How many candles slippage and impact look back on; 0 when they are fixed rates."""
+        slippage = 0 if self.slippage.model == "bps" else self.slippage.window
+        return max(slippage, 0 if self.impact.model == "none" else self.impact.window)
 
 
 class RunContext(Section):

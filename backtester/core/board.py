@@ -1,8 +1,8 @@
 """The board: what everyone may read without asking anybody.
 
 The clock writes the last prices before each MATCH; execution writes which instruments wait for an open, and between
-which prices trades are no matter to it; the strategy's host writes the moments it wants to be called at. Nothing here is
-logged.
+which prices trades are no matter to it; the strategy's host writes the moments it wants to be called at.
+Nothing here is logged.
 """
 
 import heapq

@@ -101,6 +101,7 @@ class Reason(StrEnum):
     DUPLICATE_CLIENT_ID = "duplicate_client_id"
     BAD_BRACKET = "bad_bracket"
     BAD_REPLACE = "bad_replace"
+    MODEL_NOT_READY = "model_not_ready"
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,10 +15,10 @@ from backtester.core.numbers import MONEY_EXPONENT, exact_units, fixed
 from backtester.data.sample import write_sample_lake
 from backtester.engine.bare_loop import run_bare_loop
 from backtester.engine.bench_children import Figures, child, medians, peak_mib
+from backtester.engine.exchange_setup import exchange_rules
 from backtester.engine.feeding import BATCH_ROWS
 from backtester.engine.prepare import PreparedRun, prepare
 from backtester.engine.run import run_backtest
-from backtester.engine.wiring import exchange_rules
 
 _THIS = "backtester.engine.bench"
 _CANDLES_A_DAY = 1440

@@ -117,24 +117,25 @@ def prepare(
     lake = Lake(Path(config.data.dir))
     timeframe = config.run.timeframe
     needs = _needs(found, params)
-    names = feed_names([*config.data.feeds, *needs.feeds], ids, config.run.market)
+    names = feed_names([*config.data.feeds, *needs.feeds, *_mark_feeds(config)], ids, config.run.market)
     tapes = tapes_of(lake, config.execution.data, names, ids)
     names = sorted({*names, *(tape_name(i, kind) for i, kind in tapes.items())})
     asked_start, asked_end = (parse_time(text) if text else None for text in (config.run.start, config.run.end))
     sources = {
         i: execution_timeframe(lake, i, [timeframe, *_shown_timeframes(names, i)], asked_start, asked_end) for i in ids
     }
+    _check_resolution(config, {i: timeframe for i, timeframe in sources.items() if i not in tapes})
     stored = {i: lake.partitions(split_id(i)[0], KLINES.kind, split_id(i)[1], sources[i]) for i in ids}
     trades = tape_partitions(lake, tapes)
     start, end = _range(config, {i: _span(stored[i], sources[i], trades.get(i)) for i in ids})
-    used = {
-        i: [p for p in (*stored[i], *trades.get(i, ())) if p.first_time < end] for i in ids
-    }  # what is later decides nothing
+    stored = {i: [*stored[i], *trades.get(i, ())] for i in ids}
+    used = {i: [p for p in stored[i] if p.first_time < end] for i in ids}  # what comes later decides nothing
     decimals = {i: max(p.price_decimals for p in used[i]) for i in ids}
     sections = applied_sections(config, decimals, start, end, warnings)
     instruments = {i: instrument_of(i, sections[i]) for i in ids}
     _check_currency(instruments, config.account.currency)
-    starts = {i: _warmup_start(lake, i, sources[i], timeframe, start, needs.warmup_candles) for i in ids}
+    warmup = max(needs.warmup_candles, config.model_window + 1 if config.model_window else 0)
+    starts = {i: _warmup_start(lake, i, sources[i], timeframe, start, warmup) for i in ids}
     feeds = planned_feeds(lake, sorted({*traded_candles(ids, timeframe), *names}), sources, starts, end)
     read = _partitions_of(lake, feeds, end)
     _check_origin(read, start, end, warnings)
@@ -162,6 +163,38 @@ def prepare(
         end,
         warnings,
     )
+
+
+def _mark_feeds(config: BacktestConfig) -> list[str]:
+    """Return the feed that triggers on mark prices need, unless the config names one of its own.
+
+    Raises:
+        UsageError: the market has no mark price.
+    """
+    if config.execution.trigger_price != "mark":
+        return []
+    if config.run.market == "spot":
+        raise UsageError(
+            "execution.trigger_price is mark, and spot has no mark price", hint="--set execution.trigger_price=last"
+        )
+    named = any(feed.split("/")[-1].startswith("markPriceKlines") for feed in config.data.feeds)
+    return [] if named else [f"markPriceKlines:{config.run.timeframe}"]
+
+
+def _check_resolution(config: BacktestConfig, sources: Mapping[InstrumentId, str]) -> None:
+    """Refuse, where the run is strict, what the execution data are too coarse to show.
+
+    Raises:
+        DataError: the latency is shorter than a candle.
+    """
+    execution = config.execution
+    delay = (execution.latency_ms + execution.latency_jitter_ms) * 1000
+    coarse = sorted(f"{i} ({tf})" for i, tf in sources.items() if 0 < delay < timeframe_us(tf))
+    if execution.strict and coarse:
+        raise DataError(
+            f"a latency of {delay / 1000:f} ms cannot be seen on the candles that execute: {', '.join(coarse)}",
+            hint="read finer data, or say that it moves no fill: --set execution.strict=false",
+        )
 
 
 def _shown_timeframes(names: list[FeedName], instrument: InstrumentId) -> list[str]:

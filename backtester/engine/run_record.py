@@ -11,7 +11,8 @@ from backtester.core.numbers import MONEY_EXPONENT, fixed
 from backtester.core.time import format_time
 from backtester.data.feeds.candle_feed import CandleFeed
 from backtester.data.feeds.records import RECORD_KINDS
-from backtester.engine.applied_rules import applied_versions, fees_in_words, rules_in_words
+from backtester.engine.applied_rules import applied_versions
+from backtester.engine.assumptions import PATHS_IN_WORDS, assumptions, latency_not_modelled
 from backtester.engine.config_snapshot import config_text
 from backtester.engine.gap_policy import gap_records
 from backtester.engine.prepare import PreparedRun
@@ -19,13 +20,6 @@ from backtester.engine.provenance import digest_of, engine_digest, modules_below
 from backtester.engine.wiring import Wired
 from backtester.report.metrics import Metric, headline
 from backtester.strategy.host import MARKET_HOOKS
-
-_MARKET_FILLS = {"open": "at the next open", "mid": "in the middle of the next candle"}
-_PATHS = {
-    "pessimistic": "stops before limits inside a candle",
-    "open_near_extreme_first": "the extreme nearer to the open first inside a candle",
-    "optimistic": "the extreme in the trader's favour first inside a candle",
-}
 
 
 def run_record(
@@ -73,29 +67,6 @@ def run_record(
     }
 
 
-def assumptions(run: PreparedRun) -> dict[str, str]:
-    """Return what the simulated exchange assumes, in words."""
-    config = run.config
-    stored = sorted({item.stored_timeframe for item in run.series})
-    words = {
-        "fills": f"candles of {', '.join(stored)}, market orders {_MARKET_FILLS[config.execution.market_fill]}, "
-        f"{_PATHS[config.execution.path]}",
-        "limit": "filled when touched" if config.execution.touch_fills else "filled only when traded through",
-        "stop_through": f"a stop that is already through the market is "
-        f"{'rejected' if config.execution.stop_through == 'reject' else 'executed at the market'}",
-        "fees": f"maker {config.fees.maker_bps} bps, taker {config.fees.taker_bps} bps"
-        + (f", {len(config.fees.tiers)} volume tiers" if config.fees.tiers else "")
-        + (", taken from what is bought" if config.fees.spot_asset == "received" else "")
-        + (f"; {own}" if (own := fees_in_words(config)) else ""),
-        "rules": rules_in_words(config),
-        "slippage": f"{config.slippage.bps} bps against the trader on every taker fill",
-        "latency": "none: an order decided at a close reaches the exchange at that instant",
-    }
-    if config.run.market == "um":
-        words["leverage"] = "none: futures are fully collateralised, without funding or liquidation"
-    return words
-
-
 def warnings_after(run: PreparedRun, wired: Wired) -> list[str]:
     """Return what a reader of the result must know and could not know before the run."""
     found = [
@@ -106,7 +77,7 @@ def warnings_after(run: PreparedRun, wired: Wired) -> list[str]:
     if ambiguous:
         found.append(
             f"{ambiguous} candles touched both a stop and a limit: which came first is assumed, "
-            f"{_PATHS[run.config.execution.path]}"
+            f"{PATHS_IN_WORDS[run.config.execution.path]}"
         )
     found += [
         f"the feed {feed.name} was not read: the strategy has no {hook}"
@@ -115,6 +86,13 @@ def warnings_after(run: PreparedRun, wired: Wired) -> list[str]:
         if feed.name.kind in RECORD_KINDS and RECORD_KINDS[feed.name.kind].topic is topic
         if not wired.bus.handlers[topic]
     ]
+    if early := wired.exchange.fills_before_warm:
+        found.append(
+            f"{early} fills were priced before slippage and impact knew {run.config.model_window} candles: they cost "
+            "too little (execution.strict refuses such orders)"
+        )
+    if not_modelled := latency_not_modelled(run):
+        found.append(not_modelled)
     dropped = incomplete_dropped(wired)
     if dropped:
         found.append(f"{dropped} derived candles lacked parts and were not shown to the strategy")

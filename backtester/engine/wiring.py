@@ -1,43 +1,30 @@
 """The composition root: builds the components of a backtest and wires them to the bus, in the order of delivery."""
 
-from decimal import Decimal
 from pathlib import Path
 from typing import NamedTuple
 
 from backtester.account.account import Account
 from backtester.audit.log import AuditLog
-from backtester.config.configs import BacktestConfig
-from backtester.config.instruments import date_of
 from backtester.core.board import Board
 from backtester.core.bus import Bus
 from backtester.core.clock import Clock
 from backtester.core.events import Cashflow
 from backtester.core.feed import Feed
 from backtester.core.folds import Ledger
-from backtester.core.instruments import Asset, InstrumentId
+from backtester.core.instruments import Asset
 from backtester.core.numbers import MONEY_EXPONENT, exact_units
-from backtester.core.time import timeframe_us
-from backtester.core.timeline import Timeline
 from backtester.core.topics import T_CASHFLOWS
 from backtester.data.feeds.tape_feed import QuoteFeed
+from backtester.engine.exchange_setup import exchange_rules, market_memory
 from backtester.engine.feeding import make_feeds
 from backtester.engine.prepare import PreparedRun
 from backtester.engine.tables import EquityTable, Recorder
-from backtester.execution.filling import ExchangeRules
 from backtester.execution.simulated import SimulatedExchange
 from backtester.risk.order_validation import SymbolSpecs
 from backtester.risk.risk import Risk
-from backtester.sim.paths import NEAR_EXTREME_FIRST, OPTIMISTIC, PESSIMISTIC
-from backtester.sim.sim_models import FeeModel, FeeTier, SlippageModel
+from backtester.sim.sim_models import FeeModel
 from backtester.strategy.host import StrategyHost
 from backtester.strategy.view import StrategyView
-
-_PATHS = {
-    "pessimistic": PESSIMISTIC,
-    "optimistic": OPTIMISTIC,
-    "open_near_extreme_first": NEAR_EXTREME_FIRST,
-}
-_BPS_DECIMALS = 4  # a rate of 1e-8 is 1e-4 basis points
 
 
 class Wired(NamedTuple):
@@ -55,49 +42,6 @@ class Wired(NamedTuple):
     recorder: Recorder
 
 
-def fee_models(config: BacktestConfig, instrument: InstrumentId) -> Timeline[FeeModel]:
-    """Return the fee models of an instrument by date: its own rates, else those of `[fees]`, under the same tiers."""
-    fees = config.fees
-    assert fees.maker_bps is not None
-    assert fees.taker_bps is not None
-    tiers = [(exact_units(t.volume, MONEY_EXPONENT), t.maker_bps, t.taker_bps) for t in fees.tiers]
-
-    def model(maker_bps: Decimal, taker_bps: Decimal) -> FeeModel:
-        return FeeModel(
-            tuple(
-                FeeTier(volume, exact_units(maker, _BPS_DECIMALS), exact_units(taker, _BPS_DECIMALS))
-                for volume, maker, taker in [(0, maker_bps, taker_bps), *tiers]
-            )
-        )
-
-    own = config.instruments[instrument].fees
-    if not own:
-        return Timeline.constant(model(fees.maker_bps, fees.taker_bps))
-    return Timeline((date_of(version), model(version.maker_bps, version.taker_bps)) for version in own)
-
-
-def exchange_rules(run: PreparedRun) -> ExchangeRules:
-    """Return the exchange's declared assumptions of a resolved config."""
-    config = run.config
-    return ExchangeRules(
-        rules=run.rules,
-        fees={instrument: fee_models(config, instrument) for instrument in run.instruments},
-        slippage=SlippageModel(exact_units(config.slippage.bps, _BPS_DECIMALS)),
-        fee_from_received=config.fees.spot_asset == "received",
-        allow_short=config.risk.allow_short,
-        touch_fills=config.execution.touch_fills,
-        stop_through_fills=config.execution.stop_through == "market",
-        max_wait_us={
-            item.instrument: config.execution.max_wait
-            * timeframe_us(config.run.timeframe if item.tape else item.stored_timeframe)
-            for item in run.series
-        },
-        path=_PATHS[config.execution.path],
-        market_at_mid=config.execution.market_fill == "mid",
-        tapes=frozenset(item.instrument for item in run.series if item.tape),
-    )
-
-
 def wire(run: PreparedRun, folder: Path) -> Wired:
     """Build everything. On a topic, subscribers receive in the order in which they are built here.
 
@@ -110,7 +54,7 @@ def wire(run: PreparedRun, folder: Path) -> Wired:
     board.now = board.dues_time = run.start
     log = AuditLog(folder / "audit.jsonl", board, bus)
     rules = exchange_rules(run)
-    exchange = SimulatedExchange(rules, instruments, board, bus)
+    exchange = SimulatedExchange(rules, instruments, board, bus, market_memory(run, bus))
     equity = EquityTable(folder / "equity.parquet")
     account = Account(instruments, currency, run.timeframe_us, equity.write, board, bus)
     Risk(

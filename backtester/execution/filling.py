@@ -12,10 +12,12 @@ from backtester.core.numbers import FLOOR, floor_to, mul_div
 from backtester.core.order_terms import TimeInForce
 from backtester.core.rules import OrderLimits, RuleBook
 from backtester.core.timeline import Timeline
+from backtester.execution.conditions import MarketMemory
+from backtester.execution.latency import Delay
 from backtester.execution.orders import WorkingOrder
 from backtester.execution.pool import Pool
 from backtester.execution.volume import TradedVolume
-from backtester.sim.sim_models import FeeModel, SlippageModel
+from backtester.sim.sim_models import FeeModel, ImpactModel, SlippageModel, worse_price
 from backtester.sim.sizing import cost_of, fee_of, lots_for_budget
 
 
@@ -24,12 +26,15 @@ class ExchangeRules(NamedTuple):
 
     max_wait_us: how long a market order of an instrument waits for a trade. path: one of sim.paths. market_at_mid:
     market orders fill in the middle of the next candle instead of at its open. participation: the share (1e-8) of what
-    trades that our orders may take; 0 is no cap. tapes: the instruments whose trades execute instead of candles.
+    trades that our orders may take; 0 is no cap. triggers_on_mark: stops, take-profits and trailing stops watch the
+    mark price. delays: how long orders travel, where that is modelled; seed: of their jitter. strict: no order is taken
+    before the models know what they look at. tapes: the instruments whose trades execute instead of candles.
     """
 
     rules: RuleBook
     fees: Mapping[InstrumentId, Timeline[FeeModel]]
     slippage: SlippageModel
+    impact: ImpactModel
     fee_from_received: bool
     allow_short: bool
     touch_fills: bool
@@ -38,14 +43,27 @@ class ExchangeRules(NamedTuple):
     path: int
     market_at_mid: bool
     participation: int = 0
+    triggers_on_mark: bool = False
+    delays: Mapping[InstrumentId, Delay] = {}
+    seed: int = 0
+    strict: bool = False
     tapes: frozenset[InstrumentId] = frozenset()
 
 
 class Cashier:
     """Keeps the exchange's own view of the account, and works out fills against it."""
 
-    def __init__(self, rules: ExchangeRules, instruments: Mapping[InstrumentId, Instrument], board: Board) -> None:
+    def __init__(
+        self,
+        rules: ExchangeRules,
+        instruments: Mapping[InstrumentId, Instrument],
+        board: Board,
+        memory: MarketMemory | None,
+    ) -> None:
+        """memory: what slippage and impact look at; None when they are fixed rates."""
+        self.fills_before_warm = 0  # priced while the memory was shorter than its window
         self.reservations = Reservations()
+        self._memory = memory
         self._rules = rules
         self._instruments = instruments
         self._board = board
@@ -63,9 +81,7 @@ class Cashier:
         spec = self._instruments[order.instrument]
         price = reference
         if liquidity is Liquidity.TAKER:
-            price = self._rules.slippage.price_units(sign, reference)
-            if order.limit_price_units:  # a limit is never filled worse than its price
-                price = min(price, order.limit_price_units) if sign > 0 else max(price, order.limit_price_units)
+            price = self._taker_price(working, spec, reference, pool)
         if price <= 0:
             return Reason.BAD_PRICE
         limits = self._rules.rules[spec.id].at(ts).limits(order.kind)
@@ -101,9 +117,28 @@ class Cashier:
             scale=order.scale,
         )
         pool.left -= qty
+        if liquidity is Liquidity.TAKER and not self.is_warm(spec.id):
+            self.fills_before_warm += 1
         self._volume.add(self._board.now, notional)
         self._ledger.apply_fill(fill)
         return fill
+
+    def _taker_price(self, working: WorkingOrder, spec: Instrument, reference: int, pool: Pool) -> int:
+        """Return what an order that takes liquidity pays or gets; a limit is never filled worse than its price."""
+        order, sign, rules = working.order, working.sign, self._rules
+        if self._memory is None:
+            price = rules.slippage.price_units(sign, reference)
+        else:
+            now = self._memory.of(spec.id)
+            asked = order.qty_units or lots_for_budget(order.budget_units, reference, 1, 0, spec.shift)
+            qty = min(pool.left, asked or abs(self._ledger.position(spec.id).qty_units))
+            volume = pool.volume or now.volume // max(1, now.candles)
+            rate = rules.slippage.rate_of(qty, volume, now.mean_range)
+            rate += rules.impact.rate_of(qty, now.volume, now.variance)
+            price = worse_price(sign, reference, rate)
+        if order.limit_price_units:
+            price = min(price, order.limit_price_units) if sign > 0 else max(price, order.limit_price_units)
+        return price
 
     def _quantities(
         self, order: SanitizedOrder, limits: OrderLimits, price: int, fee_rate: int, ts: int, pool: Pool
@@ -128,6 +163,10 @@ class Cashier:
         if qty == 0:
             return Reason.NOT_FILLED_AT_ONCE if order.terms.at_once else None
         return asked, qty
+
+    def is_warm(self, instrument: InstrumentId) -> bool:
+        """Say whether slippage and impact know as many candles as they look at."""
+        return self._memory is None or self._memory.of(instrument).candles >= self._memory.window
 
     def on_cashflow(self, flow: Cashflow) -> None:
         """Fold money that moved without a trade."""

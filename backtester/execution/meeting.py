@@ -7,7 +7,7 @@ from backtester.core.events import Liquidity, Reason
 from backtester.core.market import MarketCandle
 from backtester.execution.orders import WorkingOrder
 from backtester.execution.pool import Pool
-from backtester.sim.matching import NO_FILL, limit_fill_price, stop_fill_price, stop_is_through
+from backtester.sim.matching import NO_FILL, stop_is_through
 from backtester.sim.paths import (
     PESSIMISTIC,
     corners,
@@ -16,7 +16,7 @@ from backtester.sim.paths import (
     trail_on_leg,
     trigger_on_leg,
 )
-from backtester.sim.trailing import trail_fill_price, trail_fires_at_open
+from backtester.sim.trailing import trail_fires_at_open
 
 
 class Exchange(Protocol):
@@ -37,7 +37,8 @@ class Exchange(Protocol):
 class Meeting:
     """One candle and the orders that work along it. ambiguous: another path might have ended otherwise.
 
-    What is left of an order that the pool could not fill is done with this candle.
+    What is left of an order that the pool could not fill is done with this candle. watches: whether what waits for a
+    trigger looks at this candle.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Meeting:
         *,
         path: int,
         touch_fills: bool,
+        watches: bool = True,
     ) -> None:
         self.ambiguous = False
         self._exchange = exchange
@@ -57,7 +59,10 @@ class Meeting:
         self._pool = pool
         self._path = path
         self._touch = touch_fills
-        self._orders = [w for w in book.values() if not w.waits_for_open and w.accepted <= candle.open_time]
+        self._watches = watches
+        self._orders = [
+            w for w in book.values() if not w.waits_for_open and w.accepted <= candle.open_time and self._takes_part(w)
+        ]
         self._born_within: set[int] = set()
         self._done: set[int] = set()
 
@@ -80,6 +85,9 @@ class Meeting:
         for working in self._orders:
             working.takes_at_open = False
 
+    def _takes_part(self, working: WorkingOrder) -> bool:
+        return self._watches or not working.waits_for_trigger
+
     def _alive(self) -> list[WorkingOrder]:
         return [w for w in self._orders if w.order.order_id in self._book and w.order.order_id not in self._done]
 
@@ -96,14 +104,8 @@ class Meeting:
 
     def _price(self, working: WorkingOrder, open_: int = 0) -> int:
         """Return where some path from the open, or from another price, fills or triggers the order, or NO_FILL."""
-        order, candle = working.order, self._candle
-        open_, high, low = open_ or candle.open_units, candle.high_units, candle.low_units
-        if not working.waits_for_trigger:
-            return limit_fill_price(working.sign, order.limit_price_units, open_, high, low, self._touch)
-        if working.is_trailing:
-            activation = order.activation_price_units
-            return trail_fill_price(working.sign, working.peak, order.trail_units, activation, open_, high, low)
-        return stop_fill_price(working.direction, order.stop_price_units, open_, high, low)
+        candle = self._candle
+        return working.met_at(open_ or candle.open_units, candle.high_units, candle.low_units, self._touch)
 
     def _surely(self, working: WorkingOrder, born: int) -> bool:
         """Say whether every path from a price within the candle fills or triggers the order."""
@@ -139,6 +141,7 @@ class Meeting:
                 born = []
             else:
                 born = [working]  # from here on it rests in the book
+        born = [w for w in born if self._takes_part(w)]
         self._orders += [w for w in born if w is not working]
         if ts != self._candle.open_time:  # what lives since the open meets the candle like all others
             self._live_within(born, price)

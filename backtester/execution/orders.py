@@ -6,8 +6,9 @@ from typing import Final
 
 from backtester.core.errors import EngineError
 from backtester.core.events import OrderKind, SanitizedOrder
+from backtester.sim.matching import limit_fill_price, stop_fill_price
 from backtester.sim.queue import BEHIND_ALL
-from backtester.sim.trailing import peak_after
+from backtester.sim.trailing import peak_after, trail_fill_price
 
 
 class State(StrEnum):
@@ -88,6 +89,16 @@ class WorkingOrder:
         """Say whether its limit lets it execute at once at a price: beyond the limit, or at it when a touch fills."""
         beyond = (self.order.limit_price_units - price) * self.sign
         return beyond > 0 or (beyond == 0 and touch_fills)
+
+    def met_at(self, open_: int, high: int, low: int, touch_fills: bool) -> int:
+        """Return where some path from an open over these extremes fills or triggers it, or NO_FILL."""
+        order = self.order
+        if not self.waits_for_trigger:
+            return limit_fill_price(self.sign, order.limit_price_units, open_, high, low, touch_fills)
+        if self.is_trailing:
+            activation = order.activation_price_units
+            return trail_fill_price(self.sign, self.peak, order.trail_units, activation, open_, high, low)
+        return stop_fill_price(self.direction, order.stop_price_units, open_, high, low)
 
     def see(self, price: int) -> None:
         """Let a trailing stop follow."""

@@ -17,25 +17,29 @@ class Participation:
 
     def __init__(self, share: int, instruments: Mapping[InstrumentId, Instrument]) -> None:
         self._share = share
-        self._per_unit = {i: 10**spec.scale.qty for i, spec in instruments.items()}
+        self._per_unit = {i: int(10**spec.scale.qty) for i, spec in instruments.items()}
         self._at_open: dict[InstrumentId, tuple[int, int, Pool]] = {}  # open time, its quantity, what is left of it
 
     def at_open(self, opened: MarketOpen) -> Pool:
         """Return what may be taken at an open; no cap when no candle came before."""
-        if not self._share or opened.volume_before < 0:
+        if opened.volume_before < 0:
             return Pool()
-        offered = self._offered(opened.instrument, opened.volume_before)
-        pool = Pool(offered)
+        volume = self._units(opened.instrument, opened.volume_before)
+        if not self._share:
+            return Pool(volume=volume)
+        offered = volume * self._share // RATE_SCALE
+        pool = Pool(offered, volume)
         self._at_open[opened.instrument] = (opened.ts, offered, pool)
         return pool
 
     def along(self, candle: MarketCandle) -> Pool:
         """Return what may be taken along a candle, after its open."""
+        volume = self._units(candle.instrument, candle.volume)
         if not self._share:
-            return Pool()
-        offered = self._offered(candle.instrument, candle.volume)
+            return Pool(volume=volume)
         opened, at_open, pool = self._at_open.pop(candle.instrument, (0, 0, Pool()))
-        return Pool(max(0, offered - (at_open - pool.left if opened == candle.open_time else 0)))
+        taken = at_open - pool.left if opened == candle.open_time else 0
+        return Pool(max(0, volume * self._share // RATE_SCALE - taken), volume)
 
-    def _offered(self, instrument: InstrumentId, volume: float) -> int:
-        return int(volume * self._per_unit[instrument]) * self._share // RATE_SCALE
+    def _units(self, instrument: InstrumentId, volume: float) -> int:
+        return round(volume * self._per_unit[instrument])

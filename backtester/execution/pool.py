@@ -6,9 +6,13 @@ NO_CAP: Final = 2**62
 
 
 class Pool:
-    """A quantity (10^-q) that the market offers us at one moment or along one candle; what fills take is gone."""
+    """A quantity (10^-q) that the market offers us at one moment or along one candle; what fills take is gone.
 
-    __slots__ = ("left",)
+    volume: all that traded there, of which it is our part; 0 when that is not known.
+    """
 
-    def __init__(self, left: int = NO_CAP) -> None:
+    __slots__ = ("left", "volume")
+
+    def __init__(self, left: int = NO_CAP, volume: int = 0) -> None:
         self.left = left
+        self.volume = volume

@@ -22,12 +22,14 @@ from backtester.core.events import (
 )
 from backtester.core.funds import remaining, resized
 from backtester.core.instruments import Instrument, InstrumentId
-from backtester.core.market import Expiry, MarketCandle, MarketOpen, MarketTrade
+from backtester.core.market import Expiry, MarketCandle, MarketOpen, MarketTrade, MarkPrice
 from backtester.core.order_terms import TimeInForce
+from backtester.core.time import timeframe_us
 from backtester.core.topics import (
     T_CASHFLOWS,
     T_EXPIRIES,
     T_FILLS,
+    T_MARK,
     T_MARKET,
     T_OPENS,
     T_ORDERS_CHANGED,
@@ -35,14 +37,16 @@ from backtester.core.topics import (
     T_ORDERS_SANITIZED,
     T_ORDERS_UPDATE,
 )
+from backtester.execution.conditions import MarketMemory
 from backtester.execution.exits import brought_by, cut_stop, exits_of, too_small
 from backtester.execution.filling import Cashier, ExchangeRules
+from backtester.execution.latency import InFlight
 from backtester.execution.meeting import Meeting
 from backtester.execution.orders import State, WorkingOrder
 from backtester.execution.participation import Participation
 from backtester.execution.pool import Pool
 from backtester.execution.tape import Tape
-from backtester.sim.matching import stop_is_through
+from backtester.sim.matching import NO_FILL, stop_is_through
 from backtester.sim.paths import middle
 
 
@@ -50,38 +54,68 @@ class SimulatedExchange:
     """Keeps the book: market orders meet opens, the others meet the path of each candle."""
 
     def __init__(
-        self, rules: ExchangeRules, instruments: Mapping[InstrumentId, Instrument], board: Board, bus: Bus
+        self,
+        rules: ExchangeRules,
+        instruments: Mapping[InstrumentId, Instrument],
+        board: Board,
+        bus: Bus,
+        memory: MarketMemory | None = None,
     ) -> None:
+        """Wire the component; memory: what slippage and impact look at, None when they are fixed rates."""
         self.ambiguous_candles = 0
         self._rules = rules
         self._instruments = instruments
         self._board = board
         self._bus = bus
-        self._cashier = Cashier(rules, instruments, board)
+        self._cashier = Cashier(rules, instruments, board, memory)
+        self._in_flight = InFlight(rules.delays, rules.seed)
+        self._marks: dict[InstrumentId, int] = {}
         self._book: dict[InstrumentId, dict[int, WorkingOrder]] = {i: {} for i in instruments}
         self._opens: dict[InstrumentId, MarketOpen] = {}
         self._participation = Participation(rules.participation, instruments)
-        self._tape = Tape(self, board, share=rules.participation, touch_fills=rules.touch_fills)
+        self._tape = Tape(
+            self,
+            board,
+            share=rules.participation,
+            touch_fills=rules.touch_fills,
+            watches=not rules.triggers_on_mark,
+        )
         self._market = bus.subscribe(T_MARKET, self.on_market)
         self._market.pause()  # until an order works
         bus.subscribe(T_OPENS, self.on_open)
         bus.subscribe(T_EXPIRIES, self.on_expiry)
         bus.subscribe(T_ORDERS_SANITIZED, self.on_order)
         bus.subscribe(T_CASHFLOWS, self._cashier.on_cashflow, type(self).__name__)
+        if rules.triggers_on_mark:
+            bus.subscribe(T_MARK, self.on_mark)
+
+    @property
+    def fills_before_warm(self) -> int:
+        """How many fills were priced before slippage and impact knew all that they look at."""
+        return self._cashier.fills_before_warm
 
     def open_orders(self) -> list[SanitizedOrder]:
-        """Return the orders that still work, by id."""
+        """Return the orders that still work or are on their way, by id."""
         orders = [w.order for book in self._book.values() for w in book.values()]
+        orders += [order for order in self._in_flight.orders() if isinstance(order, SanitizedOrder)]
         return sorted(orders, key=lambda order: order.order_id)
 
     # --- orders arrive -------------------------------------------------------------------------------------------
 
     def on_order(self, order: AnyOrder) -> None:
+        """Let an order or a cancel travel, or arrive at once."""
+        arrives = self._in_flight.send(order, self._board.now)
+        if arrives > self._board.now:
+            self._board.set_expiry(arrives)
+        else:
+            self._arrive(order)
+
+    def _arrive(self, order: AnyOrder) -> None:
         """Accept, reject, replace, or take back."""
         if isinstance(order, SanitizedCancel):
             self._on_cancel(order)
             return
-        last = self._last_price(order.instrument)
+        last, watched = self._last_price(order.instrument), self._watched_price(order.instrument)
         after_open = self._board.after_open and order.instrument not in self._rules.tapes
         working = WorkingOrder.of(order, self._board.now + (1 if after_open else 0))
         replaced = self._book[order.instrument].get(order.replaces)
@@ -92,7 +126,7 @@ class SimulatedExchange:
         through = (
             working.waits_for_trigger
             and not working.is_trailing
-            and stop_is_through(working.direction, order.stop_price_units, last)
+            and stop_is_through(working.direction, order.stop_price_units, watched)
         )
         if through and not self._rules.stop_through_fills:
             self._reject(order, Reason.WOULD_TRIGGER, {"stop": str(order.stop_price)})
@@ -100,9 +134,12 @@ class SimulatedExchange:
         if order.terms.post_only and self._takes(working, last):
             self._reject(order, Reason.WOULD_TAKE, {"limit": str(order.limit_price)})
             return
+        if self._rules.strict and not self._cashier.is_warm(order.instrument):
+            self._reject(order, Reason.MODEL_NOT_READY, {})
+            return
         if replaced is not None:
             self._end(replaced, State.CANCELLED, Reason.REPLACED)
-        self._accept(working, last, self._board.now)
+        self._accept(working, watched, self._board.now)
         if through:
             self.trigger(working, Reason.WOULD_TRIGGER)
         if not working.waits_for_trigger:
@@ -158,6 +195,11 @@ class SimulatedExchange:
             return shown.price_units
         return self._board.price_units[instrument]
 
+    def _watched_price(self, instrument: InstrumentId) -> int:
+        """Return the last price that triggers look at; before the first mark, the last that was traded."""
+        last = self._last_price(instrument)
+        return self._marks.get(instrument, last) if self._rules.triggers_on_mark else last
+
     def _on_cancel(self, cancel: SanitizedCancel) -> None:
         working = self._book[cancel.instrument].get(cancel.order_id)
         if working is None:
@@ -210,10 +252,19 @@ class SimulatedExchange:
         if candle.volume <= 0:
             return
         pool = self._participation.along(candle)
-        meeting = Meeting(self, book, candle, pool, path=self._rules.path, touch_fills=self._rules.touch_fills)
+        rules = self._rules
+        meeting = Meeting(
+            self,
+            book,
+            candle,
+            pool,
+            path=rules.path,
+            touch_fills=rules.touch_fills,
+            watches=not rules.triggers_on_mark,
+        )
         meeting.run()
         self.ambiguous_candles += meeting.ambiguous
-        if self._rules.market_at_mid:
+        if rules.market_at_mid:
             self._fill_at_mid(candle, pool)
 
     def _fill_at_mid(self, candle: MarketCandle, pool: Pool) -> None:
@@ -229,8 +280,31 @@ class SimulatedExchange:
                 price = middle(working.sign, candle.high_units, candle.low_units)
                 self.execute(working, price, Liquidity.TAKER, candle.ts, pool)
 
+    def on_mark(self, mark: MarkPrice) -> None:
+        """Trigger what the mark price reached; it executes at what trades next, for which price was traded within the
+        span of a mark nobody knows.
+        """
+        spec = self._instruments.get(mark.instrument)
+        if spec is None:
+            return
+        open_, high, low, price = (
+            round(p * 10**spec.scale.price) for p in (mark.open, mark.high, mark.low, mark.price)
+        )
+        self._marks[spec.id] = price
+        began, book = mark.ts - timeframe_us(mark.timeframe), self._book[spec.id]
+        for working in [w for w in book.values() if w.waits_for_trigger and w.accepted <= began]:
+            if working.order.order_id not in book:
+                continue  # its oco group ended a moment ago
+            if working.met_at(open_, high, low, True) != NO_FILL:
+                self.trigger(working)
+                self.enter(working, self._last_price(spec.id))
+            elif working.is_trailing:
+                working.see(high if working.sign < 0 else low)
+
     def on_expiry(self, expiry: Expiry) -> None:
-        """End the orders whose time is over."""
+        """Let in what has arrived, and end the orders whose time is over."""
+        for order in self._in_flight.arrived(expiry.ts):
+            self._arrive(order)
         for book in self._book.values():
             for working in [w for w in book.values() if 0 < w.order.terms.good_till <= expiry.ts]:
                 self.expire(working, Reason.GOOD_TILL)
@@ -311,6 +385,7 @@ class SimulatedExchange:
         An exit that the venue would find too small waits for the next fill of its entry, and ends when there is none.
         """
         spec, price, book = self._instruments[fill.instrument], fill.reference_price_units, self._book[fill.instrument]
+        watched = self._marks.get(spec.id, price) if self._rules.triggers_on_mark else price
         rules = self._rules.rules[fill.instrument].at(fill.ts)
         earlier = {e.order_id: e.qty_units for e in exits_of(parent.order, before, fill.ts, spec, rules)}
         exits = []
@@ -321,7 +396,7 @@ class SimulatedExchange:
             refused = too_small(order, spec, rules, price)
             if refused is not None and parent.order.order_id in book:
                 continue
-            exit_ = self._born(parent, order, price)
+            exit_ = self._born(parent, order, watched)
             if refused is None:
                 exits.append(exit_)
             else:
@@ -331,7 +406,7 @@ class SimulatedExchange:
                 continue
             if not exit_.waits_for_trigger:
                 fires = exit_.takes_at(price, False)
-            elif fires := stop_is_through(exit_.direction, exit_.order.stop_price_units, price):
+            elif fires := stop_is_through(exit_.direction, exit_.order.stop_price_units, watched):
                 self.trigger(exit_)
             if fill.instrument in self._rules.tapes:  # the trade that filled the entry is over for its exits
                 if not exit_.waits_for_trigger:

@@ -39,14 +39,15 @@ class Tape:
     What a trade or a quote offers is taken once. An order that triggers takes from the next trade on.
     """
 
-    def __init__(self, exchange: Exchange, board: Board, *, share: int, touch_fills: bool) -> None:
+    def __init__(self, exchange: Exchange, board: Board, *, share: int, touch_fills: bool, watches: bool) -> None:
         """share: of each trade or quote that our orders may take, in 1e-8; 0 is all. touch_fills: where no quote tells
-        the queue, nobody is ahead; else everybody is.
+        the queue, nobody is ahead; else everybody is. watches: trades trigger; else the mark price does.
         """
         self._exchange = exchange
         self._board = board
         self._share = share
         self._touch = touch_fills
+        self._watches = watches
         self._taken: dict[tuple[InstrumentId, int], tuple[int, int]] = {}  # of what is quoted: price, quantity
 
     # --- an order arrives ----------------------------------------------------------------------------------------
@@ -80,7 +81,7 @@ class Tape:
         for working in [w for w in there if w.waits_for_open or w.takes_at_open]:
             if working.order.order_id in book:  # or its group ended a moment ago
                 self._take(working, trade, offered)
-        for working in [w for w in there if w.waits_for_trigger]:
+        for working in [w for w in there if w.waits_for_trigger and self._watches]:
             if working.order.order_id in book:
                 self._watch(working, trade)
         resting = [w for w in there if w.order.order_id in book and _rests(w)]

@@ -154,7 +154,8 @@ def test_days_without_trades_are_a_gap_of_a_trade_feed(tmp_path: Path) -> None:
     write_rows(lake, "trades", B, {"time": times, "trade_id": [1, 2], **one}, market="spot")
     feeds = {"feeds": ["trades"]}
     with pytest.raises(GapError, match=r"trades: 1 day is missing: 2024-01-02 \.\. 2024-01-03"):
-        prepared_run(Tape, config_of(lake, [B], run={"timeframe": "1h"}, data=feeds))
+        run = {"timeframe": "1h"}
+        prepared_run(Tape, config_of(lake, [B], run=run, data=feeds, execution={"data": "candles"}))
 
 
 minutes = st.integers(0, 60)

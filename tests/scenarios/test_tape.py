@@ -68,9 +68,7 @@ def test_a_market_order_that_no_trade_comes_for_expires(tmp_path: Path) -> None:
 def test_ioc_takes_what_the_next_trade_offers_and_fok_all_or_nothing(tmp_path: Path) -> None:
     tape = [*OPENING, (61, 101, 3, BUYS), (62, 101, 9, BUYS)]
     for terms, fills in (("ioc", [executed(61, "buy", 101, 3, "taker")]), ("fok", [])):
-        ran = run_on_tape(
-            tmp_path / terms, tape, after_first_candle(qty=4, limit=102, time_in_force=terms), minutes=2
-        )
+        ran = run_on_tape(tmp_path / terms, tape, after_first_candle(qty=4, limit=102, time_in_force=terms), minutes=2)
         assert executions(ran) == fills
         assert ran.updates[-1][1:] == ("expired", "not_filled_at_once")
 

@@ -34,7 +34,7 @@ from backtester.execution.filling import ExchangeRules
 from backtester.execution.simulated import SimulatedExchange
 from backtester.risk.order_validation import SymbolSpecs
 from backtester.risk.risk import Risk
-from backtester.sim.sim_models import FeeModel, SlippageModel
+from backtester.sim.sim_models import FeeModel, ImpactModel, SlippageModel
 from tests.support.specs import instrument, rules
 
 CASH = 10_000 * 10**8
@@ -61,6 +61,7 @@ class Floor:
                 rules=book,
                 fees={self.spec.id: Timeline.constant(fees)},
                 slippage=self.slippage,
+                impact=ImpactModel(),
                 fee_from_received=choices.get("fee_from_received", False),
                 allow_short=True,
                 touch_fills=choices.get("touch_fills", False),

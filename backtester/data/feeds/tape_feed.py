@@ -64,7 +64,7 @@ class TradeFeed(RecordFeed):
             self._makers[row],
         )
 
-    def next_open(self, at: int) -> tuple[int, int, float] | None:
+    def next_open(self, at: int) -> tuple[int, int, float] | None:  # noqa: ARG002 - as the protocol has it
         """A tape has no opens."""
         return None
 
