@@ -40,7 +40,7 @@ class Tape:
     """
 
     def __init__(self, exchange: Exchange, board: Board, *, share: int, touch_fills: bool, watches: bool) -> None:
-        """share: of each trade or quote that our orders may take, in 1e-8; 0 is all. touch_fills: where no quote tells
+        """share: of each trade that our orders may take, in 1e-8; 0 is all. touch_fills: where no quote tells
         the queue, nobody is ahead; else everybody is. watches: trades trigger; else the mark price does.
         """
         self._exchange = exchange
@@ -115,7 +115,7 @@ class Tape:
     def _quoted(self, working: WorkingOrder, price: int, shown: int) -> Pool:
         """Return what is left of what is quoted, after what we took there since the price last changed."""
         at, taken = self._taken.get((working.order.instrument, working.sign), (0, 0))
-        return Pool(max(0, self._ours(shown) - (taken if at == price else 0)))
+        return Pool(max(0, shown - (taken if at == price else 0)))
 
     def _note(self, working: WorkingOrder, price: int, taken: int) -> None:
         key = (working.order.instrument, working.sign)

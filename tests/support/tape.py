@@ -83,7 +83,8 @@ def at(second: float) -> int:
 
 def prepared_on_tape(lake: Path, strategy: type[Strategy], feeds: Sequence[str], **sections: Any) -> PreparedRun:
     """A run over a tape of um:BTCUSDT whose trades execute."""
-    base = {"run": {"market": "um"}, "data": {"feeds": list(feeds)}}
+    whole = {"participation": 0}  # of each trade, unless a test says otherwise
+    base = {"run": {"market": "um"}, "data": {"feeds": list(feeds)}, "execution": whole}
     return prepared_run(strategy, config_of(lake, ["BTCUSDT"], **merged(base, sections)))
 
 
