@@ -1,5 +1,6 @@
 """Tapes drawn by hand: trades as (second, price, quantity, who took), quotes as (second, bid, size, ask, size)."""
 
+import random
 from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -121,3 +122,18 @@ def executions(ran: Ran) -> list[Executed]:
 def minutes_of(trades: Sequence[Print]) -> int:
     """How many whole minutes hold all the trades."""
     return int(trades[-1][0] * SECOND) // MINUTE + 1
+
+
+def wandering_tape(seed: int, minutes: int, a_minute: int) -> tuple[list[Print], list[Shown]]:
+    """A tape that wanders by cents, with many trades of one instant, and quotes around it that change with it."""
+    rng = random.Random(seed)
+    seconds = sorted(rng.randint(0, minutes * 600 - 1) / 10 for _ in range(minutes * a_minute))
+    mid, trades, quotes = 10_000, [], []
+    for number, second in enumerate([0.0, *seconds]):
+        mid += rng.choice([-3, -1, 0, 0, 1, 3])
+        buys = rng.random() < 0.5
+        trades.append((second, (mid + (1 if buys else -1)) / 100, rng.randint(1, 30) / 10, BUYS if buys else SELLS))
+        if number % 3 == 0:
+            sizes = rng.randint(1, 40) / 10, rng.randint(1, 40) / 10
+            quotes.append((second, (mid - 1) / 100, sizes[0], (mid + 1) / 100, sizes[1]))
+    return trades, quotes
