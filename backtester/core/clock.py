@@ -92,13 +92,17 @@ class Clock:
                         price_time[instrument] = now
                 if now > start:
                     if handlers[T_MARKET]:
+                        told = False
                         for i in range(first, end):
-                            if (instrument := marked[i]) is not None and (
-                                (band := asleep.get(instrument)) is None or not band[0] < closes[i] < band[1]
-                            ):
-                                asleep.pop(instrument, None)  # from here on every trade of the tick, in order
+                            if (instrument := marked[i]) is not None:
+                                if (band := asleep.get(instrument)) is not None:
+                                    if band[0] < closes[i] < band[1]:
+                                        continue
+                                    del asleep[instrument]  # from here on every trade of the tick, in order
                                 publish(T_MARKET, self._executing[instrument].market(rows[i]))
-                        await bus.drain_async() if asynchronous else drain()
+                                told = True
+                        if told:
+                            await bus.drain_async() if asynchronous else drain()
                     if expiries:
                         await self._expire(now)
                     board.dues_time = now
