@@ -43,7 +43,7 @@ class TradeFeed(RecordFeed):
     def take(self, rows: int) -> tuple[list[MarketEvent] | None, NDArray[np.int64] | None]:
         """Move the first trades of the buffer into the current window."""
         if not rows:
-            return ([] if self.topic is not None else None), None
+            return ([] if self.topic is not None else None), np.empty(0, dtype=np.int64)
         window = self.cut(rows)
         units = price_units(window.columns["price"], self._spec, window.known)
         self._times, self._ids = window.known.tolist(), window.columns[self._id].tolist()
