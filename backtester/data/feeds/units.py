@@ -26,7 +26,7 @@ def price_units(
     if not exact.all():
         at = int(np.argmin(exact))
         raise DataError(
-            f"{instrument.id}: the price {prices[at]!r} at {format_time(int(times[at]))} "
+            f"{instrument.id}: the price {float(prices[at])!r} at {format_time(int(times[at]))} "
             f"has more than {instrument.scale.price} decimals",
             hint=hint,
         )
