@@ -51,7 +51,7 @@ class ExecutionFeed(Feed, Protocol):
 
     def next_open(self, at: int) -> tuple[int, int, float] | None:
         """Return (open time, open in price units) of the first candle that opens at or after `at` and trades, and the
-        volume of the candle before it, -1 when there is none.
+        volume of the last candle before it that traded, -1 when there is none.
 
         A tape has no opens: its trades themselves are what orders wait for.
         """

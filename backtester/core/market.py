@@ -229,7 +229,7 @@ class MarketQuote(NamedTuple):
 class MarketOpen(MarketEvent, frozen=True, gc=False):
     """The open price, and nothing else, of a candle that begins at ts.
 
-    volume_before: what traded in the last candle that closed, in base units; -1 when there is none.
+    volume_before: of the last candle that closed and traded, in base units; -1 when there is none.
     """
 
     price_units: int

@@ -68,14 +68,14 @@ def ceil_to(value: int, step: int) -> int:
 
 def fixed(units: int, exponent: int) -> str:
     """Return units × 10^-exponent in plain fixed-point with exactly `exponent` decimals."""
+    digits = str(units)
     if exponent == 0:
-        return str(units)
+        return digits
+    if units >= 0 and len(digits) > exponent:  # most numbers of a log: its hot path
+        return f"{digits[:-exponent]}.{digits[-exponent:]}"
     if units < 0:
         return "-" + fixed(-units, exponent)
-    digits = str(units)
-    if len(digits) <= exponent:
-        digits = digits.zfill(exponent + 1)
-    return f"{digits[:-exponent]}.{digits[-exponent:]}"
+    return f"0.{digits.zfill(exponent)}"
 
 
 def decimal(units: int, exponent: int) -> Decimal:

@@ -11,7 +11,7 @@ from backtester.execution.pool import Pool
 class Participation:
     """A share (1e-8) of each candle's volume; 0 is no cap.
 
-    At an open the candle that begins has no volume yet: the candle before it says what there is. What was taken there
+    At an open the candle that begins has no volume yet: the last that traded says what there is. What was taken there
     is missing along the candle.
     """
 

@@ -316,6 +316,7 @@ class SimulatedExchange:
         working.become(State.TRIGGERED)
         working.waits_for_trigger = False
         self._update(working.order, Status.TRIGGERED, reason)
+        self._end_entry_of(working.order)
 
     def execute(
         self, working: WorkingOrder, price: int, liquidity: Liquidity, ts: int, pool: Pool
@@ -327,6 +328,7 @@ class SimulatedExchange:
         """
         fill = self._cashier.fill(working, price, liquidity, ts, pool)
         if fill is None:
+            self._keep_in_market(working)
             return []
         if isinstance(fill, Reason):
             self.expire(working, fill)
@@ -355,9 +357,15 @@ class SimulatedExchange:
         elif order.terms.only_reduces and not self._cashier.reducible(order, ts):
             self.expire(working, Reason.NOTHING_TO_REDUCE)
         elif working.waits_for_open:
-            working.deadline = self._board.now + self._rules.max_wait_us[order.instrument]
-        elif not order.limit_price_units:
+            working.deadline = self._board.now + self._rules.max_wait_us[order.instrument] + 1  # the next open counts
+        else:
+            self._keep_in_market(working)
+
+    def _keep_in_market(self, working: WorkingOrder) -> None:
+        """Let what triggered and found too little go on as what it is now: a market order, unless it has a limit."""
+        if not working.order.limit_price_units and not working.waits_for_open:
             self._wait_for_open(working)
+            working.deadline += 1  # the next open counts
 
     def _change(self, working: WorkingOrder, order: SanitizedOrder) -> None:
         """Put a changed order in the place of a working one, and say so."""
@@ -374,7 +382,11 @@ class SimulatedExchange:
             for sibling in [w for w in book.values() if w.order.oco == order.oco]:
                 if sibling.order.order_id != order.order_id:
                     self._end(sibling, State.CANCELLED, Reason.OCO)
-        entry = book.get(order.parent_id)
+        self._end_entry_of(order)
+
+    def _end_entry_of(self, exit_: SanitizedOrder) -> None:
+        """Buy no more of what an exit already sells."""
+        entry = self._book[exit_.instrument].get(exit_.parent_id)
         if entry is not None:
             self._end(entry, State.CANCELLED, Reason.OCO)
 

@@ -84,7 +84,8 @@ class ImpactModel(NamedTuple):
         if not self.coefficient or not variance:
             return 0
         part = mul_div(variance, qty, volume, CEIL) if qty < volume else variance
-        return mul_div(self.coefficient, isqrt(part - 1) + 1, RATE_SCALE, CEIL)
+        root = isqrt(part - 1) + 1 if part else 0
+        return mul_div(self.coefficient, root, RATE_SCALE, CEIL)
 
 
 def worse_price(side: int, reference_units: int, rate: int) -> int:

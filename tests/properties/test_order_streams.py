@@ -76,15 +76,19 @@ class OrderStreams(RuleBasedStateMachine):
         touch_fills=st.booleans(),
         stop_through_fills=st.booleans(),
         fee_from_received=st.booleans(),
+        participation=st.sampled_from([0, 10**7, 10**8]),
     )
     def opens(self, **choices: Any) -> None:
         self.floor = Floor(**choices)
+        self.share = choices["participation"]
+        self.offered = {True: 2**62, False: 2**62}  # at the open, and along the candle less what was taken there
         self.last = 100_00
         self.seen = 0
         self.live: dict[int, SanitizedOrder] = {}
         self.accepted: dict[int, int] = {}
         self.ended: dict[int, str] = {}
         self.filled: dict[int, int] = defaultdict(int)
+        self.left: dict[int, int] = {}  # after a partial fill, until the exchange says the same
         self.doomed: set[int] = set()  # their group filled
         self.position = 0
         self.span = (self.last, self.last)
@@ -124,13 +128,23 @@ class OrderStreams(RuleBasedStateMachine):
         if size is not None or limit or stop:
             self.floor.want(replace_intent(self.floor.board.now, order, qty=size, limit=limit, stop=stop))
 
-    @rule(gap=st.integers(-300, 300), up=st.integers(0, 500), down=st.integers(0, 500), where=st.integers(0, 100))
-    def a_candle(self, gap: int, up: int, down: int, where: int) -> None:
+    @rule(
+        gap=st.integers(-300, 300),
+        up=st.integers(0, 500),
+        down=st.integers(0, 500),
+        where=st.integers(0, 100),
+        volume=st.sampled_from([0.001, 0.01, 1.0, 30.0, 1000.0]),
+    )
+    def a_candle(self, gap: int, up: int, down: int, where: int, volume: float) -> None:
         open_ = max(20_00, self.last + gap)
         high, low = open_ + up, open_ - min(down, open_ - 10_00)
         self.last = low + (high - low) * where // 100
         self.span = (low, high)
-        self.floor.candle(open_, high, low, self.last)
+        before = self.floor.volume_before
+        if self.share:
+            per_unit = self.share * 10**self.floor.spec.scale.qty // 10**8
+            self.offered = {True: round(before * per_unit) if before >= 0 else 2**62, False: round(volume * per_unit)}
+        self.floor.candle(open_, high, low, self.last, volume)
 
     @rule()
     def a_candle_without_trades(self) -> None:
@@ -145,6 +159,8 @@ class OrderStreams(RuleBasedStateMachine):
             match event:
                 case SanitizedOrder() if topic in (T_ORDERS_SANITIZED.name, T_ORDERS_CHANGED.name):
                     assert event.order_id not in self.ended
+                    left = self.left.pop(event.order_id, None)
+                    assert left is None or event.qty_units in (0, left), "a partial fill left something else"
                     self.live[event.order_id] = event
                 case OrderUpdate(status=Status.ACCEPTED):
                     assert event.order_id not in self.accepted
@@ -177,7 +193,8 @@ class OrderStreams(RuleBasedStateMachine):
         if order.limit_price_units:
             assert (order.limit_price_units - fill.price_units) * fill.side.sign >= 0, "worse than its limit"
         self.filled[fill.order_id] += fill.qty_units
-        assert not order.qty_units or self.filled[fill.order_id] <= order.qty_units, "more than was ordered"
+        assert not order.qty_units or fill.qty_units <= order.qty_units, "more than was left of the order"
+        self._consumes(fill)
         before, self.position = self.position, self.position + fill.side.sign * fill.qty_units
         if order.terms.only_reduces:
             assert abs(self.position) < abs(before), "what only reduces added"
@@ -192,6 +209,16 @@ class OrderStreams(RuleBasedStateMachine):
             self.doomed |= {i for i, o in self.live.items() if o.oco == order.oco} - {fill.order_id}
         if fill.leaves_units == 0:
             self._ends(fill.order_id, "filled")
+        else:
+            self.left[fill.order_id] = fill.leaves_units
+
+    def _consumes(self, fill: Fill) -> None:
+        """What trades is there once: at the open, and along the candle what the open left."""
+        at_open = fill.event_id in self.floor.filled_at_open
+        self.offered[at_open] -= fill.qty_units
+        if at_open:
+            self.offered[False] -= fill.qty_units
+        assert self.offered[at_open] >= 0, "took more than there was"
 
     def _money_adds_up(self) -> None:
         """Per asset, to the last unit; and spot is never overdrawn."""

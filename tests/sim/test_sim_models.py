@@ -5,9 +5,17 @@ from math import ceil, floor
 
 import pytest
 from hypothesis import given
-from hypothesis.strategies import integers
+from hypothesis.strategies import integers, sampled_from
 
-from backtester.sim.sim_models import FeeModel, FeeTier, SlippageModel
+from backtester.sim.sim_models import (
+    FeeModel,
+    FeeTier,
+    ImpactModel,
+    SlippageModel,
+    range_rate,
+    return_rate,
+    worse_price,
+)
 
 BPS = 10_000  # a basis point in rates of 1e-8
 
@@ -65,3 +73,57 @@ def test_slippage_rounds_against_the_trader(reference: int, rate: int) -> None:
     model = SlippageModel(rate)
     assert model.price_units(1, reference) == ceil(reference * (1 + Fraction(rate, 10**8)))
     assert model.price_units(-1, reference) == floor(reference * (1 - Fraction(rate, 10**8)))
+
+
+@pytest.mark.parametrize(
+    ("qty", "volume", "mean_range", "rate"),
+    [
+        (10, 100, 2_000_000, 10_000 + 200_000 + 100_000),  # 1 bp, a tenth of 2 %, a tenth of a tenth squared
+        (100, 100, 0, 10_000 + 10_000_000),
+        (500, 100, 0, 10_000 + 10_000_000),  # more than all of it is all of it
+        (1, 0, 0, 10_000 + 10_000_000),  # nothing traded: the order would be all
+        (0, 100, 0, 10_000),
+    ],
+)
+def test_a_slippage_rate_by_hand(qty: int, volume: int, mean_range: int, rate: int) -> None:
+    model = SlippageModel(10_000, volatility_share=10**7, volume_impact=10**7)
+    assert model.rate_of(qty, volume, mean_range) == rate
+
+
+QTY, VOLUME, RATE = integers(0, 10**15), integers(0, 10**15), integers(0, 10**9)
+
+
+@given(qty=QTY, more=QTY, volume=VOLUME, wide=RATE, share=RATE, impact=RATE)
+def test_a_larger_order_never_slips_less(qty: int, more: int, volume: int, wide: int, share: int, impact: int) -> None:
+    model = SlippageModel(5, share, impact)
+    assert 5 <= model.rate_of(qty, volume, wide) <= model.rate_of(qty + more, volume, wide)
+
+
+@given(qty=QTY, more=QTY, volume=VOLUME, variance=integers(0, 10**18), coefficient=RATE)
+def test_impact_is_the_root_of_the_share_rounded_up(
+    qty: int, more: int, volume: int, variance: int, coefficient: int
+) -> None:
+    model = ImpactModel(coefficient)
+    rate = model.rate_of(qty, volume, variance)
+    assert 0 <= rate <= model.rate_of(qty + more, volume, variance)
+    share = Fraction(min(qty, volume), volume) if volume else Fraction(1)
+    exact = Fraction(coefficient, 10**8) ** 2 * variance * share  # squared
+    assert rate**2 >= exact or rate == 0 == coefficient * variance
+    assert (
+        rate <= 2 or (rate - 2 - Fraction(coefficient, 10**8)) ** 2 <= exact or rate - 2 <= Fraction(coefficient, 10**8)
+    )
+
+
+@given(side=sampled_from([1, -1]), price=integers(1, 10**12), rate=integers(0, 10**8 - 1))
+def test_a_worse_price_is_never_better_than_exact(side: int, price: int, rate: int) -> None:
+    exact = Fraction(price) * (10**8 + side * rate) / 10**8
+    got = worse_price(side, price, rate)
+    assert 0 <= (got - exact) * side < 1
+
+
+def test_true_range_and_return_by_hand() -> None:
+    assert range_rate(101, 99, 100) == 2_000_000
+    assert range_rate(111, 109, 100) == 11_000_000  # a gap counts
+    assert range_rate(91, 89, 100) == 11_000_000
+    assert return_rate(101, 100) == 1_000_000
+    assert return_rate(99, 100) == -1_000_000

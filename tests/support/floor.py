@@ -53,6 +53,8 @@ class Floor:
         self.bus, self.board = Bus(), Board()
         self.board.now, self.board.price_units = MINUTE, {self.spec.id: 100_00}
         self.board.price_time = {self.spec.id: MINUTE}
+        self.volume_before = -1.0
+        self.filled_at_open: set[int] = set()
         self.events: list[tuple[str, Event]] = []
         self.folded = FoldedAccount()
         self.bus.tap_log(self._heard)
@@ -69,6 +71,7 @@ class Floor:
                 max_wait_us={self.spec.id: 3 * MINUTE},
                 path=path,
                 market_at_mid=mid,
+                participation=choices.get("participation", 0),
             ),
             specs,
             self.board,
@@ -106,7 +109,10 @@ class Floor:
         """Let the next minute pass: its open, and after it the candle, expiries and a snapshot."""
         board, begins, name = self.board, self.board.now, self.spec.id
         if name in board.opens_wanted and volume > 0:
-            self._send(T_OPENS, MarketOpen(begins, name, open_))
+            before = len(self.events)
+            self._send(T_OPENS, MarketOpen(begins, name, open_, self.volume_before))
+            self.filled_at_open |= {event.event_id for _, event in self.events[before:] if isinstance(event, Fill)}
+        self.volume_before = volume if volume > 0 else self.volume_before
         board.now = begins + MINUTE
         board.price_units[name], board.price_time[name] = close, board.now
         if self.bus.handlers[T_MARKET]:

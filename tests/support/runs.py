@@ -20,8 +20,12 @@ from backtester.strategy.base import Intents, Strategy
 from tests.support import inline
 from tests.support.market import START, Rows, write_candles
 
-# Costs nothing and rounds nothing away unless a test says otherwise.
-FREE = {"fees": {"maker_bps": 0, "taker_bps": 0}, "slippage": {"bps": 0}}
+# Costs nothing, rounds nothing away and finds as much as it wants, unless a test says otherwise.
+FREE = {
+    "fees": {"maker_bps": 0, "taker_bps": 0},
+    "slippage": {"bps": 0},
+    "execution": {"participation": 0},
+}
 CENTS = {"tick_size": "0.01", "lot_size": "0.001", "min_qty": "0.001", "max_qty": 0, "min_notional": 0}
 
 

@@ -49,7 +49,7 @@ class CandleFeed:
         self._buffer: CandleColumns | None = None
         self._window: CandleColumns | None = None
         self._window_units: dict[str, list[int]] = {}
-        self._volume_before = -1.0  # of the last candle before the window
+        self._volume_before = -1.0  # of the last candle before the window that traded
 
     @property
     def times(self) -> NDArray[np.int64]:
@@ -75,7 +75,7 @@ class CandleFeed:
         if self._buffer is None:
             return ([] if self.topic is not None else None), None
         if self._window is not None and len(self._window):
-            self._volume_before = float(self._window.volume[-1])
+            self._volume_before = _last_volume(self._window, len(self._window), self._volume_before)
         window = self._buffer.slice(0, rows)
         self._buffer = self._buffer.slice(rows, len(self._buffer))
         self._window = window
@@ -129,16 +129,16 @@ class CandleFeed:
 
     def next_open(self, at: int) -> tuple[int, int, float] | None:
         """Return (open time, open in price units) of the first candle that opens at or after `at` and trades, and the
-        volume of the candle before it, -1 when there is none.
+        volume of the last candle before it that traded, -1 when there is none.
         """
         before = self._volume_before
         if self._window is not None and len(self._window):
             columns = self._window
             row = _first_traded(columns, int(np.searchsorted(columns.open_time, at)))
             if row < len(columns):
-                volume = float(columns.volume[row - 1]) if row else before
+                volume = _last_volume(columns, row, before)
                 return int(columns.open_time[row]), self._units("open")[row], volume
-            before = float(columns.volume[-1])
+            before = _last_volume(columns, len(columns), before)
         if self._buffer is not None:
             columns = self._buffer
             row = _first_traded(columns, int(np.searchsorted(columns.open_time, at)))
@@ -146,7 +146,7 @@ class CandleFeed:
                 assert self._spec is not None
                 one = slice(row, row + 1)
                 units = price_units(columns.open[one], self._spec, columns.open_time[one])
-                return int(columns.open_time[row]), int(units[0]), float(columns.volume[row - 1]) if row else before
+                return int(columns.open_time[row]), int(units[0]), _last_volume(columns, row, before)
         return None
 
 
@@ -155,3 +155,10 @@ def _first_traded(columns: CandleColumns, row: int) -> int:
     while row < len(columns) and not columns.volume[row] > 0:
         row += 1
     return row
+
+
+def _last_volume(columns: CandleColumns, row: int, before: float) -> float:
+    """Return the volume of the last row before `row` that traded; `before` when there is none."""
+    while row and not columns.volume[row - 1] > 0:
+        row -= 1
+    return float(columns.volume[row - 1]) if row else before
