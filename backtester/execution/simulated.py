@@ -148,6 +148,7 @@ class SimulatedExchange:
     def enter(self, working: WorkingOrder, last: int) -> None:
         """Let an order into the market, between two trades: what takes waits for what trades next, else it rests."""
         order = working.order
+        self._board.wake(order.instrument)
         working.takes_at_open = order.kind.has_limit and self._takes(working, last)
         if not order.kind.has_limit or order.terms.at_once:
             self._wait_for_open(working)
@@ -179,7 +180,6 @@ class SimulatedExchange:
         working.deadline = self._board.now + self._rules.max_wait_us[working.order.instrument]
         if self._wants_open(working):
             self._board.want_open(working.order.instrument)
-        self._board.wake(working.order.instrument)
 
     def _wants_open(self, working: WorkingOrder) -> bool:
         return not self._fills_at_mid(working) and working.order.instrument not in self._rules.tapes

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from tests.support.lakes import write_rows
 from tests.support.runs import scripted
-from tests.support.tape import BUYS, SELLS, Print, Shown, executed, executions, run_on_tape
+from tests.support.tape import BUYS, SELLS, Print, Shown, at, executed, executions, run_on_tape
 
 B = "BTCUSDT"
 OPENING: list[Print] = [(0, 100, 1, BUYS), (59, 100, 1, BUYS)]  # the first candle closes at second 60
@@ -203,6 +204,25 @@ def test_a_trailing_stop_follows_every_trade(tmp_path: Path) -> None:
     act = scripted({0: lambda s: [s.buy(B, 2)], 1: lambda s: [s.sell(B, 2, trail="0.05", reduce_only=True)]})
     ran = run_on_tape(tmp_path, tape, act)
     assert executions(ran) == [executed(61, "buy", 100, 2, "taker"), executed(131, "sell", 106, 2, "taker")]
+
+
+def test_a_stop_limit_that_the_mark_price_triggers_meets_the_trades_from_then_on(tmp_path: Path) -> None:
+    tape: list[Print] = [
+        *OPENING,
+        (61, 103, 9, BUYS),
+        (130, 100.5, 1, SELLS),
+        (131, 100.5, 1, SELLS),
+        (140, 101, 1, BUYS),
+    ]
+    marks = {name: [100.0] * 3 for name in ("open", "low", "close")}
+    marks |= {"open_time": [at(0), at(60), at(120)], "high": [100.0, 102.0, 100.0]}
+    write_rows(tmp_path / "lake", "markPriceKlines", B, marks, timeframe="1m")
+    order = {"qty": 3, "stop": 102, "limit": "100.6"}
+    ran = run_on_tape(tmp_path, tape, after_first_candle(**order), minutes=3, execution={"trigger_price": "mark"})
+    assert executions(ran) == [
+        executed(130, "buy", "100.6", 1, "maker"),  # at 61 the trades were through the stop, and the mark was not
+        executed(131, "buy", "100.6", 1, "maker"),
+    ]
 
 
 # --- exits --------------------------------------------------------------------------------------------------------
