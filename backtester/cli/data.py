@@ -4,7 +4,7 @@ import typer
 
 from backtester.cli.data_check import gaps_command, verify_command
 from backtester.cli.data_diff import diff_command
-from backtester.cli.data_import import import_command, sample_command
+from backtester.cli.data_import import capture_command, import_command, sample_command
 from backtester.cli.data_keep import export_command, rebuild_command, remove_command
 from backtester.cli.data_look import list_command, show_command
 from backtester.cli.data_repair import repair_command
@@ -12,6 +12,7 @@ from backtester.cli.data_repair import repair_command
 data_app = typer.Typer(help="The data lake: import files, look at them, check and remove them.", no_args_is_help=True)
 
 data_app.command("import")(import_command)
+data_app.command("capture")(capture_command)
 data_app.command("sample")(sample_command)
 data_app.command("ls")(list_command)
 data_app.command("show")(show_command)

@@ -1,4 +1,4 @@
-"""`bt data import` and `bt data sample`: how rows get into the lake from files."""
+"""`bt data import`, `bt data capture` and `bt data sample`: how rows get into the lake from files."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -44,6 +44,22 @@ def import_command(
     with progress("reading", show=not as_json) as on_file:
         report = import_paths(paths, data, options, columns=columns, repairs=repairs, replace=replace, on_file=on_file)
     _print_import(report, data, as_json)
+
+
+def capture_command(
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="Messages of streams, one a line; plain or gzip.")],
+    market: Annotated[str, typer.Option(help="spot or um.")],
+    data: DataOption = DEFAULT_DATA,
+    replace: Annotated[bool, typer.Option("--replace", help="Let new rows win over different ones.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Import trades, and on futures best bids and asks, from a capture of an exchange's streams.
+
+    Example: bt data capture btcusdt.gz --market um
+    """
+    from backtester.data.downloader.capturing import import_capture
+
+    _print_import(import_capture(path, data, market, replace=replace), data, as_json)
 
 
 def sample_command(data: DataOption = DEFAULT_DATA, as_json: JsonOption = False) -> None:

@@ -1,13 +1,16 @@
 """The board: what everyone may read without asking anybody.
 
-The clock writes the last prices before each MATCH; execution writes which instruments wait for an open;
-the strategy's host writes the moments it wants to be called at. Nothing here is logged.
+The clock writes the last prices before each MATCH; execution writes which instruments wait for an open, and between
+which prices trades are no matter to it; the strategy's host writes the moments it wants to be called at.
+Nothing here is logged.
 """
 
 import heapq
+from collections.abc import Callable
 from typing import Final
 
 from backtester.core.instruments import InstrumentId
+from backtester.core.market import MarketQuote
 
 NEVER: Final = 2**63 - 1
 
@@ -23,6 +26,8 @@ class Board:
         self.price_units: dict[InstrumentId, int] = {}
         self.price_time: dict[InstrumentId, int] = {}
         self.opens_wanted: dict[InstrumentId, int] = {}  # how many market orders wait
+        self.asleep: dict[InstrumentId, tuple[int, int]] = {}  # prices strictly between are no matter to any order
+        self.quote_at: dict[InstrumentId, Callable[[int], MarketQuote | None]] = {}  # the last at or before a time
         self.timers: list[int] = []
         self.expiries: list[int] = []
 
@@ -37,6 +42,19 @@ class Board:
             self.opens_wanted[instrument] = left
         else:
             del self.opens_wanted[instrument]
+
+    def sleep(self, instrument: InstrumentId, above: int, below: int) -> None:
+        """Tell the exchange nothing of trades with above < price < below (10^-p), until it is woken."""
+        self.asleep[instrument] = (above, below)
+
+    def wake(self, instrument: InstrumentId) -> None:
+        """Tell the exchange of the next trade, whatever its price."""
+        self.asleep.pop(instrument, None)
+
+    def quote(self, instrument: InstrumentId, time: int) -> MarketQuote | None:
+        """Return the last quote of an instrument at or before a time that has come; None: the run reads none."""
+        source = self.quote_at.get(instrument)
+        return None if source is None else source(time)
 
     def want_dues(self, at: int) -> None:
         """Ask for DUES at the first tick at or after a time."""

@@ -70,7 +70,7 @@ class Clock:
         bus, board, start = self._bus, self._board, self._start
         publish, drain, deliver, handlers = bus.publish, bus.drain, bus.deliver, bus.handlers
         opens_wanted, timers, expiries = board.opens_wanted, board.timers, board.expiries
-        price_units, price_time = board.price_units, board.price_time
+        price_units, price_time, asleep = board.price_units, board.price_time, board.asleep
         topics = [cast(Topic[Any] | None, feed.topic) for feed in self._feeds]
         late = [feed.rank[0] > CANDLE_RANK for feed in self._feeds]
         asynchronous = bus.has_async_handlers
@@ -92,10 +92,17 @@ class Clock:
                         price_time[instrument] = now
                 if now > start:
                     if handlers[T_MARKET]:
+                        told = False
                         for i in range(first, end):
                             if (instrument := marked[i]) is not None:
+                                if (band := asleep.get(instrument)) is not None:
+                                    if band[0] < closes[i] < band[1]:
+                                        continue
+                                    del asleep[instrument]  # from here on every trade of the tick, in order
                                 publish(T_MARKET, self._executing[instrument].market(rows[i]))
-                        await bus.drain_async() if asynchronous else drain()
+                                told = True
+                        if told:
+                            await bus.drain_async() if asynchronous else drain()
                     if expiries:
                         await self._expire(now)
                     board.dues_time = now

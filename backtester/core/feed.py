@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backtester.core.instruments import InstrumentId
-from backtester.core.market import MarketCandle, MarketEvent
+from backtester.core.market import MarketCandle, MarketEvent, MarketTrade
 from backtester.core.topics import Topic
 
 CANDLE_RANK = 10  # what is known at one instant: references first, then candles that end there, then trades and quotes
@@ -45,12 +45,14 @@ class Feed(Protocol):
 class ExecutionFeed(Feed, Protocol):
     """The one feed of an instrument that marks it and meets its orders."""
 
-    def market(self, row: int) -> MarketCandle:
+    def market(self, row: int) -> MarketCandle | MarketTrade:
         """Return a row of the current window as the exchange sees it."""
         ...
 
     def next_open(self, at: int) -> tuple[int, int, float] | None:
         """Return (open time, open in price units) of the first candle that opens at or after `at` and trades, and the
         volume of the last candle before it that traded, -1 when there is none.
+
+        A tape has no opens: its trades themselves are what orders wait for.
         """
         ...

@@ -4,6 +4,8 @@ The trader's side carries floats, the exchange's side the instrument's integers.
 known, in UTC microseconds.
 """
 
+from typing import NamedTuple
+
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
@@ -199,6 +201,29 @@ class MarketCandle(MarketEvent, frozen=True, gc=False):
     def cause(self) -> str:
         """Return the same name as the trader's candle."""
         return f"{self.instrument}/candle/{self.timeframe}/{self.open_time}"
+
+
+class MarketTrade(MarketEvent, frozen=True, gc=False):
+    """A print on the execution tape in the instrument's integers. is_buyer_maker: the seller was the taker."""
+
+    trade_id: int
+    price_units: int
+    qty_units: int
+    is_buyer_maker: bool
+
+    def cause(self) -> str:
+        """Return the same name as the trader's trade."""
+        return f"{self.instrument}/trade/{self.trade_id}"
+
+
+class MarketQuote(NamedTuple):
+    """Best bid and ask with their sizes, in the instrument's integers, as known since ts."""
+
+    ts: int
+    bid_units: int
+    bid_qty_units: int
+    ask_units: int
+    ask_qty_units: int
 
 
 class MarketOpen(MarketEvent, frozen=True, gc=False):

@@ -33,6 +33,7 @@ from backtester.core.market import (
     IndexPrice,
     MarketCandle,
     MarketOpen,
+    MarketTrade,
     MarkPrice,
     Marks,
     OptionChain,
@@ -65,8 +66,12 @@ class Topic(Generic[E]):
         return f"Topic({self.name})"
 
 
-T_MARKET: Final = Topic[MarketCandle](
-    "market", MarketCandle, logged=False, purpose="MATCH: execution candles that closed, as the exchange sees them"
+T_MARKET: Final = Topic[MarketCandle | MarketTrade](
+    "market",
+    MarketCandle,
+    MarketTrade,
+    logged=False,
+    purpose="MATCH: execution candles that closed, or trades, as the exchange sees them",
 )
 T_EXPIRIES: Final = Topic[Expiry](
     "expiries", Expiry, logged=False, purpose="MATCH: a time till which an order is good has come"

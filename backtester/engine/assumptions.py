@@ -16,12 +16,10 @@ PATHS_IN_WORDS = {
 def assumptions(run: PreparedRun) -> dict[str, str]:
     """Return every assumption in force."""
     config = run.config
-    stored = sorted({item.stored_timeframe for item in run.series})
     words = {
-        "fills": f"candles of {', '.join(stored)}, market orders {_MARKET_FILLS[config.execution.market_fill]}, "
-        f"{PATHS_IN_WORDS[config.execution.path]}",
-        "limit": "filled when touched" if config.execution.touch_fills else "filled only when traded through",
-        "volume": _volume(config),
+        "fills": _fills(run),
+        "limit": _limits(run),
+        "volume": _volume(run),
         "triggers": _triggers(config),
         "stop_through": f"a stop that is already through the market is "
         f"{'rejected' if config.execution.stop_through == 'reject' else 'executed at the market'}",
@@ -39,6 +37,34 @@ def assumptions(run: PreparedRun) -> dict[str, str]:
     return words
 
 
+def _fills(run: PreparedRun) -> str:
+    """Return what executes: candles, the trades of each instrument that has a tape, or both."""
+    execution = run.config.execution
+    words = []
+    if stored := sorted({item.stored_timeframe for item in run.series if not item.tape}):
+        words.append(
+            f"candles of {', '.join(stored)}, market orders {_MARKET_FILLS[execution.market_fill]}, "
+            f"{PATHS_IN_WORDS[execution.path]}"
+        )
+    for item in run.series:
+        if item.tape:
+            price = "the last quote before it, up to its size" if item.quotes else "its price, up to its quantity"
+            words.append(f"{item.tape} of {item.instrument}, market orders on the next trade at {price}")
+    return "; ".join(words)
+
+
+def _limits(run: PreparedRun) -> str:
+    touch = run.config.execution.touch_fills
+    words = []
+    if any(not item.tape for item in run.series):
+        words.append("filled when touched" if touch else "filled only when traded through")
+    if any(item.tape for item in run.series):
+        shown = "behind what the quote shows at the price; " if any(item.quotes for item in run.series) else ""
+        ahead = "nobody" if touch else "everybody"
+        words.append(f"on trades {shown}{'else ' if shown else ''}{ahead} ahead in the queue")
+    return "; ".join(words)
+
+
 def _fees(config: BacktestConfig) -> str:
     fees = config.fees
     own = fees_in_words(config)
@@ -51,14 +77,19 @@ def _fees(config: BacktestConfig) -> str:
     )
 
 
-def _volume(config: BacktestConfig) -> str:
-    share = config.execution.participation
-    if not share:
-        return "no cap: an order fills whole, however little trades"
-    return (
-        f"our orders take at most {100 * share:g}% of what trades in a candle, at an open of the candle before; "
-        "the rest waits"
-    )
+def _volume(run: PreparedRun) -> str:
+    share = run.config.execution.participation
+    words = []
+    if any(not item.tape for item in run.series):
+        words.append(
+            f"our orders take at most {100 * share:g}% of what trades in a candle, at an open of the candle before; "
+            "the rest waits"
+            if share
+            else "no cap: an order fills whole, however little trades"
+        )
+    if any(item.tape for item in run.series):
+        words.append(f"our orders take at most {100 * (share or 1):g}% of each trade; the rest waits")
+    return "; ".join(words)
 
 
 def _triggers(config: BacktestConfig) -> str:

@@ -64,7 +64,9 @@ def exchange_rules(run: PreparedRun) -> ExchangeRules:
         touch_fills=config.execution.touch_fills,
         stop_through_fills=config.execution.stop_through == "market",
         max_wait_us={
-            item.instrument: config.execution.max_wait * timeframe_us(item.stored_timeframe) for item in run.series
+            item.instrument: config.execution.max_wait
+            * timeframe_us(config.run.timeframe if item.tape else item.stored_timeframe)
+            for item in run.series
         },
         path=_PATHS[config.execution.path],
         market_at_mid=config.execution.market_fill == "mid",
@@ -73,6 +75,7 @@ def exchange_rules(run: PreparedRun) -> ExchangeRules:
         delays=modelled_delays(run),
         seed=config.run.seed,
         strict=config.execution.strict,
+        tapes=frozenset(item.instrument for item in run.series if item.tape),
     )
 
 
@@ -85,12 +88,14 @@ def _slippage(section: SlippageSection) -> SlippageModel:
 
 
 def modelled_delays(run: PreparedRun) -> dict[InstrumentId, Delay]:
-    """Return how long orders travel, of the instruments whose execution data can show it: candles no longer than it."""
+    """Return how long orders travel, of the instruments whose execution data can show it: trades, or candles no
+    longer than it.
+    """
     execution = run.config.execution
     fixed, jitter = (exact_units(ms, 3) for ms in (execution.latency_ms, execution.latency_jitter_ms))
     if not fixed + jitter:
         return {}
-    lengths = {item.instrument: timeframe_us(item.stored_timeframe) for item in run.series}
+    lengths = {item.instrument: 0 if item.tape else timeframe_us(item.stored_timeframe) for item in run.series}
     return {instrument: Delay(fixed, jitter) for instrument, length in lengths.items() if fixed + jitter >= length}
 
 

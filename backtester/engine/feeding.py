@@ -7,8 +7,9 @@ from backtester.core.topics import Topic
 from backtester.data.feeds.candle_feed import CandleFeed
 from backtester.data.feeds.record_feed import RecordFeed
 from backtester.data.feeds.records import RECORD_KINDS
+from backtester.data.feeds.tape_feed import QUOTE_COLUMNS, QuoteFeed, TradeFeed, trade_columns
 from backtester.data.resample import derive_candles
-from backtester.data.schemas import KLINES
+from backtester.data.schemas import BOOK_TICKER, KLINES
 from backtester.engine.feed_plan import PlannedFeed
 from backtester.engine.prepare import PreparedRun
 
@@ -18,24 +19,44 @@ BATCH_ROWS = 16_384
 def make_feeds(run: PreparedRun, heard: set[Topic[object]]) -> list[Feed]:
     """Return the feeds of a run. Records that nobody hears (their topic is not in `heard`) are not read.
 
-    The stored candles of each traded instrument execute; strategies see them too when they are in a timeframe that
-    somebody asked for, and longer candles are derived from them.
+    The trades of each traded instrument that has a tape execute, of others the stored candles; strategies see these
+    too when they are in a timeframe that somebody asked for, and longer candles are derived from them.
     """
     candles = [feed for feed in run.feeds if feed.name.kind == KLINES.kind]
     shown = {(feed.name.instrument, feed.name.timeframe) for feed in candles}
     feeds: list[Feed] = []
     for item in run.series:
         decides = (item.instrument, item.stored_timeframe) in shown
+        if item.tape and not decides:
+            continue
         first = item.warmup_start if decides else run.start
         stored = run.lake.read_candles(item.market, item.symbol, item.stored_timeframe, first, run.end, BATCH_ROWS)
-        spec = run.instruments[item.instrument]
+        spec = None if item.tape else run.instruments[item.instrument]
         feeds.append(CandleFeed(item.instrument, item.stored_timeframe, stored, executes=spec, decides=decides))
     executing = {(item.instrument, item.stored_timeframe) for item in run.series}
     feeds += [_candles(run, feed) for feed in candles if (feed.name.instrument, feed.name.timeframe) not in executing]
+    tapes = {item.instrument: item for item in run.series if item.tape}
     for feed in run.feeds:
-        if feed.name.kind != KLINES.kind and RECORD_KINDS[feed.name.kind].topic in heard:
+        instrument, kind, _ = feed.name
+        if kind == KLINES.kind:
+            continue
+        decides = RECORD_KINDS[kind].topic in heard
+        if instrument in tapes and kind in (tapes[instrument].tape, BOOK_TICKER.kind):
+            feeds.append(_tape(run, feed, decides=decides))
+        elif decides:
             feeds.append(_records(run, feed))
     return feeds
+
+
+def _tape(run: PreparedRun, feed: PlannedFeed, *, decides: bool) -> TradeFeed | QuoteFeed:
+    """Return the trades or quotes that the exchange goes by; what came before the start is for strategies alone."""
+    instrument, kind, _ = feed.name
+    quotes = kind == BOOK_TICKER.kind
+    start = feed.start if decides or quotes else run.start
+    names = QUOTE_COLUMNS if quotes else trade_columns(kind)
+    rows = run.lake.read(*feed.stored.series, start, run.end, names=names, batch_rows=BATCH_ROWS)
+    spec = run.instruments[instrument]
+    return QuoteFeed(spec, rows, decides=decides) if quotes else TradeFeed(spec, kind, rows, decides=decides)
 
 
 def _candles(run: PreparedRun, feed: PlannedFeed) -> CandleFeed:

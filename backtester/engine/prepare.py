@@ -26,6 +26,14 @@ from backtester.engine.feed_plan import (
     traded_candles,
 )
 from backtester.engine.gap_policy import RunGap, check_gaps, gaps_before, gaps_of_run, paused_spans
+from backtester.engine.tapes import (
+    check_tapes,
+    common_span,
+    quotes_name,
+    tape_name,
+    tape_partitions,
+    tapes_of,
+)
 from backtester.strategy.base import Strategy, StrategyParams
 from backtester.strategy.registry import FoundStrategy, find_strategy
 
@@ -33,13 +41,19 @@ _DEFAULT_BPS: Mapping[str, tuple[str, str]] = {"spot": ("10", "10"), "um": ("2",
 
 
 class Series(NamedTuple):
-    """Where an instrument's candles come from: the stored timeframe, and from when on they are read."""
+    """Where an instrument's candles come from: the stored timeframe, and from when on they are read.
+
+    tape: the kind of its trades when these execute, not the candles; empty otherwise. quotes: whether its best bid and
+    ask are read beside them.
+    """
 
     instrument: InstrumentId
     market: str
     symbol: str
     stored_timeframe: str
     warmup_start: int
+    tape: str = ""
+    quotes: bool = False
 
 
 class PreparedRun(NamedTuple):
@@ -105,13 +119,17 @@ def prepare(
     timeframe = config.run.timeframe
     needs = _needs(found, params)
     names = feed_names([*config.data.feeds, *needs.feeds, *_mark_feeds(config)], ids, config.run.market)
+    tapes = tapes_of(lake, config.execution.data, names, ids)
+    names = sorted({*names, *(tape_name(i, kind) for i, kind in tapes.items())})
     asked_start, asked_end = (parse_time(text) if text else None for text in (config.run.start, config.run.end))
     sources = {
         i: execution_timeframe(lake, i, [timeframe, *_shown_timeframes(names, i)], asked_start, asked_end) for i in ids
     }
-    _check_resolution(config, sources)
+    _check_resolution(config, {i: timeframe for i, timeframe in sources.items() if i not in tapes})
     stored = {i: lake.partitions(split_id(i)[0], KLINES.kind, split_id(i)[1], sources[i]) for i in ids}
-    start, end = _range(config, stored, sources)
+    trades = tape_partitions(lake, tapes)
+    start, end = _range(config, {i: _span(stored[i], sources[i], trades.get(i)) for i in ids})
+    stored = {i: [*stored[i], *trades.get(i, ())] for i in ids}
     used = {i: [p for p in stored[i] if p.first_time < end] for i in ids}  # what comes later decides nothing
     decimals = {i: max(p.price_decimals for p in used[i]) for i in ids}
     sections = applied_sections(config, decimals, start, end, warnings)
@@ -124,6 +142,7 @@ def prepare(
     feeds = planned_feeds(lake, sorted({*traded_candles(ids, timeframe), *names}), sources, starts, end)
     read = _partitions_of(lake, feeds, end)
     _check_origin(read, start, end, warnings)
+    check_tapes(lake, tapes, sources, start, end)
     gaps = gaps_of_run(lake, sources, feeds, start, end)
     check_gaps(gaps, config.data, str(lake.root), warnings)
     pauses = {}
@@ -139,7 +158,7 @@ def prepare(
         instruments,
         {i: rules_of(spec, sections[i]) for i, spec in instruments.items()},
         lake,
-        [Series(i, *split_id(i), sources[i], starts[i]) for i in ids],
+        [Series(i, *split_id(i), sources[i], starts[i], tapes.get(i, ""), quotes_name(i) in names) for i in ids],
         feeds,
         gaps,
         pauses,
@@ -219,17 +238,22 @@ def _instrument_ids(config: BacktestConfig) -> list[InstrumentId]:
     return sorted(set(ids))  # the order in which symbols are given decides nothing
 
 
-def _range(
-    config: BacktestConfig, stored: Mapping[InstrumentId, list[Partition]], sources: Mapping[InstrumentId, str]
-) -> tuple[int, int]:
+def _span(candles: list[Partition], timeframe: str, trades: list[Partition] | None) -> tuple[int, int]:
+    """Return from when to when an instrument has what executes it, and its candles."""
+    length = timeframe_us(timeframe)
+    span = candles[0].first_time, candles[-1].last_time + length
+    return span if trades is None else common_span(span, trades, length)
+
+
+def _range(config: BacktestConfig, spans: Mapping[InstrumentId, tuple[int, int]]) -> tuple[int, int]:
     """Return the half-open range on the run's grid: as asked, else what all symbols have in common."""
     length = timeframe_us(config.run.timeframe)
-    firsts = {i: partitions[0].first_time for i, partitions in stored.items()}
-    lasts = {i: partitions[-1].last_time + timeframe_us(sources[i]) for i, partitions in stored.items()}
+    firsts = {i: first for i, (first, _) in spans.items()}
+    lasts = {i: last for i, (_, last) in spans.items()}
     start = parse_time(config.run.start) if config.run.start else max(firsts.values())
     end = parse_time(config.run.end) if config.run.end else min(lasts.values())
     start, end = first_open(start, length), last_open(end, length)
-    shown = "; ".join(f"{i} {format_time(firsts[i])} .. {format_time(lasts[i])}" for i in stored)
+    shown = "; ".join(f"{i} {format_time(firsts[i])} .. {format_time(lasts[i])}" for i in spans)
     if end <= start and config.run.start and config.run.end:
         raise UsageError(
             f"the range is empty: start {config.run.start}, end {config.run.end} (exclusive), "
@@ -237,7 +261,7 @@ def _range(
         )
     if end <= start and not config.run.start and not config.run.end:
         raise DataError(f"the symbols have no {config.run.timeframe} candle in common: {shown}")
-    if end <= start or all(end <= firsts[i] or start >= lasts[i] for i in stored):
+    if end <= start or all(end <= firsts[i] or start >= lasts[i] for i in spans):
         asked = f"from {format_time(start)}" if config.run.start else ""
         asked += f" to {format_time(end)}" if config.run.end else ""
         raise DataError(

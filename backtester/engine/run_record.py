@@ -11,9 +11,11 @@ from backtester.core.numbers import MONEY_EXPONENT, fixed
 from backtester.core.time import format_time
 from backtester.data.feeds.candle_feed import CandleFeed
 from backtester.data.feeds.records import RECORD_KINDS
+from backtester.data.schemas import BOOK_TICKER
 from backtester.engine.applied_rules import applied_versions
 from backtester.engine.assumptions import PATHS_IN_WORDS, assumptions, latency_not_modelled
 from backtester.engine.config_snapshot import config_text
+from backtester.engine.feed_plan import FeedName
 from backtester.engine.gap_policy import gap_records
 from backtester.engine.prepare import PreparedRun
 from backtester.engine.provenance import digest_of, engine_digest, modules_below, platform_text, versions
@@ -84,7 +86,7 @@ def warnings_after(run: PreparedRun, wired: Wired) -> list[str]:
         for hook, topic in MARKET_HOOKS.items()
         for feed in run.feeds
         if feed.name.kind in RECORD_KINDS and RECORD_KINDS[feed.name.kind].topic is topic
-        if not wired.bus.handlers[topic]
+        if not wired.bus.handlers[topic] and not _executes(run, feed.name)
     ]
     if early := wired.exchange.fills_before_warm:
         found.append(
@@ -101,6 +103,12 @@ def warnings_after(run: PreparedRun, wired: Wired) -> list[str]:
     if wired.equity.stats.lowest_units <= 0:
         found.append("ruined: equity fell to zero or below")
     return found
+
+
+def _executes(run: PreparedRun, name: FeedName) -> bool:
+    """Say whether the exchange goes by a feed, so that it is read although no strategy hears it."""
+    tapes = {item.instrument: item.tape for item in run.series if item.tape}
+    return name.instrument in tapes and name.kind in (tapes[name.instrument], BOOK_TICKER.kind)
 
 
 def _feeds_for(hook: str) -> str:

@@ -16,6 +16,7 @@ from backtester.core.instruments import Asset
 from backtester.core.numbers import MONEY_EXPONENT, exact_units
 from backtester.core.time import timeframe_us
 from backtester.core.topics import T_CASHFLOWS
+from backtester.data.feeds.tape_feed import QuoteFeed
 from backtester.engine.exchange_setup import exchange_rules, market_memory
 from backtester.engine.feeding import make_feeds
 from backtester.engine.prepare import PreparedRun
@@ -92,6 +93,7 @@ def wire(run: PreparedRun, folder: Path) -> Wired:
     host = StrategyHost(run.make_strategy(), run.found.name, view, bus, start=run.start, seed=config.run.seed)
     recorder = Recorder(folder, instruments, run.rules, board, bus)
     feeds = make_feeds(run, {topic for topic, handlers in bus.handlers.items() if handlers})
+    board.quote_at.update({feed.instrument: feed.at for feed in feeds if isinstance(feed, QuoteFeed)})
     clock = Clock(bus, board, feeds, run.start)
     return Wired(bus, board, clock, feeds, host, exchange, slicer, account, log, equity, recorder)
 

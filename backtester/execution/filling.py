@@ -28,7 +28,7 @@ class ExchangeRules(NamedTuple):
     market orders fill in the middle of the next candle instead of at its open. participation: the share (1e-8) of what
     trades that our orders may take; 0 is no cap. triggers_on_mark: stops, take-profits and trailing stops watch the
     mark price. delays: how long orders travel, where that is modelled; seed: of their jitter. strict: no order is taken
-    before the models know what they look at.
+    before the models know what they look at. tapes: the instruments whose trades execute instead of candles.
     """
 
     rules: RuleBook
@@ -47,6 +47,7 @@ class ExchangeRules(NamedTuple):
     delays: Mapping[InstrumentId, Delay] = {}
     seed: int = 0
     strict: bool = False
+    tapes: frozenset[InstrumentId] = frozenset()
 
 
 class Cashier:

@@ -7,6 +7,7 @@ from typing import Final
 from backtester.core.errors import EngineError
 from backtester.core.events import OrderKind, SanitizedOrder
 from backtester.sim.matching import limit_fill_price, stop_fill_price
+from backtester.sim.queue import BEHIND_ALL
 from backtester.sim.trailing import peak_after, trail_fill_price
 
 
@@ -48,7 +49,7 @@ class WorkingOrder:
     """An order that the exchange knows, with what changes during its life.
 
     order: with the quantity that is still open; 0 when it is sized at the fill. waits_for_open: it executes at once, at
-    the next open that trades. waits_for_trigger: it is not in the book yet.
+    the next open, or trade of a tape. waits_for_trigger: it is not in the book yet.
     """
 
     order: SanitizedOrder
@@ -58,6 +59,7 @@ class WorkingOrder:
     waits_for_open: bool = False
     waits_for_trigger: bool = False
     takes_at_open: bool = False  # a limit that was through the market when it arrived pays the taker fee
+    ahead: int = BEHIND_ALL  # on a tape: the quantity that its price serves before it
     peak: int = 0  # the best price that a trailing stop has seen; 0 before its activation
     brought: int = 0  # the quantity that its fills brought into the account
     born: set[int] = field(default_factory=set)  # the exits that its fills brought to life

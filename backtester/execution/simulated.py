@@ -22,7 +22,7 @@ from backtester.core.events import (
 )
 from backtester.core.funds import remaining, resized
 from backtester.core.instruments import Instrument, InstrumentId
-from backtester.core.market import Expiry, MarketCandle, MarketOpen, MarkPrice
+from backtester.core.market import Expiry, MarketCandle, MarketOpen, MarketTrade, MarkPrice
 from backtester.core.order_terms import TimeInForce
 from backtester.core.time import timeframe_us
 from backtester.core.topics import (
@@ -45,6 +45,7 @@ from backtester.execution.meeting import Meeting
 from backtester.execution.orders import State, WorkingOrder
 from backtester.execution.participation import Participation
 from backtester.execution.pool import Pool
+from backtester.execution.tape import Tape
 from backtester.sim.matching import NO_FILL, stop_is_through
 from backtester.sim.paths import middle
 
@@ -72,6 +73,13 @@ class SimulatedExchange:
         self._book: dict[InstrumentId, dict[int, WorkingOrder]] = {i: {} for i in instruments}
         self._opens: dict[InstrumentId, MarketOpen] = {}
         self._participation = Participation(rules.participation, instruments)
+        self._tape = Tape(
+            self,
+            board,
+            share=rules.participation,
+            touch_fills=rules.touch_fills,
+            watches=not rules.triggers_on_mark,
+        )
         self._market = bus.subscribe(T_MARKET, self.on_market)
         self._market.pause()  # until an order works
         bus.subscribe(T_OPENS, self.on_open)
@@ -108,7 +116,8 @@ class SimulatedExchange:
             self._on_cancel(order)
             return
         last, watched = self._last_price(order.instrument), self._watched_price(order.instrument)
-        working = WorkingOrder.of(order, self._board.now + (1 if self._board.after_open else 0))
+        after_open = self._board.after_open and order.instrument not in self._rules.tapes
+        working = WorkingOrder.of(order, self._board.now + (1 if after_open else 0))
         replaced = self._book[order.instrument].get(order.replaces)
         if order.replaces and (replaced is None or (replaced.brought and order.attached)):
             why = "it is not working any more" if replaced is None else "exits of what it filled already live"
@@ -122,7 +131,7 @@ class SimulatedExchange:
         if through and not self._rules.stop_through_fills:
             self._reject(order, Reason.WOULD_TRIGGER, {"stop": str(order.stop_price)})
             return
-        if order.terms.post_only and working.takes_at(last, False):
+        if order.terms.post_only and self._takes(working, last):
             self._reject(order, Reason.WOULD_TAKE, {"limit": str(order.limit_price)})
             return
         if self._rules.strict and not self._cashier.is_warm(order.instrument):
@@ -134,14 +143,22 @@ class SimulatedExchange:
         if through:
             self.trigger(working, Reason.WOULD_TRIGGER)
         if not working.waits_for_trigger:
-            self._enter(working, last)
+            self.enter(working, last)
 
-    def _enter(self, working: WorkingOrder, last: int) -> None:
-        """Let an order into the market between two trades: what takes waits for the next open, the rest in the book."""
+    def enter(self, working: WorkingOrder, last: int) -> None:
+        """Let an order into the market, between two trades: what takes waits for what trades next, else it rests."""
         order = working.order
-        working.takes_at_open = order.kind.has_limit and working.takes_at(last, False)
+        self._board.wake(order.instrument)
+        working.takes_at_open = order.kind.has_limit and self._takes(working, last)
         if not order.kind.has_limit or order.terms.at_once:
             self._wait_for_open(working)
+        elif order.instrument in self._rules.tapes:
+            self._tape.join(working)
+
+    def _takes(self, working: WorkingOrder, last: int) -> bool:
+        if working.order.instrument in self._rules.tapes:
+            return self._tape.takes(working, last)
+        return working.takes_at(last, False)
 
     def _accept(self, working: WorkingOrder, price: int, ts: int) -> None:
         """Take an order into the book; price: the last that it knows of, which a trailing stop follows."""
@@ -152,6 +169,7 @@ class SimulatedExchange:
         self._book[order.instrument][order.order_id] = working
         self._cashier.reservations.hold(order.order_id, order.reserve_asset, order.reserve_units, order.oco)
         self._market.resume()
+        self._board.wake(order.instrument)
         if order.terms.time_in_force is TimeInForce.GTD:
             self._board.set_expiry(order.terms.good_till)
         self._update(order, Status.ACCEPTED, ts=ts)
@@ -160,11 +178,15 @@ class SimulatedExchange:
         """Let an order execute at the next open; or with its candle, when market orders fill in the middle of it."""
         working.waits_for_open = True
         working.deadline = self._board.now + self._rules.max_wait_us[working.order.instrument]
-        if not self._fills_at_mid(working):
+        if self._wants_open(working):
             self._board.want_open(working.order.instrument)
 
+    def _wants_open(self, working: WorkingOrder) -> bool:
+        return not self._fills_at_mid(working) and working.order.instrument not in self._rules.tapes
+
     def _fills_at_mid(self, working: WorkingOrder) -> bool:
-        return self._rules.market_at_mid and not working.order.kind.has_limit
+        on_tape = working.order.instrument in self._rules.tapes
+        return self._rules.market_at_mid and not working.order.kind.has_limit and not on_tape
 
     def _last_price(self, instrument: InstrumentId) -> int:
         """Return the last price that the exchange has shown: an open of this very tick, else the last close."""
@@ -215,11 +237,15 @@ class SimulatedExchange:
             else:
                 self.execute(working, opened.price_units, Liquidity.TAKER, opened.ts, pool)
 
-    def on_market(self, candle: MarketCandle) -> None:
-        """Let the working orders meet a closed candle."""
-        book = self._book[candle.instrument]
-        if not book:
-            return
+    def on_market(self, market: MarketCandle | MarketTrade) -> None:
+        """Let the working orders meet a closed candle, or a trade."""
+        book = self._book[market.instrument]
+        if isinstance(market, MarketTrade):
+            self._tape.meet(book, market)
+        elif book:
+            self._meet_candle(book, market)
+
+    def _meet_candle(self, book: dict[int, WorkingOrder], candle: MarketCandle) -> None:
         for working in [w for w in book.values() if w.waits_for_open and candle.ts >= w.deadline]:
             if candle.volume <= 0 or not self._fills_at_mid(working):
                 self.expire(working, Reason.MAX_WAIT)
@@ -271,7 +297,7 @@ class SimulatedExchange:
                 continue  # its oco group ended a moment ago
             if working.met_at(open_, high, low, True) != NO_FILL:
                 self.trigger(working)
-                self._enter(working, self._last_price(spec.id))
+                self.enter(working, self._last_price(spec.id))
             elif working.is_trailing:
                 working.see(high if working.sign < 0 else low)
 
@@ -394,7 +420,10 @@ class SimulatedExchange:
                 fires = exit_.takes_at(price, False)
             elif fires := stop_is_through(exit_.direction, exit_.order.stop_price_units, watched):
                 self.trigger(exit_)
-            if fires:
+            if fill.instrument in self._rules.tapes:  # the trade that filled the entry is over for its exits
+                if not exit_.waits_for_trigger:
+                    self.enter(exit_, price)
+            elif fires:
                 self.execute(exit_, price, Liquidity.TAKER, fill.ts, pool)
         return [exit_ for exit_ in exits if exit_.order.order_id in book]
 
@@ -443,7 +472,7 @@ class SimulatedExchange:
         order = working.order
         del self._book[order.instrument][order.order_id]
         self._cashier.reservations.release(order.order_id)
-        if working.waits_for_open and not self._fills_at_mid(working):
+        if working.waits_for_open and self._wants_open(working):
             self._board.unwant_open(order.instrument)
         if not any(self._book.values()):
             self._market.pause()

@@ -158,7 +158,17 @@ class StrategyHost:
         self._view.ledger.apply_cashflow(flow)
 
     def _plain_handler(self, hook: Callable[[Any], Any]) -> Callable[[Any], None]:
-        return lambda event: self._call(hook, event)
+        def handle(event: Any) -> None:  # a hot path of runs over trades and quotes: as on_candle
+            if self._silenced:
+                return
+            try:
+                intents = hook(event)
+                if intents or self._notes:
+                    self._send(hook, intents)
+            except _FAILURES as error:
+                self._fail(hook, (event,), error)
+
+        return handle
 
     def _call(self, hook: Callable[..., Any], *args: Any) -> None:
         if self._silenced:

@@ -95,6 +95,7 @@ ALL = (
 
 def run(tmp_path: Path, lake: Path, strategy: type[Strategy], feeds: tuple[str, ...] = (), **sections: Any) -> Ran:
     params = sections.pop("params", {})
+    sections.setdefault("execution", {"data": "candles"})  # two trades of an hour cannot execute orders of two
     section = {"market": "um", **sections.pop("run", {})}
     config = config_of(lake, [B], run=section, data={"feeds": feeds, **sections.pop("data", {})}, **sections)
     return run_prepared(tmp_path, prepared_run(strategy, config, **params))

@@ -152,9 +152,10 @@ def test_days_without_trades_are_a_gap_of_a_trade_feed(tmp_path: Path) -> None:
     one = {"price": [1.0] * 2, "quantity": [1.0] * 2, "quote_quantity": [1.0] * 2, "is_buyer_maker": [True] * 2}
     times = [time_of(5), time_of(50 * 60)]
     write_rows(lake, "trades", B, {"time": times, "trade_id": [1, 2], **one}, market="spot")
-    feeds = {"feeds": ["trades"]}
+    sections = {"data": {"feeds": ["trades"]}, "execution": {"data": "candles"}}
+    config = config_of(lake, [B], run={"timeframe": "1h"}, **sections)
     with pytest.raises(GapError, match=r"trades: 1 day is missing: 2024-01-02 \.\. 2024-01-03"):
-        prepared_run(Tape, config_of(lake, [B], run={"timeframe": "1h"}, data=feeds))
+        prepared_run(Tape, config)
 
 
 minutes = st.integers(0, 60)

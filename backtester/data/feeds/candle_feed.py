@@ -7,34 +7,13 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from backtester.core.errors import DataError
 from backtester.core.feed import CANDLE_RANK
 from backtester.core.instruments import Instrument, InstrumentId
 from backtester.core.market import Candle, MarketCandle, MarketEvent
-from backtester.core.time import format_time, timeframe_us
+from backtester.core.time import timeframe_us
 from backtester.core.topics import T_CANDLES, Topic
 from backtester.data.columns import CandleColumns
-
-
-def price_units(
-    prices: NDArray[np.float64], instrument: Instrument, open_times: NDArray[np.int64]
-) -> NDArray[np.int64]:
-    """Return prices as integers of the instrument's price exponent, checked to convert back to the same floats.
-
-    Raises:
-        DataError: a price has more decimals than the instrument's exponent keeps.
-    """
-    scale = float(10**instrument.scale.price)
-    units = np.rint(prices * scale)
-    exact = units / scale == prices
-    if not exact.all():
-        at = int(np.argmin(exact))
-        raise DataError(
-            f"{instrument.id}: the price {prices[at]!r} at {format_time(int(open_times[at]))} "
-            f"has more than {instrument.scale.price} decimals",
-            hint="import the data again with --replace: the manifest says how many decimals its prices need",
-        )
-    return units.astype(np.int64)
+from backtester.data.feeds.units import price_units
 
 
 class CandleFeed:

@@ -1,4 +1,4 @@
-"""Everything that is not a candle: rows of any other kind, for strategies only."""
+"""Everything that is not a candle: rows of any other kind, for strategies; what of them executes: tape_feed.py."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -55,13 +55,22 @@ class RecordFeed:
 
     def take(self, rows: int) -> tuple[list[MarketEvent] | None, NDArray[np.int64] | None]:
         """Move the first events of the buffer into the current window."""
-        if self._columns is None or not rows:
-            return [], None
-        cut = rows if not self._grouped else len(self._known) if rows == len(self._starts) else int(self._starts[rows])
+        return (self.events_of(self.cut(rows)) if rows else []), None
+
+    def events_of(self, rows: RecordRows) -> list[MarketEvent]:
+        """Return rows as strategies see them."""
+        return self._events(rows)
+
+    def cut(self, events: int) -> RecordRows:
+        """Take the rows of the first events, at least one, out of the buffer."""
+        assert self._columns is not None
+        cut = events
+        if self._grouped:
+            cut = len(self._known) if events == len(self._starts) else int(self._starts[events])
         window = {name: values[:cut] for name, values in self._columns.items()}
-        events = self._events(RecordRows(self.instrument, self.timeframe, self._known[:cut], window))
+        taken = RecordRows(self.instrument, self.timeframe, self._known[:cut], window)
         self._hold({name: values[cut:] for name, values in self._columns.items()})
-        return events, None
+        return taken
 
     def _hold(self, columns: Columns) -> None:
         self._columns = columns
