@@ -38,6 +38,7 @@ def _known_timeframe(value: str) -> str:
 
 Exact = Annotated[Decimal, BeforeValidator(_exact), Field(allow_inf_nan=False)]
 Bps = Annotated[Exact, Field(gt=-10_000, lt=10_000, decimal_places=4)]
+Multiplier = Annotated[Exact, Field(ge=0, decimal_places=8)]
 Time = Annotated[str, BeforeValidator(_time_text)]
 Timeframe = Annotated[str, AfterValidator(_known_timeframe)]
 
@@ -157,7 +158,8 @@ class TradingRules(Section):
     """What the venue accepts of an order. 0 is none: no step (eight decimals), no limit; None is not said.
 
     market_*: of orders that execute at the market, beside the others. *_at_market: whether a limit of the notional
-    holds for those too.
+    holds for those too. bid_*, ask_*: the limit price of a purchase, of a sale, as multiples of the last price.
+    max_orders, max_algo_orders: open at a time, the second of those with a trigger. max_position: base units.
     """
 
     tick_size: Annotated[Exact, Field(ge=0)] | None = None
@@ -171,6 +173,15 @@ class TradingRules(Section):
     max_notional: Annotated[Exact, Field(ge=0)] | None = None
     min_notional_at_market: bool | None = None
     max_notional_at_market: bool | None = None
+    min_price: Annotated[Exact, Field(ge=0)] | None = None
+    max_price: Annotated[Exact, Field(ge=0)] | None = None
+    bid_multiplier_down: Multiplier | None = None
+    bid_multiplier_up: Multiplier | None = None
+    ask_multiplier_down: Multiplier | None = None
+    ask_multiplier_up: Multiplier | None = None
+    max_orders: Annotated[int, Field(ge=0)] | None = None
+    max_algo_orders: Annotated[int, Field(ge=0)] | None = None
+    max_position: Annotated[Exact, Field(ge=0)] | None = None
 
     def said(self) -> dict[str, Any]:
         """Return the rules that are said, by key."""

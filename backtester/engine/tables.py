@@ -15,6 +15,7 @@ from backtester.core.bus import Bus
 from backtester.core.errors import EngineError
 from backtester.core.events import AnyOrder, Fill, OrderRejected, OrderUpdate, Reason, SanitizedOrder, Status
 from backtester.core.instruments import Instrument, InstrumentId
+from backtester.core.round_trips import RoundTrip, RoundTrips
 from backtester.core.rules import RuleBook
 from backtester.core.topics import T_FILLS, T_ORDERS_CHANGED, T_ORDERS_REJECTED, T_ORDERS_SANITIZED, T_ORDERS_UPDATE
 from backtester.engine.columns import (
@@ -28,7 +29,6 @@ from backtester.engine.columns import (
     time_column,
 )
 from backtester.report.metrics import EquityStats, TradeStats
-from backtester.report.trades import RoundTrip, RoundTrips
 
 _CHUNK_ROWS = 1_024
 

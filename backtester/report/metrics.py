@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from backtester.core.numbers import MONEY_EXPONENT, fixed
-from backtester.report.trades import RoundTrip
+from backtester.core.round_trips import RoundTrip
 
 Metric = dict[str, Any]
 
