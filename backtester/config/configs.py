@@ -7,46 +7,10 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from backtester.core.errors import UsageError
-from backtester.core.numbers import decimal_of
-from backtester.core.time import TIMEFRAMES, format_time, parse_time
-
-
-def _exact(value: object) -> object:
-    """Read a float as its shortest text: 7.5 in TOML means 7.5, not its nearest binary fraction."""
-    return decimal_of(value) if isinstance(value, float) else value
-
-
-def _time_text(value: object) -> object:
-    """Accept dates and times as text or as TOML's own, and keep them as canonical text."""
-    text = value.isoformat() if hasattr(value, "isoformat") else value
-    if not isinstance(text, str) or not text:
-        return text
-    try:
-        return format_time(parse_time(text))
-    except UsageError as error:
-        raise ValueError(f"{error.message}; {error.hint}") from None
-
-
-def _known_timeframe(value: str) -> str:
-    if value not in TIMEFRAMES:
-        raise ValueError(f"not a timeframe; allowed: {' '.join(TIMEFRAMES)}")
-    return value
-
-
-Exact = Annotated[Decimal, BeforeValidator(_exact), Field(allow_inf_nan=False)]
-Bps = Annotated[Exact, Field(gt=-10_000, lt=10_000, decimal_places=4)]
-Multiplier = Annotated[Exact, Field(ge=0, decimal_places=8)]
-Time = Annotated[str, BeforeValidator(_time_text)]
-Timeframe = Annotated[str, AfterValidator(_known_timeframe)]
-
-
-class Section(BaseModel):
-    """A part of a config: immutable, refuses keys that it does not know."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+from backtester.config.fields import Bps, Exact, Multiplier, Section, Time, Timeframe
+from backtester.config.risk_section import ControlSection, RiskSection
 
 
 class RunSection(Section):
@@ -129,12 +93,6 @@ class ExecutionSection(Section):
     market_fill: Literal["open", "mid"] = "open"
     max_wait: Annotated[int, Field(ge=1, le=10_000)] = 5
     stop_through: Literal["reject", "market"] = "reject"
-
-
-class RiskSection(Section):
-    """What the account refuses to do. allow_short: futures may be sold short (spot never can)."""
-
-    allow_short: bool = True
 
 
 class DataSection(Section):
@@ -238,8 +196,9 @@ class BacktestConfig(Section):
     slippage: SlippageSection = SlippageSection()
     execution: ExecutionSection = ExecutionSection()
     risk: RiskSection = RiskSection()
+    control: tuple[ControlSection, ...] = ()
     data: DataSection = DataSection()
-    instruments: dict[str, InstrumentSection] = {}
+    instruments: dict[str, InstrumentSection] = Field(default_factory=dict)
 
 
 class RunContext(Section):

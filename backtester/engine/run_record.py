@@ -13,11 +13,14 @@ from backtester.data.feeds.candle_feed import CandleFeed
 from backtester.data.feeds.records import RECORD_KINDS
 from backtester.engine.applied_rules import applied_versions, fees_in_words, rules_in_words
 from backtester.engine.config_snapshot import config_text
+from backtester.engine.control_script import outside_warnings
 from backtester.engine.gap_policy import gap_records
 from backtester.engine.prepare import PreparedRun
 from backtester.engine.provenance import digest_of, engine_digest, modules_below, platform_text, versions
+from backtester.engine.risk_setup import limits_in_words
 from backtester.engine.wiring import Wired
 from backtester.report.metrics import Metric, headline
+from backtester.risk.breakers import State
 from backtester.strategy.host import MARKET_HOOKS
 
 _MARKET_FILLS = {"open": "at the next open", "mid": "in the middle of the next candle"}
@@ -67,6 +70,7 @@ def run_record(
             "ambiguous_candles": wired.exchange.ambiguous_candles,
             "intents_dropped_in_warmup": wired.host.dropped_in_warmup,
             "incomplete_candles_dropped": incomplete_dropped(wired),
+            "breaker_trips": breaker_trips(wired),
         },
         "assumptions": assumptions(run),
         "warnings": warnings,
@@ -88,6 +92,7 @@ def assumptions(run: PreparedRun) -> dict[str, str]:
         + (", taken from what is bought" if config.fees.spot_asset == "received" else "")
         + (f"; {own}" if (own := fees_in_words(config)) else ""),
         "rules": rules_in_words(config),
+        "limits": limits_in_words(config),
         "slippage": f"{config.slippage.bps} bps against the trader on every taker fill",
         "latency": "none: an order decided at a close reaches the exchange at that instant",
     }
@@ -115,6 +120,14 @@ def warnings_after(run: PreparedRun, wired: Wired) -> list[str]:
         if feed.name.kind in RECORD_KINDS and RECORD_KINDS[feed.name.kind].topic is topic
         if not wired.bus.handlers[topic]
     ]
+    found += outside_warnings(run.config, run.start, run.end)
+    if wired.guard is not None:
+        found += [
+            f"breaker {b.terms.name} tripped {b.trips} times ({b.terms.action})"
+            + ("" if b.state is State.ARMED else ", and was in force at the end")
+            for b in wired.guard.breakers
+            if b.trips
+        ]
     dropped = incomplete_dropped(wired)
     if dropped:
         found.append(f"{dropped} derived candles lacked parts and were not shown to the strategy")
@@ -133,6 +146,11 @@ def _feeds_for(hook: str) -> str:
 def incomplete_dropped(wired: Wired) -> int:
     """Return how many derived candles lacked parts and were left out."""
     return sum(feed.incomplete_dropped for feed in wired.feeds if isinstance(feed, CandleFeed))
+
+
+def breaker_trips(wired: Wired) -> dict[str, int]:
+    """Return how often each breaker that was on has tripped."""
+    return {b.terms.name: b.trips for b in wired.guard.breakers} if wired.guard is not None else {}
 
 
 def run_metrics(run: PreparedRun, wired: Wired) -> dict[str, Metric]:

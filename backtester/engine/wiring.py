@@ -19,11 +19,14 @@ from backtester.core.numbers import MONEY_EXPONENT, exact_units
 from backtester.core.time import timeframe_us
 from backtester.core.timeline import Timeline
 from backtester.core.topics import T_CASHFLOWS
+from backtester.engine.control_script import ControlScript
 from backtester.engine.feeding import make_feeds
 from backtester.engine.prepare import PreparedRun
+from backtester.engine.risk_setup import breaker_terms, order_limiter
 from backtester.engine.tables import EquityTable, Recorder
 from backtester.execution.filling import ExchangeRules
 from backtester.execution.simulated import SimulatedExchange
+from backtester.risk.guard import Guard
 from backtester.risk.order_validation import SymbolSpecs
 from backtester.risk.risk import Risk
 from backtester.sim.paths import NEAR_EXTREME_FIRST, OPTIMISTIC, PESSIMISTIC
@@ -52,6 +55,7 @@ class Wired(NamedTuple):
     log: AuditLog
     equity: EquityTable
     recorder: Recorder
+    guard: Guard | None
 
 
 def fee_models(config: BacktestConfig, instrument: InstrumentId) -> Timeline[FeeModel]:
@@ -109,22 +113,38 @@ def wire(run: PreparedRun, folder: Path) -> Wired:
     exchange = SimulatedExchange(rules, instruments, board, bus)
     equity = EquityTable(folder / "equity.parquet")
     account = Account(instruments, currency, run.timeframe_us, equity.write, board, bus)
-    Risk(
+    ledger = Ledger(instruments)
+    limiter = order_limiter(config, ledger, board)
+    risk = Risk(
         SymbolSpecs(instruments, run.rules),
-        Ledger(instruments),
+        ledger,
         board,
         bus,
         currency=currency,
         worst_fee_rates={i: models.map(FeeModel.worst_rate) for i, models in rules.fees.items()},
         allow_short=config.risk.allow_short,
         paused=run.pauses,
+        limiter=limiter,
     )
+    guard = None
+    if limiter is not None and (config.control or breaker_terms(config.risk)):
+        ControlScript(config.control, run.start, board, bus)
+        guard = Guard(
+            breaker_terms(config.risk),
+            limiter.restrictions,
+            risk.open_orders,
+            run.rules,
+            ledger=ledger,
+            board=board,
+            bus=bus,
+            currency=currency,
+        )
     view = StrategyView(board, instruments, run.rules, currency)
     host = StrategyHost(run.make_strategy(), run.found.name, view, bus, start=run.start, seed=config.run.seed)
     recorder = Recorder(folder, instruments, run.rules, board, bus)
     feeds = make_feeds(run, {topic for topic, handlers in bus.handlers.items() if handlers})
     clock = Clock(bus, board, feeds, run.start)
-    return Wired(bus, board, clock, feeds, host, exchange, account, log, equity, recorder)
+    return Wired(bus, board, clock, feeds, host, exchange, account, log, equity, recorder, guard)
 
 
 def deposit(wired: Wired, run: PreparedRun) -> None:

@@ -2,41 +2,18 @@
 
 from bisect import bisect_right
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from backtester.core.events import Reason
-from backtester.core.time import DAY, MINUTE, WEEK, format_time, grid_offset_us
+from backtester.core.time import MINUTE, WEEK, format_time, grid_offset_us
 from backtester.risk.order_validation import Refusal
 
 
-class WeeklyWindow(NamedTuple):
-    """Minutes of a day, on some days of the week (0 is Monday). end <= begin: over midnight, into the next day."""
-
-    begin: int
-    end: int
-    weekdays: tuple[int, ...]
-
-
-def weekly_spans(window: WeeklyWindow) -> list[tuple[int, int]]:
-    """Return a window as minutes [begin, end) of the week, which begins on Monday; cut at the end of the week."""
-    day, week = DAY // MINUTE, WEEK // MINUTE
-    length = (window.end - window.begin) % day or day
-    spans = []
-    for weekday in window.weekdays:
-        begin = weekday * day + window.begin
-        end = begin + length
-        spans.append((begin, min(end, week)))
-        if end > week:
-            spans.append((0, end - week))
-    return spans
-
-
 class Blackouts:
-    """Dated spans [from, to) in µs that do not overlap, and weekly windows."""
+    """Spans [from, to) that do not overlap: dated ones in UTC µs, weekly ones in minutes from Monday 00:00 on."""
 
-    def __init__(self, dated: Iterable[tuple[int, int]], weekly: Iterable[WeeklyWindow]) -> None:
+    def __init__(self, dated: Iterable[tuple[int, int]], weekly: Iterable[tuple[int, int]]) -> None:
         self._dated = sorted(dated)
-        self._weekly = sorted(span for window in weekly for span in weekly_spans(window))
+        self._weekly = sorted(weekly)
 
     def refusal(self, now: int) -> Refusal | None:
         """Return why nothing may be opened at an instant, or None."""
