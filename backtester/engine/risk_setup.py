@@ -65,9 +65,8 @@ def breaker_terms(risk: RiskSection) -> list[BreakerTerms]:
 def limits_in_words(config: BacktestConfig) -> str:
     """Return which limits, breakers, blackouts and commands of one's own are in force."""
     risk = config.risk
-    said = [
-        f"{key} {getattr(risk, key)}" for key in (*_AMOUNTS, *_NUMBERS) if Decimal(str(getattr(risk, key)).rstrip("x"))
-    ]
+    values = {key: str(getattr(risk, key)) for key in (*_AMOUNTS, *_NUMBERS)}
+    said = [f"{key} {text}" for key, text in values.items() if amount_of(text)[0]]
     for name in ("daily_loss", "drawdown", "consecutive_losses"):
         section = getattr(risk, name)
         limit = f"{section.limit_pct} %" if isinstance(section, LossBreaker) else f"{section.limit}"

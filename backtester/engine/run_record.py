@@ -123,7 +123,7 @@ def warnings_after(run: PreparedRun, wired: Wired) -> list[str]:
     found += outside_warnings(run.config, run.start, run.end)
     if wired.guard is not None:
         found += [
-            f"breaker {b.terms.name} tripped {b.trips} times ({b.terms.action})"
+            f"breaker {b.terms.name} tripped {b.trips} time{'' if b.trips == 1 else 's'} ({b.terms.action})"
             + ("" if b.state is State.ARMED else ", and was in force at the end")
             for b in wired.guard.breakers
             if b.trips

@@ -43,7 +43,8 @@ class Limits(NamedTuple):
 class Asked(NamedTuple):
     """An order that is to be judged. opening: how much of it (10^-q, roughly, when it is sized at its fill) opens.
 
-    qty_units: its quantity, as roughly. replaces: the order that it would replace, or 0.
+    qty_units: its quantity, as roughly. budget: the money (1e-8) that sizes it, or 0. replaces: the order that it would
+    replace, or 0.
     """
 
     spec: Instrument
@@ -51,6 +52,7 @@ class Asked(NamedTuple):
     oco: str
     rounded: RoundedOrder
     qty_units: int
+    budget: int
     opening: int
     only_reduces: bool
     replaces: int
@@ -77,6 +79,7 @@ def asked_of(
         intent.oco,
         rounded,
         rounded.qty_units or (rough_lots(spec, budget, rounded.price_units) if budget else 0),
+        budget,
         opening,
         intent.terms.only_reduces,
         0 if replaces is None else replaces.order_id,
@@ -151,7 +154,7 @@ class OrderLimiter:
         cap = self._limits.max_order_notional
         if cap is None:
             return None
-        notional = asked.spec.notional_units(asked.qty_units, asked.rounded.price_units)
+        notional = asked.budget or asked.spec.notional_units(asked.qty_units, asked.rounded.price_units)
         allowed = cap.at(self._equity())
         if notional <= allowed:
             return None
