@@ -70,8 +70,8 @@ def run_record(
             "ambiguous_candles": wired.exchange.ambiguous_candles,
             "intents_dropped_in_warmup": wired.host.dropped_in_warmup,
             "incomplete_candles_dropped": incomplete_dropped(wired),
-            "breaker_trips": breaker_trips(wired),
         },
+        "breaker_trips": breaker_trips(wired),
         "assumptions": assumptions(run),
         "warnings": warnings,
     }

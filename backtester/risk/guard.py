@@ -123,10 +123,8 @@ class Guard:
             elif not order.terms.only_reduces:
                 self._restrict(order)
         if level >= Level.FLAT:
-            closing = {order.instrument for order in self._open_orders.working() if _closes(order)}
             for instrument in sorted(self._ledger.positions):
-                if instrument not in closing:
-                    self._close(self._ledger.instruments[instrument])
+                self._close(self._ledger.instruments[instrument])
 
     def _restrict(self, order: SanitizedOrder) -> None:
         """Take back what may open; what only closes for now is replaced by itself, which makes it reduce-only."""
@@ -146,14 +144,15 @@ class Guard:
             self._bus.publish(T_ORDERS_INTENT, intent)
 
     def _close(self, spec: Instrument) -> None:
-        """Send market orders over all of a position that the venue takes, none larger than it allows."""
+        """Send market orders over what none closes yet of a position, as far and as large as the venue takes them."""
         held = self._ledger.position(spec.id).qty_units
+        closing = sum(self._open_orders.leaves(o) for o in self._open_orders.working(spec.id) if _closes(o))
         limits = self._rules[spec.id].at(self._board.now).at_market
         price = self._board.price_units[spec.id]
         most = limits.max_qty_units or abs(held)
         if limits.max_notional_units:
             most = min(most, rough_lots(spec, limits.max_notional_units, price))
-        most, left = floor_to(most, limits.lot_units), floor_to(abs(held), limits.lot_units)
+        most, left = floor_to(most, limits.lot_units), floor_to(abs(held) - closing, limits.lot_units)
         parts = []
         while left >= limits.min_qty_units and most > 0:
             qty = min(most, left)

@@ -162,6 +162,18 @@ def test_one_bad_file_among_several_leaves_the_lake_as_it_was(tmp_path: Path) ->
     assert LakeRules(tmp_path).markets() == []
 
 
+def test_a_store_of_before_knows_fewer_limits_and_the_same_answer_again_adds_them(tmp_path: Path) -> None:
+    put_rules(tmp_path, exchange_info("2023-01-01", A), exchange_info("2024-01-01", A))
+    path = rules_path(tmp_path, "spot")
+    path.write_bytes(path.read_bytes().replace(b',"max_orders":200', b""))
+    before = LakeRules(tmp_path).symbol_at(B, parse_time("2024-06-01"))
+    assert before is not None
+    assert (before.max_orders, before.max_price, before.bid_multiplier_up) == (0, 1_000_000, 0)
+    put_rules(tmp_path, exchange_info("2023-01-01", A), exchange_info("2024-01-01", A))
+    [view] = version_views(LakeRules(tmp_path), B)
+    assert (view.value["max_orders"], view.date) == (200, parse_time("2023-01-01"))
+
+
 @pytest.mark.parametrize("step", ["sync_file", "replace_file"])
 def test_a_write_that_fails_leaves_the_rules_as_they_were(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str

@@ -207,7 +207,7 @@ def test_a_strategy_hears_of_it_and_may_answer(tmp_path: Path) -> None:
 
 def test_run_json_and_the_warnings_count_trips(tmp_path: Path) -> None:
     ran = guarded(tmp_path, {0: buy()}, drawdown={"limit_pct": 10}, daily_loss={"limit_pct": 90})
-    assert ran.details["counts"]["breaker_trips"] == {"daily_loss": 0, "drawdown": 1}
+    assert ran.details["breaker_trips"] == {"daily_loss": 0, "drawdown": 1}
     assert "breaker drawdown tripped 1 time (reject_entries), and was in force at the end" in ran.result.warnings
 
 

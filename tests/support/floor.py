@@ -9,6 +9,7 @@ from backtester.account.account import Account
 from backtester.audit.encoding import event_writer
 from backtester.audit.fold import FoldedAccount
 from backtester.audit.reader import LogLine
+from backtester.config.configs import BacktestConfig
 from backtester.core.board import Board
 from backtester.core.bus import Bus
 from backtester.core.events import AnyIntent, Cashflow, Event, Fill, SanitizedOrder
@@ -16,10 +17,12 @@ from backtester.core.folds import Ledger
 from backtester.core.instruments import Asset
 from backtester.core.market import Dues, Expiry, MarketCandle, MarketOpen
 from backtester.core.numbers import BPS
+from backtester.core.risk_events import Control, ControlAction
 from backtester.core.time import MINUTE
 from backtester.core.timeline import Timeline
 from backtester.core.topics import (
     T_CASHFLOWS,
+    T_CONTROL,
     T_DUES,
     T_EXPIRIES,
     T_FILLS,
@@ -30,8 +33,10 @@ from backtester.core.topics import (
     T_ORDERS_SANITIZED,
     Topic,
 )
+from backtester.engine.risk_setup import breaker_terms, order_limiter
 from backtester.execution.filling import ExchangeRules
 from backtester.execution.simulated import SimulatedExchange
+from backtester.risk.guard import Guard
 from backtester.risk.order_validation import SymbolSpecs
 from backtester.risk.risk import Risk
 from backtester.sim.sim_models import FeeModel, SlippageModel
@@ -41,7 +46,10 @@ CASH = 10_000 * 10**8
 
 
 class Floor:
-    """One instrument with prices in cents and lots of 0.001; the first candle has closed at 100.00."""
+    """One instrument with prices in cents and lots of 0.001; the first candle has closed at 100.00.
+
+    choices: of ExchangeRules; and risk, control: sections of a config.
+    """
 
     def __init__(self, *, market: str = "spot", path: int = 0, mid: bool = False, **choices: Any) -> None:
         decimals = 8 if choices.get("fee_from_received") else 3
@@ -74,15 +82,30 @@ class Floor:
             self.bus,
         )
         self.account = Account(specs, Asset("USDT"), MINUTE, lambda _: None, self.board, self.bus)
-        Risk(
+        ledger = Ledger(specs)
+        config = BacktestConfig.model_validate({"risk": choices.get("risk", {}), "control": choices.get("control", ())})
+        limiter = order_limiter(config, ledger, self.board)
+        risk = Risk(
             SymbolSpecs(specs, book),
-            Ledger(specs),
+            ledger,
             self.board,
             self.bus,
             currency=Asset("USDT"),
             worst_fee_rates={self.spec.id: Timeline.constant(fees.worst_rate())},
             allow_short=True,
+            limiter=limiter,
         )
+        if limiter is not None:
+            Guard(
+                breaker_terms(config.risk),
+                limiter.restrictions,
+                risk.open_orders,
+                book,
+                ledger=ledger,
+                board=self.board,
+                bus=self.bus,
+                currency=Asset("USDT"),
+            )
         self._send(T_CASHFLOWS, Cashflow(ts=MINUTE, kind="deposit", asset=Asset("USDT"), amount_units=CASH))
 
     def _heard(self, topic: Topic[Any], event: Event) -> None:
@@ -114,6 +137,10 @@ class Floor:
             board.expiries[:] = [at for at in board.expiries if at > board.now]
             self._send(T_EXPIRIES, Expiry(board.now))
         self._send(T_DUES, Dues(board.now))
+
+    def command(self, action: ControlAction) -> None:
+        """Give a command between two candles."""
+        self._send(T_CONTROL, Control(ts=self.board.now, action=action, reason="", who="test"))
 
     # --- what was heard ------------------------------------------------------------------------------------------
 
