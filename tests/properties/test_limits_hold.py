@@ -1,8 +1,7 @@
 """Whatever is ordered and whatever the market does: limits hold, restrictions let nothing in, flat becomes flat."""
 
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from backtester.core.events import CancelIntent, Fill, Side
 from backtester.core.risk_events import AlertState, BreakerAction, ControlAction, RiskAlert
@@ -11,130 +10,111 @@ from tests.properties.test_order_streams import CENTS, orders
 from tests.support.floor import Floor, price
 
 SYMBOL = 3000  # money
-GROSS = 4000
-ORDER = 2000
-MOST = 6
+MINUTES = 20
 STRICT = (ControlAction.REDUCE_ONLY, ControlAction.FLATTEN, ControlAction.KILL)
+COMMANDS = [None] * 12 + [ControlAction.RESUME] * 3 + [*ControlAction]
 
 
-class Limited(RuleBasedStateMachine):
-    """One instrument under limits, a drawdown breaker and commands; orders whose size is known beforehand."""
+class Watched:
+    """A floor under limits, a breaker and commands, and what a log reader knows of it."""
 
-    @initialize(
-        market=st.sampled_from(["spot", "um"]),
-        path=st.sampled_from([0, 1, 2]),
-        action=st.sampled_from(list(BreakerAction)),
-        limit_pct=st.sampled_from([1, 3, 100]),
-        minutes=st.integers(1, 8),
-    )
-    def opens(self, market: str, path: int, action: BreakerAction, limit_pct: int, minutes: int) -> None:
+    def __init__(self, market: str, path: int, action: BreakerAction, limit_pct: int, minutes: int) -> None:
         self.action = action
         breaker = {"limit_pct": limit_pct, "action": action, "cool_down": f"{minutes}m"}
-        limits = {
-            "max_order_notional": ORDER,
-            "max_symbol_notional": SYMBOL,
-            "max_gross_exposure": GROSS,
-            "max_open_orders": MOST,
-        }
+        limits = {"max_order_notional": 2500, "max_symbol_notional": SYMBOL, "max_open_orders": 8}
         self.floor = Floor(market=market, path=path, risk=limits | {"drawdown": breaker})
-        self.last = 100_00
-        self.seen = 0
         self.tripped = False
         self.command = ControlAction.RESUME
-        self.allowed = 0  # the largest position that orders may lead to, by the prices at which they were let through
-        self.position = 0
-        self.traded = False
+        self.last = 100_00
+        self.position = self.allowed = self.seen = self.fills = 0
 
-    @rule(data=st.data(), side=st.sampled_from(list(Side)), group=st.sampled_from(["", "", "a"]))
-    def orders(self, data: st.DataObject, side: Side, group: str) -> None:
-        floor = self.floor
-        wanted = data.draw(orders(self.last, floor.board.now))
+    def orders(self, data: st.DataObject) -> None:
+        """Order, replace or take back; what is let through was judged at the last price."""
+        floor, now = self.floor, self.floor.board.now
+        working = floor.exchange.open_orders()
+        what = data.draw(st.integers(0, 9))
         before = len(floor.orders)
-        floor.want(order_intent(floor.board.now, floor.spec.id, side, oco=group, **wanted))
+        if what == 0 and working:
+            order = data.draw(st.sampled_from(working))
+            floor.want(CancelIntent(ts=now, instrument=order.instrument, order_id=order.order_id))
+        elif what == 1 and working:
+            order = data.draw(st.sampled_from(working))
+            limit = price(self.last + data.draw(CENTS)) if order.limit_price_units else None
+            size = None if order.terms.close_position else price(data.draw(st.integers(1, 2500)))
+            if limit is not None or size is not None:
+                floor.want(replace_intent(now, order, qty=size, limit=limit, stop=None))
+        else:
+            wanted = data.draw(orders(self.last, now))
+            if "qty" in wanted:
+                wanted["qty"] = price(data.draw(st.integers(1, 2500)))
+            side, group = data.draw(st.sampled_from(list(Side))), data.draw(st.sampled_from(["", "", "", "a"]))
+            floor.want(order_intent(now, floor.spec.id, side, oco=group, **wanted))
         if len(floor.orders) > before:
-            self._let_through()
+            self.allowed = max(self.allowed, SYMBOL * 100 * 1000 // self.last)
+        self.check()
 
-    def _let_through(self) -> None:
-        """Orders of a known size were judged at the last price: whatever fills, the position stays below this."""
-        by_symbol = SYMBOL * 100 * 1000 // self.last
-        self.allowed = max(self.allowed, by_symbol)
+    def minute(self, data: st.DataObject) -> None:
+        """Let a candle pass; whoever must be flat is so after it, when it traded."""
+        flat = self.flat_is_demanded()
+        open_ = max(40_00, self.last + data.draw(st.integers(-300, 300)))
+        low, high = open_ - data.draw(st.integers(0, 500)), open_ + data.draw(st.integers(0, 500))
+        self.last = data.draw(st.integers(low, high))
+        trades = data.draw(st.integers(0, 6)) > 0
+        self.floor.candle(open_, high, low, self.last, volume=1.0 if trades else 0.0)
+        self.check()
+        assert not (flat and trades and self.position), "what was to be closed is held"
+        self.allowed = 0 if self.position == 0 and not self.floor.exchange.open_orders() else self.allowed
 
-    @precondition(lambda self: self.floor.exchange.open_orders())
-    @rule(data=st.data(), moved=CENTS, qty=st.none() | st.integers(1, 40_000))
-    def replaces(self, data: st.DataObject, moved: int, qty: int | None) -> None:
-        order = data.draw(st.sampled_from(self.floor.exchange.open_orders()))
-        limit = price(self.last + moved) if order.limit_price_units else None
-        if limit is not None or qty is not None:
-            size = None if qty is None or order.terms.close_position else price(qty) / 10
-            if size is None and limit is None:
-                return
-            self.floor.want(replace_intent(self.floor.board.now, order, qty=size, limit=limit, stop=None))
-            self._let_through()
-
-    @precondition(lambda self: self.floor.exchange.open_orders())
-    @rule(data=st.data())
-    def cancels(self, data: st.DataObject) -> None:
-        order = data.draw(st.sampled_from(self.floor.exchange.open_orders()))
-        self.floor.want(CancelIntent(ts=self.floor.board.now, instrument=order.instrument, order_id=order.order_id))
-
-    @rule(action=st.sampled_from([*ControlAction, ControlAction.RESUME, ControlAction.RESUME]))
-    def commands(self, action: ControlAction) -> None:
-        if action is ControlAction.KILL and self.floor.board.now % 7:
-            return  # seldom: nothing comes after it
-        self.floor.command(action)
+    def give(self, command: ControlAction) -> None:
+        """Command something; nothing comes after a kill."""
+        self.floor.command(command)
         if self.command is not ControlAction.KILL:
-            self.command = action
+            self.command = command
+        self.check()
 
-    @rule(gap=st.integers(-300, 300), up=st.integers(0, 500), down=st.integers(0, 500), where=st.integers(0, 100))
-    def a_candle(self, gap: int, up: int, down: int, where: int) -> None:
-        open_ = max(40_00, self.last + gap)
-        high, low = open_ + up, open_ - min(down, open_ - 30_00)
-        must_be_flat = self._flat_is_demanded()
-        before = self.position
-        self.last = low + (high - low) * where // 100
-        self.floor.candle(open_, high, low, self.last)
-        if must_be_flat:
-            assert self._held() == 0, f"{before} was to be closed at {open_}"
-
-    @rule()
-    def a_candle_without_trades(self) -> None:
-        held = self._held()
-        self.floor.candle(self.last, self.last, self.last, self.last, volume=0.0)
-        assert self._held() == held
-
-    def _held(self) -> int:
-        return self.floor.account.ledger.position(self.floor.spec.id).qty_units
-
-    def _restricted(self) -> bool:
+    def restricted(self) -> bool:
         return self.command in STRICT or (self.tripped and self.action is not BreakerAction.REJECT_ENTRIES)
 
-    def _flat_is_demanded(self) -> bool:
+    def flat_is_demanded(self) -> bool:
         by_breaker = self.tripped and self.action is BreakerAction.FLATTEN
         return by_breaker or self.command in (ControlAction.FLATTEN, ControlAction.KILL)
 
-    @invariant()
-    def what_was_heard_obeys(self) -> None:
-        if not hasattr(self, "floor"):
-            return
+    def check(self) -> None:
+        """Read on in the log."""
         for _, event in self.floor.events[self.seen :]:
             if isinstance(event, RiskAlert):
                 self.tripped = event.state is AlertState.TRIPPED
             elif isinstance(event, Fill):
-                before = abs(self.position)
-                self.position += event.side.sign * event.qty_units
-                if self._restricted():
-                    assert abs(self.position) < before, "an entry filled while nothing may be opened"
-                assert abs(self.position) <= max(before, self.allowed), "the position passed its limit"
+                before, self.position = self.position, self.position + event.side.sign * event.qty_units
+                self.fills += 1
+                if self.restricted():
+                    assert abs(self.position) < abs(before), "an entry filled while nothing may be opened"
+                    assert self.position * before >= 0, "an exit opened the other side"
+                assert abs(self.position) <= max(abs(before), self.allowed), "the position passed its limit"
         self.seen = len(self.floor.events)
+        if self.restricted():
+            may_open = [o for o in self.floor.exchange.open_orders() if not o.terms.only_reduces]
+            assert all(self.floor.spec.is_spot and order.side is Side.SELL for order in may_open)
         assert self.floor.account.ledger.identity_breaks() == []
-        working = self.floor.exchange.open_orders()
-        if self._restricted():
-            plain = [o for o in working if not o.terms.only_reduces and not (o.side is Side.SELL and self._is_spot())]
-            assert plain == [], "what may open still works"
-
-    def _is_spot(self) -> bool:
-        return self.floor.spec.is_spot
 
 
-TestLimited = Limited.TestCase
-TestLimited.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+@settings(max_examples=60)
+@given(
+    data=st.data(),
+    market=st.sampled_from(["spot", "um", "um"]),
+    path=st.sampled_from([0, 1, 2]),
+    action=st.sampled_from(list(BreakerAction)),
+    limit_pct=st.sampled_from([1, 2, 100]),
+    minutes=st.integers(1, 8),
+)
+def test_limits_hold_and_restrictions_let_nothing_in(
+    data: st.DataObject, market: str, path: int, action: BreakerAction, limit_pct: int, minutes: int
+) -> None:
+    watched = Watched(market, path, action, limit_pct, minutes)
+    for _ in range(MINUTES):
+        for _ in range(data.draw(st.integers(0, 3))):
+            watched.orders(data)
+        command = data.draw(st.sampled_from(COMMANDS))
+        if command is not None:
+            watched.give(command)
+        watched.minute(data)
