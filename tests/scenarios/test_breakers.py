@@ -238,6 +238,13 @@ def test_a_pause_holds_entries_up_until_it_is_over(tmp_path: Path) -> None:
     )
 
 
+def test_a_command_at_the_start_is_given_before_the_first_decision(tmp_path: Path) -> None:
+    assert [fill.candle for fill in commanded(tmp_path, EVERY, ("00:00", "pause"), ("10:00", "resume")).fills] == [
+        10,
+        11,
+    ]
+
+
 def test_a_command_between_two_candles_has_a_tick_of_its_own(tmp_path: Path) -> None:
     ran = commanded(tmp_path, {0: buy(2), 1: lambda s: [s.buy(B, 1, limit=90)]}, ("03:30", "flatten"))
     [control] = [line for line in ran.lines if line["topic"] == "control"]
