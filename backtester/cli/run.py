@@ -22,6 +22,7 @@ def run_command(
     start: Annotated[str, typer.Option(help="First candle, UTC: 2024-01-31 or 2024-01-31T12:00:00Z.")] = "",
     end: Annotated[str, typer.Option(help="End, exclusive.")] = "",
     config: Annotated[Path | None, typer.Option(help="TOML of the run [default: configs/backtest.toml].")] = None,
+    risk: Annotated[Path | None, typer.Option(help="TOML of limits and breakers [default: configs/risk.toml].")] = None,
     params: Annotated[Path | None, typer.Option(help="TOML of the strategy [default: configs/STRATEGY.toml].")] = None,
     param: Annotated[list[str] | None, typer.Option("-p", metavar="KEY=VALUE", help="A strategy parameter.")] = None,
     set_: Annotated[
@@ -46,7 +47,7 @@ def run_command(
     Example: bt run --strategy sma_extended --symbols BTCUSDT ETHUSDT --band
     """
     from backtester.cli.summary import print_summary, result_object
-    from backtester.config.loading import assignment, dotted_layer, load_backtest_config
+    from backtester.config.loading import assignment, dotted_layer, load_backtest_config, risk_layers
     from backtester.engine.prepare import prepare
     from backtester.engine.run import run_backtest
 
@@ -62,7 +63,8 @@ def run_command(
         "data": {"dir": data, "feeds": split_list(feeds or []), "gap_policy": gap_policy},
     }
     given = {s: {k: v for k, v in keys.items() if v not in (None, "", [])} for s, keys in options.items()}
-    loaded = load_backtest_config(config, dotted_layer(set_ or []), given)
+    below, over = risk_layers(risk)
+    loaded = load_backtest_config(config, over, dotted_layer(set_ or []), given, below=below)
     if strategy and strategy != loaded.strategy.name:  # another strategy's parameters are not this one's
         from backtester.config.configs import StrategySection
 

@@ -7,34 +7,11 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_serializer, model_validator
+from pydantic import Field, model_serializer, model_validator
 
-from backtester.config.section import Exact, Section
+from backtester.config.fields import Bps, Exact, Multiplier, Section, Time, Timeframe
+from backtester.config.risk_section import ControlSection, RiskSection
 from backtester.config.sizing import SizingSection
-from backtester.core.errors import UsageError
-from backtester.core.time import TIMEFRAMES, format_time, parse_time
-
-
-def _time_text(value: object) -> object:
-    """Accept dates and times as text or as TOML's own, and keep them as canonical text."""
-    text = value.isoformat() if hasattr(value, "isoformat") else value
-    if not isinstance(text, str) or not text:
-        return text
-    try:
-        return format_time(parse_time(text))
-    except UsageError as error:
-        raise ValueError(f"{error.message}; {error.hint}") from None
-
-
-def _known_timeframe(value: str) -> str:
-    if value not in TIMEFRAMES:
-        raise ValueError(f"not a timeframe; allowed: {' '.join(TIMEFRAMES)}")
-    return value
-
-
-Bps = Annotated[Exact, Field(gt=-10_000, lt=10_000, decimal_places=4)]
-Time = Annotated[str, BeforeValidator(_time_text)]
-Timeframe = Annotated[str, AfterValidator(_known_timeframe)]
 
 
 class RunSection(Section):
@@ -163,12 +140,6 @@ class ExecutionSection(Section):
     strict: bool = False
 
 
-class RiskSection(Section):
-    """What the account refuses to do. allow_short: futures may be sold short (spot never can)."""
-
-    allow_short: bool = True
-
-
 class DataSection(Section):
     """Where the lake is, what a run reads of it, and what gaps in that mean.
 
@@ -190,7 +161,8 @@ class TradingRules(Section):
     """What the venue accepts of an order. 0 is none: no step (eight decimals), no limit; None is not said.
 
     market_*: of orders that execute at the market, beside the others. *_at_market: whether a limit of the notional
-    holds for those too.
+    holds for those too. bid_*, ask_*: the limit price of a purchase, of a sale, as multiples of the last price.
+    max_orders, max_algo_orders: open at a time, the second of those with a trigger. max_position: base units.
     """
 
     tick_size: Annotated[Exact, Field(ge=0)] | None = None
@@ -204,6 +176,15 @@ class TradingRules(Section):
     max_notional: Annotated[Exact, Field(ge=0)] | None = None
     min_notional_at_market: bool | None = None
     max_notional_at_market: bool | None = None
+    min_price: Annotated[Exact, Field(ge=0)] | None = None
+    max_price: Annotated[Exact, Field(ge=0)] | None = None
+    bid_multiplier_down: Multiplier | None = None
+    bid_multiplier_up: Multiplier | None = None
+    ask_multiplier_down: Multiplier | None = None
+    ask_multiplier_up: Multiplier | None = None
+    max_orders: Annotated[int, Field(ge=0)] | None = None
+    max_algo_orders: Annotated[int, Field(ge=0)] | None = None
+    max_position: Annotated[Exact, Field(ge=0)] | None = None
 
     def said(self) -> dict[str, Any]:
         """Return the rules that are said, by key."""
@@ -283,6 +264,7 @@ class BacktestConfig(Section):
     impact: ImpactSection = ImpactSection()
     execution: ExecutionSection = ExecutionSection()
     risk: RiskSection = RiskSection()
+    control: tuple[ControlSection, ...] = ()
     sizing: SizingSection = SizingSection()
     data: DataSection = DataSection()
     instruments: dict[str, InstrumentSection] = Field(default_factory=dict)

@@ -11,14 +11,17 @@ from backtester.config.configs import FeesSection, FeesVersion, InstrumentSectio
 from backtester.core.errors import UsageError
 from backtester.core.instruments import Asset, Instrument, InstrumentId, Scale, split_id, split_symbol
 from backtester.core.numbers import CEIL, FLOOR, MONEY_EXPONENT, decimal, decimals_of, exact_units, units_of
-from backtester.core.rules import InstrumentRules, OrderLimits, both
+from backtester.core.rules import InstrumentRules, OrderLimits, VenueFilters, both
 from backtester.core.time import parse_time
 from backtester.core.timeline import EVER, Timeline
 
 MAX_PRICE_DECIMALS = 12
+_RATE_DECIMALS = 8
 _SHIPPED = "shipped with the program"
+_COUNTS = ("max_orders", "max_algo_orders")
 _NO_RULES: dict[str, Any] = {
-    key: True if key.endswith("_at_market") else Decimal(0) for key in TradingRules.model_fields
+    key: True if key.endswith("_at_market") else 0 if key in _COUNTS else Decimal(0)
+    for key in TradingRules.model_fields
 }
 
 
@@ -219,5 +222,30 @@ def _in_units(spec: Instrument, version: RulesVersion) -> InstrumentRules:
 
     resting = limits("", at_market=False)
     return InstrumentRules(
-        exact("tick_size", price), both(resting, resting), both(resting, limits("market_", at_market=True))
+        exact("tick_size", price),
+        both(resting, resting),
+        both(resting, limits("market_", at_market=True)),
+        _filters(spec, version),
     )
+
+
+def _filters(spec: Instrument, version: RulesVersion) -> VenueFilters | None:
+    """Return the filters that are on; as with quantities, a limit between two units is the one at the unit inside."""
+    price, qty = spec.scale
+    bid_down, bid_up, ask_down, ask_up = (
+        exact_units(getattr(version, f"{side}_multiplier_{way}"), _RATE_DECIMALS)
+        for side in ("bid", "ask")
+        for way in ("down", "up")
+    )
+    found = VenueFilters(
+        min_price_units=units_of(version.min_price or Decimal(0), price, CEIL),
+        max_price_units=units_of(version.max_price or Decimal(0), price, FLOOR),
+        bid_down=bid_down,
+        bid_up=bid_up,
+        ask_down=ask_down,
+        ask_up=ask_up,
+        max_orders=version.max_orders or 0,
+        max_algo_orders=version.max_algo_orders or 0,
+        max_position_units=units_of(version.max_position or Decimal(0), qty, FLOOR),
+    )
+    return found if any(found) else None

@@ -12,9 +12,11 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 
 from backtester.config.configs import BacktestConfig
+from backtester.config.risk_section import RiskSection
 from backtester.core.errors import UsageError
 
 DEFAULT_CONFIG = Path("configs/backtest.toml")
+DEFAULT_RISK = Path("configs/risk.toml")
 Layer = dict[str, Any]
 M = TypeVar("M", bound=BaseModel)
 
@@ -83,18 +85,39 @@ def _with_leaf(nested: Layer, value: Any) -> Layer:
     return {k: _with_leaf(v, value) if isinstance(v, dict) else value for k, v in nested.items()}
 
 
-def load_backtest_config(path: Path | None, *layers: Mapping[str, Any]) -> BacktestConfig:
+def load_backtest_config(
+    path: Path | None, *layers: Mapping[str, Any], below: Mapping[str, Any] | None = None
+) -> BacktestConfig:
     """Return the config of a file (default configs/backtest.toml where it exists) with layers laid over it.
+
+    below: what the file is laid over.
 
     Raises:
         UsageError: a file cannot be read, a key is unknown, a value has the wrong type or range.
     """
     source = path or (DEFAULT_CONFIG if DEFAULT_CONFIG.exists() else None)
-    content = read_toml(source) if source is not None else {}
+    content = merged(below or {}, read_toml(source) if source is not None else {})
     validated(BacktestConfig, content, where=str(source))  # by itself: a layer must not hide a mistake in the file
     for layer in layers:
         content = merged(content, layer)
     return validated(BacktestConfig, content, where=str(source) if source else "the config")
+
+
+def risk_layers(path: Path | None) -> tuple[Layer, Layer]:
+    """Return the limits of a risk file as layers: what lies below the config's own file, and what lies over it.
+
+    A file that is named wins over `[risk]` of the config; configs/risk.toml, where it exists and none is named, is what
+    holds for all that a config leaves out.
+
+    Raises:
+        UsageError: the file cannot be read, or is wrong.
+    """
+    source = path or (DEFAULT_RISK if DEFAULT_RISK.exists() else None)
+    if source is None:
+        return {}, {}
+    layer = {"risk": read_toml(source)}
+    validated(RiskSection, layer["risk"], where=str(source))
+    return ({}, layer) if path is not None else (layer, {})
 
 
 def validated(model: type[M], content: Mapping[str, Any], *, where: str) -> M:

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from backtester.config.section import Exact, Section
+from backtester.config.fields import Exact, Section
 
 Share = Annotated[Exact, Field(gt=0, le=100, decimal_places=6)]
 _NEEDS: dict[str, tuple[str, ...]] = {

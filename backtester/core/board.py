@@ -61,7 +61,7 @@ class Board:
         self.next_dues = min(self.next_dues, at)
 
     def set_expiry(self, at: int) -> None:
-        """Ask for a tick at a time at which an order ends, before anything that comes after."""
+        """Ask for a tick at a time at which an order ends or a command is given, before anything that comes after."""
         heapq.heappush(self.expiries, at)
 
     def set_timer(self, at: int) -> None:

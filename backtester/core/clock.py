@@ -195,7 +195,7 @@ class Clock:
                 await self._bus.settle()
 
     async def _expire(self, now: int) -> None:
-        """Tell the exchange that orders end now."""
+        """Say that a time has come at which orders end or commands are given."""
         expiries = self._board.expiries
         if expiries[0] > now:
             return

@@ -129,6 +129,23 @@ class Reason(StrEnum):
     SPAN_OVER = "span_over"
     PARTS_FILLED = "parts_filled"
     PARENT_ENDED = "parent_ended"
+    BELOW_MIN_PRICE = "below_min_price"
+    ABOVE_MAX_PRICE = "above_max_price"
+    PERCENT_PRICE = "percent_price"
+    MAX_NUM_ORDERS = "max_num_orders"
+    MAX_NUM_ALGO_ORDERS = "max_num_algo_orders"
+    MAX_POSITION = "max_position"
+    MAX_ORDER_NOTIONAL = "max_order_notional"
+    MAX_SYMBOL_NOTIONAL = "max_symbol_notional"
+    MAX_GROSS_EXPOSURE = "max_gross_exposure"
+    MAX_NET_EXPOSURE = "max_net_exposure"
+    MAX_LEVERAGE = "max_leverage"
+    MAX_ORDERS_PER_MINUTE = "max_orders_per_minute"
+    MAX_OPEN_ORDERS = "max_open_orders"
+    PRICE_COLLAR = "price_collar"
+    BLACKOUT = "blackout"
+    BREAKER = "breaker"
+    CONTROL = "control"
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
@@ -418,14 +435,6 @@ class AccountSnapshot(Event, frozen=True, kw_only=True):
     equity_units: MoneyUnits
     assets: tuple[AssetRow, ...]
     positions: tuple[PositionRow, ...]
-
-
-class RiskAlert(Event, frozen=True, kw_only=True):
-    """A limit was breached or a breaker tripped."""
-
-    code: str
-    instrument: InstrumentId | None
-    numbers: dict[str, str]
 
 
 class Note(Event, frozen=True, kw_only=True):

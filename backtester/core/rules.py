@@ -22,16 +22,37 @@ class OrderLimits(NamedTuple):
     max_notional_units: int = 0
 
 
+class VenueFilters(NamedTuple):
+    """What a venue asks of an order beyond steps, quantities and notionals; 0 is none.
+
+    min_price_units, max_price_units: of limit and trigger prices, in 10^-p. bid_down .. ask_up: between which multiples
+    (1e-8) of the reference price the limit of a purchase, of a sale may lie. max_orders, max_algo_orders: open in the
+    instrument at a time; the second counts those with a trigger. max_position_units: what is held and would be bought
+    (of a short: sold) by all open orders, in 10^-q.
+    """
+
+    min_price_units: int = 0
+    max_price_units: int = 0
+    bid_down: int = 0
+    bid_up: int = 0
+    ask_down: int = 0
+    ask_up: int = 0
+    max_orders: int = 0
+    max_algo_orders: int = 0
+    max_position_units: int = 0
+
+
 class InstrumentRules(NamedTuple):
     """The rules of an instrument while they hold.
 
     tick_units: the step of prices in 10^-p, >= 1. resting: limits of orders with a limit price. at_market: limits of
-    market orders, and of those that execute as such once they trigger.
+    market orders, and of those that execute as such once they trigger. filters: None when there are none.
     """
 
     tick_units: int
     resting: OrderLimits
     at_market: OrderLimits
+    filters: VenueFilters | None = None
 
     def limits(self, kind: OrderKind) -> OrderLimits:
         """Return what an order of this kind must obey."""

@@ -16,7 +16,6 @@ from backtester.core.events import (
     OrderRejected,
     OrderUpdate,
     ReplaceIntent,
-    RiskAlert,
     SanitizedCancel,
     SanitizedOrder,
     StopOrderIntent,
@@ -44,6 +43,7 @@ from backtester.core.market import (
     Trade,
     VolatilityIndex,
 )
+from backtester.core.risk_events import ClosingIntent, Control, RiskAlert
 
 E = TypeVar("E")
 
@@ -74,7 +74,7 @@ T_MARKET: Final = Topic[MarketCandle | MarketTrade](
     purpose="MATCH: execution candles that closed, or trades, as the exchange sees them",
 )
 T_EXPIRIES: Final = Topic[Expiry](
-    "expiries", Expiry, logged=False, purpose="MATCH: a time till which an order is good has come"
+    "expiries", Expiry, logged=False, purpose="MATCH: a time at which an order ends or a command is given has come"
 )
 T_DUES: Final = Topic[Dues](
     "dues", Dues, logged=False, purpose="DUES: the instant for funding, expiry, margin and snapshots"
@@ -115,8 +115,9 @@ T_ORDERS_INTENT: Final = Topic[AnyIntent](
     IcebergIntent,
     ReplaceIntent,
     CancelIntent,
+    ClosingIntent,
     logged=True,
-    purpose="what a strategy wants, and the parts of what it wants sliced",
+    purpose="what a strategy wants, the parts of what it wants sliced, what risk itself wants closed or taken back",
 )
 T_ORDERS_SANITIZED: Final = Topic[AnyOrder](
     "orders_sanitized", SanitizedOrder, SanitizedCancel, logged=True, purpose="what risk let through, rounded"
@@ -142,7 +143,10 @@ T_CASHFLOWS: Final = Topic[Cashflow]("cashflows", Cashflow, logged=True, purpose
 T_ACCOUNT_SNAPSHOT: Final = Topic[AccountSnapshot](
     "account_snapshot", AccountSnapshot, logged=True, purpose="the account at one instant"
 )
-T_RISK_ALERT: Final = Topic[RiskAlert]("risk_alert", RiskAlert, logged=True, purpose="a limit was breached")
+T_RISK_ALERT: Final = Topic[RiskAlert](
+    "risk_alert", RiskAlert, logged=True, purpose="a breaker tripped, or is armed again"
+)
+T_CONTROL: Final = Topic[Control]("control", Control, logged=True, purpose="an operator's command, scripted by time")
 T_NOTES: Final = Topic[Note]("notes", Note, logged=True, purpose="what a strategy wanted remembered")
 
 ALL_TOPICS: Final[tuple[Topic[object], ...]] = tuple(v for v in list(globals().values()) if isinstance(v, Topic))

@@ -4,6 +4,7 @@ from backtester.config.configs import BacktestConfig
 from backtester.engine.applied_rules import fees_in_words, rules_in_words
 from backtester.engine.exchange_setup import modelled_delays
 from backtester.engine.prepare import PreparedRun
+from backtester.engine.risk_setup import limits_in_words
 
 _MARKET_FILLS = {"open": "at the next open", "mid": "in the middle of the next candle"}
 PATHS_IN_WORDS = {
@@ -25,6 +26,7 @@ def assumptions(run: PreparedRun) -> dict[str, str]:
         f"{'rejected' if config.execution.stop_through == 'reject' else 'executed at the market'}",
         "fees": _fees(config),
         "rules": rules_in_words(config),
+        "limits": limits_in_words(config),
         "slippage": _slippage(config),
         "impact": _impact(config),
         "latency": _latency(run),

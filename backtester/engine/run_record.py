@@ -15,12 +15,14 @@ from backtester.data.schemas import BOOK_TICKER
 from backtester.engine.applied_rules import applied_versions
 from backtester.engine.assumptions import PATHS_IN_WORDS, assumptions, latency_not_modelled
 from backtester.engine.config_snapshot import config_text
+from backtester.engine.control_script import outside_warnings
 from backtester.engine.feed_plan import FeedName
 from backtester.engine.gap_policy import gap_records
 from backtester.engine.prepare import PreparedRun
 from backtester.engine.provenance import digest_of, engine_digest, modules_below, platform_text, versions
 from backtester.engine.wiring import Wired
 from backtester.report.metrics import Metric, headline
+from backtester.risk.breakers import State
 from backtester.strategy.host import MARKET_HOOKS
 
 
@@ -64,6 +66,7 @@ def run_record(
             "intents_dropped_in_warmup": wired.host.dropped_in_warmup,
             "incomplete_candles_dropped": incomplete_dropped(wired),
         },
+        "breaker_trips": breaker_trips(wired),
         "assumptions": assumptions(run),
         "warnings": warnings,
     }
@@ -95,6 +98,14 @@ def warnings_after(run: PreparedRun, wired: Wired) -> list[str]:
         )
     if not_modelled := latency_not_modelled(run):
         found.append(not_modelled)
+    found += outside_warnings(run.config, run.start, run.end)
+    if wired.guard is not None:
+        found += [
+            f"breaker {b.terms.name} tripped {b.trips} time{'' if b.trips == 1 else 's'} ({b.terms.action})"
+            + ("" if b.state is State.ARMED else ", and was in force at the end")
+            for b in wired.guard.breakers
+            if b.trips
+        ]
     dropped = incomplete_dropped(wired)
     if dropped:
         found.append(f"{dropped} derived candles lacked parts and were not shown to the strategy")
@@ -119,6 +130,11 @@ def _feeds_for(hook: str) -> str:
 def incomplete_dropped(wired: Wired) -> int:
     """Return how many derived candles lacked parts and were left out."""
     return sum(feed.incomplete_dropped for feed in wired.feeds if isinstance(feed, CandleFeed))
+
+
+def breaker_trips(wired: Wired) -> dict[str, int]:
+    """Return how often each breaker that was on has tripped."""
+    return {b.terms.name: b.trips for b in wired.guard.breakers} if wired.guard is not None else {}
 
 
 def run_metrics(run: PreparedRun, wired: Wired) -> dict[str, Metric]:

@@ -17,11 +17,14 @@ from backtester.core.numbers import MONEY_EXPONENT, exact_units
 from backtester.core.time import timeframe_us
 from backtester.core.topics import T_CASHFLOWS
 from backtester.data.feeds.tape_feed import QuoteFeed
+from backtester.engine.control_script import ControlScript
 from backtester.engine.exchange_setup import exchange_rules, market_memory
 from backtester.engine.feeding import make_feeds
 from backtester.engine.prepare import PreparedRun
+from backtester.engine.risk_setup import breaker_terms, order_limiter
 from backtester.engine.tables import EquityTable, Recorder
 from backtester.execution.simulated import SimulatedExchange
+from backtester.risk.guard import Guard
 from backtester.risk.order_validation import SymbolSpecs
 from backtester.risk.risk import Risk
 from backtester.risk.sizing import Sizing
@@ -44,6 +47,7 @@ class Wired(NamedTuple):
     log: AuditLog
     equity: EquityTable
     recorder: Recorder
+    guard: Guard | None
 
 
 def wire(run: PreparedRun, folder: Path) -> Wired:
@@ -75,7 +79,8 @@ def wire(run: PreparedRun, folder: Path) -> Wired:
         fee_rates=fee_rates,
         slippage=rules.slippage,
     )
-    Risk(
+    limiter = order_limiter(config, ledger, board)
+    risk = Risk(
         specs,
         ledger,
         board,
@@ -86,7 +91,21 @@ def wire(run: PreparedRun, folder: Path) -> Wired:
         sizing=sizing,
         candle_us={item.instrument: timeframe_us(item.stored_timeframe) for item in run.series},
         paused=run.pauses,
+        limiter=limiter,
     )
+    guard = None
+    if limiter is not None and (config.control or breaker_terms(config.risk)):
+        ControlScript(config.control, run.start, board, bus)
+        guard = Guard(
+            breaker_terms(config.risk),
+            limiter.restrictions,
+            risk.open_orders,
+            run.rules,
+            ledger=ledger,
+            board=board,
+            bus=bus,
+            currency=currency,
+        )
     slicer = Slicer(run.rules, board, bus)
     sized = frozenset(i for i in instruments if config.sizing.of(i).model != "none")
     view = StrategyView(board, instruments, run.rules, currency, sized)
@@ -95,7 +114,7 @@ def wire(run: PreparedRun, folder: Path) -> Wired:
     feeds = make_feeds(run, {topic for topic, handlers in bus.handlers.items() if handlers})
     board.quote_at.update({feed.instrument: feed.at for feed in feeds if isinstance(feed, QuoteFeed)})
     clock = Clock(bus, board, feeds, run.start)
-    return Wired(bus, board, clock, feeds, host, exchange, slicer, account, log, equity, recorder)
+    return Wired(bus, board, clock, feeds, host, exchange, slicer, account, log, equity, recorder, guard)
 
 
 def deposit(wired: Wired, run: PreparedRun) -> None:

@@ -29,24 +29,31 @@ from backtester.core.folds import Ledger, Reservations
 from backtester.core.funds import Need, collateral_units, opening_qty, order_need, released_units
 from backtester.core.instruments import Asset, Instrument, InstrumentId
 from backtester.core.numbers import FLOOR, MONEY_EXPONENT, decimal, floor_to, units_of
-from backtester.core.rules import OrderLimits
+from backtester.core.risk_events import ClosingIntent
+from backtester.core.rules import InstrumentRules, OrderLimits
 from backtester.core.time import format_time
 from backtester.core.timeline import Timeline
 from backtester.core.topics import (
     T_CASHFLOWS,
+    T_CONTROL,
     T_FILLS,
     T_ORDERS_CHANGED,
     T_ORDERS_INTENT,
     T_ORDERS_REJECTED,
     T_ORDERS_SANITIZED,
     T_ORDERS_UPDATE,
+    T_RISK_ALERT,
 )
 from backtester.risk.brackets import attached_orders, rate_units
+from backtester.risk.exposure import rough_lots
+from backtester.risk.limits import Asked, OrderLimiter, asked_of
+from backtester.risk.open_orders import OpenOrders
 from backtester.risk.order_validation import Refusal, RoundedOrder, SymbolSpecs, plain
 from backtester.risk.parents import parent_order
 from backtester.risk.pauses import Pauses
 from backtester.risk.replacing import changed_intent
 from backtester.risk.sizing import Sizing
+from backtester.risk.venue_filters import filters_refusal
 
 
 class Risk:
@@ -69,11 +76,12 @@ class Risk:
         sizing: Sizing,
         candle_us: Mapping[InstrumentId, int],
         paused: Mapping[InstrumentId, Sequence[tuple[int, int]]] | None = None,
+        limiter: OrderLimiter | None = None,
     ) -> None:
         """Wire the component.
 
         candle_us: length of the candles that execute, µs. paused: the spans [from, to) of ticks in which no
-        position may be opened.
+        position may be opened. limiter: the user's own limits.
         """
         self._specs = specs
         self._ledger = ledger
@@ -86,9 +94,12 @@ class Risk:
         self._candle_us = candle_us
         self._pauses = Pauses(paused or {})
         self._reservations = Reservations()
-        self._open: dict[int, SanitizedOrder] = {}
-        self._parts_cancelled: set[int] = set()
+        self._limiter = limiter
+        self.open_orders = OpenOrders()
         self._last_order_id = 0
+        if limiter is not None:
+            bus.subscribe(T_RISK_ALERT, limiter.restrictions.on_alert, type(self).__name__)
+            bus.subscribe(T_CONTROL, limiter.restrictions.on_control, type(self).__name__)
         bus.subscribe(T_ORDERS_INTENT, self.on_intent)
         bus.subscribe(T_ORDERS_CHANGED, self.on_changed)
         bus.subscribe(T_ORDERS_REJECTED, self.on_rejected)
@@ -134,20 +145,23 @@ class Risk:
             self._refuse(intent, order)
             return
         self._last_order_id = order.order_id
-        self._hold(order)
+        self.open_orders.put(order)
+        self._reserve(order)
         self._bus.publish(T_ORDERS_CHANGED, order)
 
     def _send(self, order: SanitizedOrder) -> None:
-        self._hold(order)
+        if self._limiter is not None:
+            self._limiter.sent()
+        self.open_orders.put(order)
+        self._reserve(order)
         self._bus.publish(T_ORDERS_SANITIZED, order)
 
-    def _hold(self, order: SanitizedOrder) -> None:
-        self._open[order.order_id] = order
+    def _reserve(self, order: SanitizedOrder) -> None:
         self._reservations.hold(order.order_id, order.reserve_asset, order.reserve_units, order.oco)
 
     def _on_replace(self, intent: ReplaceIntent) -> None:
         """Let the changed order through with the funds of the old one, or leave that as it is."""
-        old = self._open.get(intent.order_id)
+        old = self.open_orders.get(intent.order_id)
         if old is None:
             self._refuse(intent, Refusal(Reason.UNKNOWN_ORDER, {"order_id": str(intent.order_id)}))
             return
@@ -155,9 +169,10 @@ class Risk:
         self._reservations.release(old.order_id)
         order = changed if isinstance(changed, Refusal) else self._sanitized(changed, replaces=old)
         if isinstance(order, Refusal):
-            self._hold(old)
+            self._reserve(old)
             self._refuse(intent, order)
             return
+        self.open_orders.going(old.order_id)
         self._send(order)
 
     def _sanitized(self, intent: OrderIntent, replaces: SanitizedOrder | None = None) -> SanitizedOrder | Refusal:
@@ -168,7 +183,7 @@ class Risk:
         rounded = self._specs.rounded(intent, self._board.price_units.get(intent.instrument), now)
         if isinstance(rounded, Refusal):
             return rounded
-        order = self._conditions_refusal(intent, replaces) or self._funded(intent, spec, rounded)
+        order = self._conditions_refusal(intent, replaces) or self._funded(intent, spec, rounded, replaces)
         if isinstance(order, Refusal):
             return order
         if replaces is not None:
@@ -187,24 +202,23 @@ class Risk:
         return order
 
     def _on_cancel(self, intent: CancelIntent) -> None:
-        order = self._open.get(intent.order_id)
+        order = self.open_orders.get(intent.order_id)
         if order is None:
             self._refuse(intent, Refusal(Reason.UNKNOWN_ORDER, {"order_id": str(intent.order_id)}))
             return
         if not order.kind.is_sliced:
             self._cancel(order)
             return
-        del self._open[order.order_id]  # so that no part follows; what slices it hears of the cancel too and ends it
-        for part in [o for o in self._open.values() if o.algo_id == order.order_id]:
+        self.open_orders.end(order.order_id)  # so that no part follows; what slices it hears of the cancel and ends it
+        for part in [o for o in self.open_orders.working() if o.algo_id == order.order_id]:
             self._cancel(part)
 
     def _cancel(self, order: SanitizedOrder) -> None:
         """Send a cancel on; of a part only one, because its slicer and the trader may cancel it at one instant."""
-        if order.order_id in self._parts_cancelled:
+        if order.algo_id and self.open_orders.is_going(order.order_id):
             return
-        if order.algo_id:
-            self._parts_cancelled.add(order.order_id)
         self._reservations.release(order.order_id)
+        self.open_orders.going(order.order_id)
         self._bus.publish(
             T_ORDERS_SANITIZED,
             SanitizedCancel(ts=self._board.now, order_id=order.order_id, instrument=order.instrument),
@@ -214,19 +228,22 @@ class Risk:
         """Return why an order may not be sent whatever its size, or None; a replacement keeps its client id."""
         if 0 < intent.terms.good_till <= self._board.now:
             return Refusal(Reason.GOOD_TILL, {"good_till": format_time(intent.terms.good_till)})
-        if intent.algo_id and intent.algo_id not in self._open:
+        if intent.algo_id and self.open_orders.get(intent.algo_id) is None:
             return Refusal(Reason.PARENT_ENDED, {"order_id": str(intent.algo_id)})
         if replaces is None and intent.client_id and not intent.algo_id:  # a part goes by the name of its parent
-            for order in self._open.values():
+            for order in self.open_orders:
                 if order.client_id == intent.client_id:
                     return Refusal(Reason.DUPLICATE_CLIENT_ID, {"order_id": str(order.order_id)})
         return None
 
-    def _funded(self, intent: OrderIntent, spec: Instrument, rounded: RoundedOrder) -> SanitizedOrder | Refusal:
+    def _funded(
+        self, intent: OrderIntent, spec: Instrument, rounded: RoundedOrder, replaces: SanitizedOrder | None
+    ) -> SanitizedOrder | Refusal:
         """Size an order and find the funds it binds."""
-        if intent.oco and any(o.oco == intent.oco and o.instrument != spec.id for o in self._open.values()):
+        if intent.oco and any(o.oco == intent.oco and o.instrument != spec.id for o in self.open_orders):
             return Refusal(Reason.BAD_GROUP, {"oco": intent.oco, "why": "a group has one instrument"})
-        limits = self._specs.rules(spec.id, self._board.now).limits(rounded.kind)
+        rules, terms = self._specs.rules(spec.id, self._board.now), intent.terms
+        limits = rules.limits(rounded.kind)
         budget = 0
         if intent.terms.close_position:
             need, opening = Need(spec.quote, 0), 0
@@ -244,6 +261,12 @@ class Risk:
         refusal = self._opening_refusal(intent, spec, opening, limits)
         if refusal is not None:
             return refusal
+        if rules.filters is not None or self._limiter is not None:
+            asked = asked_of(intent, spec, rounded, budget=budget, opening=opening, replaces=replaces)
+            ruling = self._ruling(intent, asked, rules)
+            if isinstance(ruling, Refusal):
+                return ruling
+            terms = structs.replace(terms, reduce_only=True) if ruling else terms
         free = self._free(need.asset)
         if not spec.is_spot and rounded.qty_units and opening:
             notional = spec.notional_units(rounded.qty_units, rounded.price_units)
@@ -271,10 +294,21 @@ class Risk:
             tag=intent.tag,
             oco=intent.oco,
             client_id=intent.client_id,
-            terms=intent.terms,
+            terms=terms,
             algo_id=intent.algo_id,
             scale=spec.scale,
         )
+
+    def _ruling(self, intent: OrderIntent, asked: Asked, rules: InstrumentRules) -> Refusal | bool:
+        """Return why venue or user do not want an order, or whether it must become reduce-only."""
+        if rules.filters is not None:
+            last = self._board.price_units.get(asked.spec.id)
+            refusal = filters_refusal(rules.filters, asked, last, self._ledger, self.open_orders)
+            if refusal is not None:
+                return refusal
+        if self._limiter is None or isinstance(intent, ClosingIntent):
+            return False
+        return self._limiter.ruling(asked, self.open_orders)
 
     def _reducing_need(self, intent: OrderIntent, spec: Instrument, rounded: RoundedOrder) -> Need:
         """Return what an order that only reduces binds: on spot, of what it would sell as much as is free now."""
@@ -313,7 +347,7 @@ class Risk:
             asked, budget = intent.fraction, units_of(self._equity() * intent.fraction, MONEY_EXPONENT, FLOOR)
         if asked <= 0:
             return Refusal(Reason.BAD_SIZE, {"size": plain(asked)})
-        lots = self._affordable_lots(spec, budget, rounded.price_units, limits.lot_units)
+        lots = floor_to(rough_lots(spec, budget, rounded.price_units), limits.lot_units)
         sells_spot = spec.is_spot and intent.side is Side.SELL
         opening = lots if spec.is_spot else opening_qty(self._ledger, spec, intent.side, lots)
         if intent.fraction is not None and opening and not sells_spot:
@@ -330,11 +364,6 @@ class Risk:
             held = floor_to(max(0, self._ledger.position(spec.id).qty_units), limits.lot_units)
             return budget, Need(spec.base, spec.base_money(min(lots, held))), opening
         return budget, Need(spec.quote, budget if opening else 0), opening
-
-    @staticmethod
-    def _affordable_lots(spec: Instrument, budget: int, price_units: int, lot_units: int) -> int:
-        qty = budget * 10**spec.shift // price_units if spec.shift >= 0 else budget // (price_units * 10**-spec.shift)
-        return floor_to(qty, lot_units)
 
     def _refuse(self, intent: AnyIntent, refusal: Refusal) -> None:
         self._bus.publish(
@@ -370,14 +399,17 @@ class Risk:
         """Free what an order held that the exchange refused; the order that it should have replaced holds again."""
         if rejected.who == "risk" or rejected.order_id is None or rejected.reason is Reason.UNKNOWN_ORDER:
             return
-        refused = self._open.get(rejected.order_id)
+        refused = self.open_orders.get(rejected.order_id)
         self._end(rejected.order_id)
-        if refused is not None and refused.replaces in self._open:
-            self._hold(self._open[refused.replaces])
+        old = None if refused is None else self.open_orders.get(refused.replaces)
+        if old is not None:
+            self.open_orders.stay(old.order_id)
+            self._reserve(old)
 
     def on_changed(self, order: SanitizedOrder) -> None:
         """Know an exit that came to life, or what is left of an order that was cut."""
-        self._hold(order)
+        self.open_orders.put(order)
+        self._reserve(order)
 
     def on_update(self, update: OrderUpdate) -> None:
         """Free what an order held that ended without a fill."""
@@ -387,16 +419,16 @@ class Risk:
     def on_fill(self, fill: Fill) -> None:
         """Fold a fill; free what its order held when it is complete."""
         self._ledger.apply_fill(fill)
+        self.open_orders.filled(fill)
         if fill.leaves_units == 0:
-            self._end(fill.order_id)
+            self._reservations.release(fill.order_id)
 
     def on_cashflow(self, flow: Cashflow) -> None:
         """Fold money that moved without a trade."""
         self._ledger.apply_cashflow(flow)
 
     def _end(self, order_id: int) -> None:
-        self._open.pop(order_id, None)
-        self._parts_cancelled.discard(order_id)
+        self.open_orders.end(order_id)
         self._reservations.release(order_id)
 
 

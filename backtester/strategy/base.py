@@ -37,6 +37,7 @@ from backtester.core.market import (
     VolatilityIndex,
 )
 from backtester.core.numbers import MONEY_EXPONENT, decimal
+from backtester.core.risk_events import RiskAlert
 from backtester.core.rules import InstrumentRules
 from backtester.strategy.ordering import Number, order_intent, replace_intent
 from backtester.strategy.view import PositionView, StrategyView
@@ -113,6 +114,9 @@ class Strategy:
 
     def on_order_update(self, update: OrderUpdate | OrderRejected) -> Intents:
         """One of our orders was accepted, triggered, cancelled, expired or rejected."""
+
+    def on_risk_alert(self, alert: RiskAlert) -> Intents:
+        """A breaker tripped or is armed again; what it does about it is under way."""
 
     def on_timer(self, now: int) -> Intents:
         """A moment asked for with `call_at` has come."""

@@ -18,6 +18,7 @@ from backtester.core.events import (
     SanitizedCancel,
 )
 from backtester.core.market import Candle, MarketEvent, TimerFired
+from backtester.core.risk_events import RiskAlert
 from backtester.core.time import format_time
 from backtester.core.topics import (
     T_CANDLES,
@@ -36,6 +37,7 @@ from backtester.core.topics import (
     T_ORDERS_UPDATE,
     T_PREMIUM,
     T_QUOTES,
+    T_RISK_ALERT,
     T_TIMERS,
     T_TRADES,
     T_VOLATILITY,
@@ -83,6 +85,8 @@ class StrategyHost:
         for hook, topic in MARKET_HOOKS.items():
             if hook != "on_candle" and self._overrides(hook):
                 bus.subscribe(topic, self._plain_handler(getattr(strategy, hook)), type(self).__name__)
+        if self._overrides("on_risk_alert"):
+            bus.subscribe(T_RISK_ALERT, self._plain_handler(strategy.on_risk_alert), type(self).__name__)
         bus.subscribe(T_TIMERS, self.on_timer)
         bus.subscribe(T_ORDERS_SANITIZED, self.on_sanitized)
         bus.subscribe(T_ORDERS_CHANGED, self.on_sanitized)
@@ -230,7 +234,7 @@ def file_of(cls: type) -> str:
     return str(getattr(sys.modules.get(cls.__module__), "__file__", "") or "")
 
 
-def _describe(args: tuple[Any, ...]) -> str:
+def _describe(args: tuple[Any, ...]) -> str:  # noqa: PLR0911 - a table
     match args:
         case (Candle() as candle,):
             return f" at the {candle.timeframe} candle {candle.instrument} {format_time(candle.open_time)}"
@@ -238,6 +242,8 @@ def _describe(args: tuple[Any, ...]) -> str:
             return f" at the fill of order {fill.order_id} {fill.instrument} {format_time(fill.ts)}"
         case (OrderUpdate() | OrderRejected() as update,):
             return f" at the update of order {update.order_id} {update.instrument} {format_time(update.ts)}"
+        case (RiskAlert() as alert,):
+            return f" at the alert of breaker {alert.breaker} {format_time(alert.ts)}"
         case (MarketEvent() as event,):
             return f" at {event.cause()} ({format_time(event.ts)})"
         case (int() as now,):

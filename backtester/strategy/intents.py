@@ -28,6 +28,7 @@ from backtester.core.order_terms import (
     terms_fault,
     twap_fault,
 )
+from backtester.core.risk_events import ClosingIntent
 
 _PRICES: dict[type, tuple[str, ...]] = {
     LimitOrderIntent: ("limit_price",),
@@ -48,11 +49,13 @@ def checked_intent(intent: object) -> AnyIntent:
     """Return an intent whose fields have the types that they declare.
 
     Raises:
-        TypeError: it is no intent, or a field has another type.
+        TypeError: it is no intent of a strategy, or a field has another type.
         ValueError: more than one size, or a number that is not finite.
     """
     if isinstance(intent, CancelIntent):
         _want(intent, "order_id", int)
+    elif isinstance(intent, ClosingIntent):
+        raise TypeError("a ClosingIntent is risk's own; return self.close(name)")
     elif isinstance(intent, OrderIntent):
         checked_order(intent)
     elif isinstance(intent, ReplaceIntent):

@@ -63,6 +63,8 @@ RUN = ["run", "--strategy", "sma_cross", "--symbols", "BTCUSDT"]
         ([*RUN, "--seed", "-1"], 2, ["run.seed", "-1"]),
         ([*RUN, "--config", "gone.toml"], 2, ["gone.toml does not exist"]),
         ([*RUN, "--params", "gone.toml"], 2, ["gone.toml does not exist"]),
+        ([*RUN, "--risk", "gone.toml"], 2, ["gone.toml does not exist"]),
+        ([*RUN, "--set", "risk.max_leverage=-1"], 2, ["risk.max_leverage", "greater than or equal to 0"]),
         ([*RUN, "--speed", "9"], 2, ["--speed"]),
         (["rnu"], 2, ["rnu"]),
         (["replay"], 2, ["Missing argument", "bt replay --help"]),

@@ -63,7 +63,42 @@ def test_the_spot_answer_of_2024_is_read_whole(real: Path) -> None:
         min_notional=Decimal(5),
         max_notional=Decimal(9_000_000),
         max_notional_at_market=False,
+        bid_multiplier_down=Decimal("0.2"),
+        bid_multiplier_up=Decimal(5),
+        ask_multiplier_down=Decimal("0.2"),
+        ask_multiplier_up=Decimal(5),
+        max_orders=200,
+        max_algo_orders=5,
     )
+
+
+def test_counts_and_the_price_band_of_futures_have_their_own_names(real: Path) -> None:
+    answer = read_answer((real / "exchangeInfo" / "um_testnet_2025-03-06.json.gz").read_bytes(), "um.json.gz")
+    rules = answer.values["BTCUSDT"]
+    assert isinstance(rules, SymbolRules)
+    assert (rules.max_orders, rules.max_algo_orders, rules.max_position) == (200, 10, 0)
+    assert (rules.min_price, rules.max_price) == (Decimal("261.1"), 809484)
+    band = (rules.bid_multiplier_down, rules.bid_multiplier_up, rules.ask_multiplier_down, rules.ask_multiplier_up)
+    assert band == (Decimal("0.5"), Decimal("1.5"), Decimal("0.5"), Decimal("1.5"))
+
+
+def test_position_limits_and_bands_that_differ_by_side_are_read() -> None:
+    symbol = spot_symbol()
+    band = {"bidMultiplierUp": "1.2", "bidMultiplierDown": "0.2", "askMultiplierUp": "5", "askMultiplierDown": "0.8"}
+    symbol["filters"] += [
+        {"filterType": "MAX_POSITION", "maxPosition": "10.00000000"},
+        {"filterType": "PERCENT_PRICE_BY_SIDE", **band, "avgPriceMins": 1},
+    ]
+    rules = read(exchange_info("2024-09-08", symbol)).values["BTCUSDT"]
+    assert isinstance(rules, SymbolRules)
+    said = rules.order_rules()
+    assert {key: str(value) for key, value in said.items() if "multiplier" in key or key == "max_position"} == {
+        "bid_multiplier_down": "0.2",
+        "bid_multiplier_up": "1.2",
+        "ask_multiplier_down": "0.8",
+        "ask_multiplier_up": "5",
+        "max_position": "10",
+    }
 
 
 def test_the_older_minimum_of_2022_is_read_too(real: Path) -> None:

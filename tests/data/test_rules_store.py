@@ -125,12 +125,18 @@ def test_the_file_has_the_same_bytes_in_any_order_of_imports(tmp_path: Path) -> 
     assert len(written) == 1
 
 
+def written(lake: Path) -> tuple[int, int, bytes]:
+    """Which file the rules of spot are, when it was written, and what is in it."""
+    path = rules_path(lake, "spot")
+    return path.stat().st_ino, path.stat().st_mtime_ns, path.read_bytes()
+
+
 def test_importing_again_changes_nothing(tmp_path: Path) -> None:
     put_rules(tmp_path, exchange_info("2023-01-01", A))
-    before = rules_path(tmp_path, "spot").stat()
+    before = written(tmp_path)
     [again] = import_rules([source(exchange_info("2023-01-01", A))], tmp_path)
     assert again.new == 0
-    assert rules_path(tmp_path, "spot").stat() == before
+    assert written(tmp_path) == before
 
 
 def test_two_answers_of_one_date_that_differ_are_refused_unless_the_new_one_may_win(tmp_path: Path) -> None:
@@ -160,6 +166,18 @@ def test_one_bad_file_among_several_leaves_the_lake_as_it_was(tmp_path: Path) ->
     with pytest.raises(DataError, match=r"bad\.json"):
         import_rules(bad, tmp_path)
     assert LakeRules(tmp_path).markets() == []
+
+
+def test_a_store_of_before_knows_fewer_limits_and_the_same_answer_again_adds_them(tmp_path: Path) -> None:
+    put_rules(tmp_path, exchange_info("2023-01-01", A), exchange_info("2024-01-01", A))
+    path = rules_path(tmp_path, "spot")
+    path.write_bytes(path.read_bytes().replace(b',"max_orders":200', b""))
+    before = LakeRules(tmp_path).symbol_at(B, parse_time("2024-06-01"))
+    assert before is not None
+    assert (before.max_orders, before.max_price, before.bid_multiplier_up) == (0, 1_000_000, 0)
+    put_rules(tmp_path, exchange_info("2023-01-01", A), exchange_info("2024-01-01", A))
+    [view] = version_views(LakeRules(tmp_path), B)
+    assert (view.value["max_orders"], view.date) == (200, parse_time("2023-01-01"))
 
 
 @pytest.mark.parametrize("step", ["sync_file", "replace_file"])

@@ -51,3 +51,19 @@ def test_a_future_takes_the_rules_of_its_own_market(lake: Path, tmp_path: Path) 
     assert ran.result.warnings[0] == (
         "um:BTCUSDT: rules of 2025-03-06 applied before that date: earlier rules are not known"
     )
+
+
+def test_the_band_and_the_number_of_triggers_of_the_real_venue_hold(lake: Path, tmp_path: Path) -> None:
+    asked = config(lake, timeframe="1h", start="2024-09-09", end="2024-09-10")
+    strategy = scripted(
+        {
+            0: lambda s: [s.buy(B, "0.01", limit=10_000), s.buy(B, "0.01", limit=12_000)],  # a fifth of about 55 000
+            1: lambda s: [s.buy(B, "0.001", stop=60_000 + n) for n in range(6)],
+            2: lambda s: [s.buy(B, "0.00001", limit=2_000_000)],
+        }
+    )
+    ran = run_prepared(tmp_path, prepared_run(strategy, asked))
+    assert [reason for _, reason, _ in ran.refusals][:2] == ["percent_price", "max_num_algo_orders"]
+    assert ran.refusals[0][2]["multiplier_down"] == "0.2"
+    assert ran.refusals[1][2] == {"open": "5", "max_algo_orders": "5"}
+    assert ran.refusals[2][1] == "above_max_price"

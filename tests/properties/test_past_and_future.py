@@ -18,6 +18,20 @@ from tests.support.runs import config_of, prepared_run, run_prepared, scripted
 SYMBOLS = ["BTCUSDT", "ETHUSDT"]
 CANDLES = 150
 COSTS: dict[str, Any] = {"fees": {"maker_bps": 2, "taker_bps": 5}, "slippage": {"bps": 1}}
+GUARDED: dict[str, Any] = {
+    "risk": {
+        "max_gross_exposure": "0.8x",
+        "max_open_orders": 5,
+        "blackouts": [{"daily": "00:40-00:50"}],
+        "drawdown": {"limit_pct": "0.3", "action": "flatten", "cool_down": "9m"},
+        "consecutive_losses": {"limit": 3, "action": "reduce_only", "cool_down": "7m"},
+    },
+    "control": [
+        {"at": "2024-01-01T01:00:30Z", "action": "reduce_only"},
+        {"at": "2024-01-01T01:10:00Z", "action": "resume"},
+        {"at": "2024-01-01T02:15:00Z", "action": "kill"},
+    ],
+}
 Folder = Callable[[str], Path]
 
 
@@ -31,10 +45,19 @@ def holed(rows: list[Row | None], seed: int) -> list[Row | None]:
 
 
 def log(
-    folder: Path, lake: Path, market_: str, seed: int, end: int, timeframe: str = "1m", policy: str = "continue"
+    folder: Path,
+    lake: Path,
+    market_: str,
+    seed: int,
+    end: int,
+    timeframe: str = "1m",
+    policy: str = "continue",
+    guarded: str = "",
 ) -> list[bytes]:
     run = {"market": market_, "seed": seed, "end": format_time(time_of(end)), "timeframe": timeframe}
     config = config_of(lake, SYMBOLS, run=run, data={"gap_policy": policy, "pause_candles": 6}, **COSTS)
+    if guarded:
+        config = BacktestConfig.model_validate(config.model_dump() | GUARDED)
     return run_prepared(folder, prepared_run(Erratic, config, busy=0.5)).raw_lines
 
 
@@ -106,6 +129,25 @@ def test_nor_does_it_when_entries_pause_after_gaps(
     part = log(tmp_path_factory.mktemp("part"), lakes / str(seed), "um", seed, cut, *choices)
     assert part == whole(seed, "um", *choices)[: len(part)]
     assert any(b"paused_after_gap" in line for line in whole(seed, "um", *choices))
+
+
+@settings(max_examples=40)
+@given(seed=integers(0, 3), market_=sampled_from(["spot", "um"]), cut=integers(1, CANDLES - 1))
+def test_nor_does_it_under_limits_breakers_and_commands(
+    tmp_path_factory: pytest.TempPathFactory,
+    lakes: Path,
+    whole: Callable[..., list[bytes]],
+    seed: int,
+    market_: str,
+    cut: int,
+) -> None:
+    choices = ("1m", "continue", "guarded")
+    part = log(tmp_path_factory.mktemp("part"), lakes / str(seed), market_, seed, cut, *choices)
+    everything = whole(seed, market_, *choices)
+    assert part == everything[: len(part)]
+    text = b"".join(everything)
+    for said in (b'"state":"tripped"', b'"state":"armed"', b'"tag":"risk"', b'"reason":"blackout"', b'"action":"kill"'):
+        assert said in text
 
 
 @settings(max_examples=25)

@@ -10,6 +10,7 @@ from backtester.algos.slicer import Slicer
 from backtester.audit.encoding import event_writer
 from backtester.audit.fold import FoldedAccount
 from backtester.audit.reader import LogLine
+from backtester.config.configs import BacktestConfig
 from backtester.config.sizing import SizingRules
 from backtester.core.board import Board
 from backtester.core.bus import Bus
@@ -18,10 +19,12 @@ from backtester.core.folds import Ledger
 from backtester.core.instruments import Asset
 from backtester.core.market import Dues, Expiry, MarketCandle, MarketOpen
 from backtester.core.numbers import BPS
+from backtester.core.risk_events import Control, ControlAction
 from backtester.core.time import MINUTE
 from backtester.core.timeline import Timeline
 from backtester.core.topics import (
     T_CASHFLOWS,
+    T_CONTROL,
     T_DUES,
     T_EXPIRIES,
     T_FILLS,
@@ -32,9 +35,11 @@ from backtester.core.topics import (
     T_ORDERS_SANITIZED,
     Topic,
 )
+from backtester.engine.risk_setup import breaker_terms, order_limiter
 from backtester.execution.filling import ExchangeRules
 from backtester.execution.pool import NO_CAP
 from backtester.execution.simulated import SimulatedExchange
+from backtester.risk.guard import Guard
 from backtester.risk.order_validation import SymbolSpecs
 from backtester.risk.risk import Risk
 from backtester.risk.sizing import Sizing
@@ -46,7 +51,10 @@ MAX_WAIT = 3 * MINUTE
 
 
 class Floor:
-    """One instrument with prices in cents and lots of 0.001; the first candle has closed at 100.00."""
+    """One instrument with prices in cents and lots of 0.001; the first candle has closed at 100.00.
+
+    choices: of ExchangeRules; and risk, control: sections of a config.
+    """
 
     def __init__(
         self,
@@ -107,7 +115,9 @@ class Floor:
             fee_rates=fee_rates,
             slippage=self.slippage,
         )
-        Risk(
+        config = BacktestConfig.model_validate({"risk": choices.get("risk", {}), "control": choices.get("control", ())})
+        limiter = order_limiter(config, ledger, self.board)
+        risk = Risk(
             limits,
             ledger,
             self.board,
@@ -117,7 +127,19 @@ class Floor:
             allow_short=True,
             sizing=sizing,
             candle_us={self.spec.id: MINUTE},
+            limiter=limiter,
         )
+        if limiter is not None:
+            Guard(
+                breaker_terms(config.risk),
+                limiter.restrictions,
+                risk.open_orders,
+                book,
+                ledger=ledger,
+                board=self.board,
+                bus=self.bus,
+                currency=Asset("USDT"),
+            )
         Slicer(book, self.board, self.bus)
         self._send(T_CASHFLOWS, Cashflow(ts=MINUTE, kind="deposit", asset=Asset("USDT"), amount_units=CASH))
 
@@ -169,6 +191,10 @@ class Floor:
             per_unit = self.share * 10**self.spec.scale.qty // 10**8
             before = round(self.volume_before * per_unit) if self.volume_before >= 0 else NO_CAP
             self.offered = {True: before, False: round(volume * per_unit)}
+
+    def command(self, action: ControlAction) -> None:
+        """Give a command between two candles."""
+        self._send(T_CONTROL, Control(ts=self.board.now, action=action, reason="", who="test"))
 
     # --- what was heard ------------------------------------------------------------------------------------------
 

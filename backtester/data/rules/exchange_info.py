@@ -8,6 +8,10 @@ from backtester.core.instruments import split_symbol
 from backtester.data.rules.reading import Fields
 from backtester.data.rules.values import Contract, OptionTerms, SymbolRules
 
+_COUNTS: Final = (
+    ("MAX_NUM_ORDERS", "max_orders", "maxNumOrders"),
+    ("MAX_NUM_ALGO_ORDERS", "max_algo_orders", "maxNumAlgoOrders"),
+)
 _NO_DELIVERY_FROM: Final = 4_133_404_800_000_000  # 2100-12-25: what a perpetual's delivery date says
 
 
@@ -24,6 +28,8 @@ def spot_rules(one: Fields) -> SymbolRules:
         status=one.text("status"),
         **filters.prices(),
         **filters.quantities(),
+        **filters.price_band(),
+        **filters.counts(),
         **filters.spot_notional(),
     )
 
@@ -43,6 +49,8 @@ def futures_rules(one: Fields) -> SymbolRules:
         status=one.text("status" if one.has("status") else "contractStatus"),
         **filters.prices(),
         **filters.quantities(),
+        **filters.price_band(),
+        **filters.counts(),
         min_notional=Decimal(0) if notional is None else notional.number("notional"),
         contract=Contract(
             kind=one.text_if_there("contractType"),  # empty while it is pending or settling
@@ -75,6 +83,8 @@ def option_rules(one: Fields) -> SymbolRules:
         status=one.text_if_there("status"),
         **filters.prices(),
         **filters.quantities(),
+        **filters.price_band(),
+        **filters.counts(),
         option=OptionTerms(
             underlying=underlying,
             is_call=side == "CALL",
@@ -133,6 +143,29 @@ class _Filters:
             f"{prefix}min_qty": one.number("minQty"),
             f"{prefix}max_qty": one.number("maxQty"),
         }
+
+    def price_band(self) -> dict[str, Any]:
+        """Return between which multiples of the average or mark price a price may lie; futures have one for both."""
+        by_side, both = self.find("PERCENT_PRICE_BY_SIDE"), self.find("PERCENT_PRICE")
+        found: dict[str, Any] = {}
+        for side in ("bid", "ask"):
+            for way in ("Down", "Up"):
+                key = f"{side}_multiplier_{way.lower()}"
+                if by_side is not None:
+                    found[key] = by_side.number(f"{side}Multiplier{way}")
+                elif both is not None:
+                    found[key] = both.number(f"multiplier{way}")
+        return found
+
+    def counts(self) -> dict[str, Any]:
+        """Return how many orders may be open, and how much may be held; futures name the counts differently."""
+        found: dict[str, Any] = {}
+        for kind, key, name in _COUNTS:
+            one = self.find(kind)
+            if one is not None:
+                found[key] = one.integer(name if one.has(name) else "limit")
+        position = self.find("MAX_POSITION")
+        return found if position is None else found | {"max_position": position.number("maxPosition")}
 
     def spot_notional(self) -> dict[str, Any]:
         """Return the limits of the notional: NOTIONAL, or the older MIN_NOTIONAL."""

@@ -41,7 +41,8 @@ class SymbolRules(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     """One symbol as exchangeInfo lists it. Prices in quote, quantities in base units (cm, options: contracts).
 
     0 is off: no step, no limit. market_*: of market orders, beside the others. *_at_market: whether the limit of the
-    notional holds for market orders.
+    notional holds for market orders. bid_*, ask_*: the price of a purchase, of a sale, as multiples of the venue's
+    average or mark price. max_orders, max_algo_orders: open at a time.
     """
 
     base: str
@@ -60,6 +61,13 @@ class SymbolRules(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     max_notional: Decimal = Decimal(0)
     min_notional_at_market: bool = True
     max_notional_at_market: bool = True
+    bid_multiplier_down: Decimal = Decimal(0)
+    bid_multiplier_up: Decimal = Decimal(0)
+    ask_multiplier_down: Decimal = Decimal(0)
+    ask_multiplier_up: Decimal = Decimal(0)
+    max_orders: int = 0
+    max_algo_orders: int = 0
+    max_position: Decimal = Decimal(0)
     contract: Contract | None = None
     option: OptionTerms | None = None
 
@@ -87,6 +95,15 @@ _OF_ORDERS: Final = (
     "max_notional",
     "min_notional_at_market",
     "max_notional_at_market",
+    "min_price",
+    "max_price",
+    "bid_multiplier_down",
+    "bid_multiplier_up",
+    "ask_multiplier_down",
+    "ask_multiplier_up",
+    "max_orders",
+    "max_algo_orders",
+    "max_position",
 )
 
 
