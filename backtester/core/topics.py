@@ -3,7 +3,6 @@
 from typing import Final, Generic, TypeVar
 
 from backtester.core.events import (
-    AccountSnapshot,
     AnyIntent,
     AnyOrder,
     CancelIntent,
@@ -43,6 +42,7 @@ from backtester.core.market import (
     Trade,
     VolatilityIndex,
 )
+from backtester.core.snapshots import AccountSnapshot
 
 E = TypeVar("E")
 
