@@ -6,19 +6,17 @@ from backtester.account.equity import EquityCurve, EquitySink
 from backtester.core.board import Board
 from backtester.core.bus import Bus
 from backtester.core.events import (
-    AccountSnapshot,
     AnyOrder,
-    AssetRow,
     Cashflow,
     Fill,
     OrderRejected,
     OrderUpdate,
-    PositionRow,
     SanitizedOrder,
 )
 from backtester.core.folds import Ledger, Reservations
 from backtester.core.instruments import Asset, Instrument, InstrumentId
 from backtester.core.market import Dues, Marks
+from backtester.core.snapshots import AccountSnapshot, AssetRow, PositionRow
 from backtester.core.time import DAY
 from backtester.core.topics import (
     T_ACCOUNT_SNAPSHOT,

@@ -26,8 +26,8 @@ QtyUnits = Annotated[int, QTY]
 MoneyUnits = Annotated[int, MONEY]
 RateUnits = Annotated[int, RATE]
 LogScale = Annotated[Scale, UNLOGGED]
-Named = Annotated[dict[str, str], OMITTED]
-OptionalId = Annotated[int, OMITTED]
+OmittedTexts = Annotated[dict[str, str], OMITTED]
+OmittedInt = Annotated[int, OMITTED]
 
 
 class Side(StrEnum):
@@ -74,10 +74,7 @@ class Liquidity(StrEnum):
 
 
 class Status(StrEnum):
-    """What became of an order, apart from fills and rejections, which have events of their own.
-
-    FILLED is said of a sliced order alone: its fills are those of its parts.
-    """
+    """What became of an order; fills and rejections have events of their own. FILLED: a sliced order, by its parts."""
 
     ACCEPTED = "accepted"
     TRIGGERED = "triggered"
@@ -175,7 +172,7 @@ class OrderIntent(Event, frozen=True, kw_only=True):
     client_id: str = ""
     terms: Terms = PLAIN
     bracket: Bracket | None = None
-    algo_id: OptionalId = 0
+    algo_id: OmittedInt = 0
 
     @property
     def has_size(self) -> bool:
@@ -293,10 +290,10 @@ class SanitizedOrder(Event, frozen=True, kw_only=True):
     parent_id: int = 0
     replaces: int = 0
     attached: tuple[AttachedOrder, ...] = ()
-    sizing: Named = {}
-    algo_id: OptionalId = 0
-    span: Annotated[int, OMITTED] = 0
-    slices: Annotated[int, OMITTED] = 0
+    sizing: OmittedTexts = {}
+    algo_id: OmittedInt = 0
+    span: OmittedInt = 0
+    slices: OmittedInt = 0
     display_units: Annotated[int, QTY, OMITTED] = 0
     scale: LogScale
 
@@ -324,10 +321,7 @@ class SanitizedCancel(Event, frozen=True, kw_only=True):
 
 
 class OrderRejected(Event, frozen=True, kw_only=True):
-    """An order or a cancel was refused. who: risk or execution. numbers: what the reason is made of, as text.
-
-    algo_id: the sliced order whose part risk refused.
-    """
+    """An order or a cancel was refused. who: risk or execution. numbers: what the reason is made of, as text."""
 
     who: str
     reason: Reason
@@ -336,7 +330,7 @@ class OrderRejected(Event, frozen=True, kw_only=True):
     tag: str
     client_id: str = ""
     numbers: dict[str, str]
-    algo_id: OptionalId = 0
+    algo_id: OmittedInt = 0
 
 
 class OrderUpdate(Event, frozen=True, kw_only=True):
@@ -403,38 +397,6 @@ class Cashflow(Event, frozen=True, kw_only=True):
     asset: Asset
     amount_units: MoneyUnits
     instrument: InstrumentId | None = None
-
-
-class AssetRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One asset of a snapshot, all in 1e-8 of it: cash held, reserved for orders, and sums since the start."""
-
-    asset: Asset
-    cash_units: MoneyUnits
-    reserved_units: MoneyUnits
-    realised_units: MoneyUnits
-    fees_units: MoneyUnits
-    funding_units: MoneyUnits
-
-
-class PositionRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One position of a snapshot: signed quantity, signed cost basis, last mark and when it was set."""
-
-    instrument: InstrumentId
-    qty_units: QtyUnits
-    basis_units: MoneyUnits
-    mark_units: PriceUnits
-    mark_time: int
-    unrealised_units: MoneyUnits
-    scale: LogScale
-
-
-class AccountSnapshot(Event, frozen=True, kw_only=True):
-    """The whole account at one instant, valued at mark in its currency."""
-
-    currency: Asset
-    equity_units: MoneyUnits
-    assets: tuple[AssetRow, ...]
-    positions: tuple[PositionRow, ...]
 
 
 class Note(Event, frozen=True, kw_only=True):

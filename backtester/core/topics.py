@@ -3,7 +3,6 @@
 from typing import Final, Generic, TypeVar
 
 from backtester.core.events import (
-    AccountSnapshot,
     AnyIntent,
     AnyOrder,
     CancelIntent,
@@ -44,6 +43,7 @@ from backtester.core.market import (
     VolatilityIndex,
 )
 from backtester.core.risk_events import ClosingIntent, Control, RiskAlert
+from backtester.core.snapshots import AccountSnapshot
 
 E = TypeVar("E")
 

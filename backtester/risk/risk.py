@@ -111,20 +111,19 @@ class Risk:
 
     def on_intent(self, intent: AnyIntent) -> None:
         """Send an order, a replacement or a cancel on, or refuse it."""
-        if isinstance(intent, CancelIntent):
-            self._on_cancel(intent)
-            return
-        if isinstance(intent, ReplaceIntent):
-            self._on_replace(intent)
-            return
-        if isinstance(intent, TwapIntent | IcebergIntent):
-            self._on_sliced(intent)
-            return
-        order = self._sanitized(intent) if intent.has_size else self._sized(intent)
-        if isinstance(order, Refusal):
-            self._refuse(intent, order)
-            return
-        self._send(order)
+        match intent:
+            case CancelIntent():
+                self._on_cancel(intent)
+            case ReplaceIntent():
+                self._on_replace(intent)
+            case TwapIntent() | IcebergIntent():
+                self._on_sliced(intent)
+            case _:
+                order = self._sanitized(intent) if intent.has_size else self._sized(intent)
+                if isinstance(order, Refusal):
+                    self._refuse(intent, order)
+                else:
+                    self._send(order)
 
     def _sized(self, intent: OrderIntent) -> SanitizedOrder | Refusal:
         """Return the order of an intent whose size the run's sizing finds."""
@@ -326,8 +325,9 @@ class Risk:
             return None
         if intent.side is Side.SELL:
             if spec.is_spot:
-                too_little = self._ledger.position(spec.id).qty_units < limits.lot_units
-                return Refusal(Reason.SHORT_NOT_ALLOWED, {"held": plain(self._held(spec))}) if too_little else None
+                held = self._ledger.position(spec.id).qty_units
+                shown = {"held": plain(decimal(held, spec.scale.qty))}
+                return Refusal(Reason.SHORT_NOT_ALLOWED, shown) if held < limits.lot_units else None
             if not self._allow_short:
                 return Refusal(Reason.SHORT_NOT_ALLOWED, {"risk.allow_short": "false"})
         since = self._pauses.since(spec.id, self._board.now)
@@ -386,9 +386,6 @@ class Risk:
     def _free(self, asset: Asset) -> int:
         collateral = collateral_units(self._ledger, self._ledger.instruments, asset)
         return self._ledger.asset(asset).cash_units - collateral - self._reservations.total(asset)
-
-    def _held(self, spec: Instrument) -> Decimal:
-        return decimal(self._ledger.position(spec.id).qty_units, spec.scale.qty)
 
     def _equity(self) -> Decimal:
         return decimal(self._ledger.equity_units(self._currency, self._board.price_units), MONEY_EXPONENT)

@@ -1,0 +1,38 @@
+"""The account at one instant, as the log holds it."""
+
+import msgspec
+
+from backtester.core.events import Event, LogScale, MoneyUnits, PriceUnits, QtyUnits
+from backtester.core.instruments import Asset, InstrumentId
+
+
+class AssetRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One asset of a snapshot, all in 1e-8 of it: cash held, reserved for orders, and sums since the start."""
+
+    asset: Asset
+    cash_units: MoneyUnits
+    reserved_units: MoneyUnits
+    realised_units: MoneyUnits
+    fees_units: MoneyUnits
+    funding_units: MoneyUnits
+
+
+class PositionRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One position of a snapshot: signed quantity, signed cost basis, last mark and when it was set."""
+
+    instrument: InstrumentId
+    qty_units: QtyUnits
+    basis_units: MoneyUnits
+    mark_units: PriceUnits
+    mark_time: int
+    unrealised_units: MoneyUnits
+    scale: LogScale
+
+
+class AccountSnapshot(Event, frozen=True, kw_only=True):
+    """The whole account at one instant, valued at mark in its currency."""
+
+    currency: Asset
+    equity_units: MoneyUnits
+    assets: tuple[AssetRow, ...]
+    positions: tuple[PositionRow, ...]
