@@ -193,6 +193,13 @@ def test_a_stop_limit_that_triggers_rests_when_the_market_is_beyond_its_limit(tm
     assert executions(ran) == [executed(63, "buy", "102.5", 1, "maker")]
 
 
+def test_the_trade_that_triggers_a_limit_does_not_fill_it(tmp_path: Path) -> None:
+    tape = [*OPENING, (61, 95, 1, SELLS), (62, 95, 1, SELLS)]
+    order = {"qty": 2, "take_profit": 95, "limit": 95}
+    ran = run_on_tape(tmp_path, tape, after_first_candle(**order), execution={"touch_fills": True})
+    assert executions(ran) == [executed(62, "buy", 95, 1, "maker")]
+
+
 def test_a_trailing_stop_follows_every_trade(tmp_path: Path) -> None:
     tape = [
         *OPENING,
