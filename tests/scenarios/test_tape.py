@@ -206,7 +206,7 @@ def test_a_trailing_stop_follows_every_trade(tmp_path: Path) -> None:
         (61, 100, 9, BUYS),
         (125, 100, 1, BUYS),  # no matter to the stop: from here on the exchange sleeps
         (130, 110, 1, BUYS),
-        (130, 100.5, 1, SELLS),  # 5 % below 110 is 104.5: the fall within one instant counts
+        (130, 100, 1, SELLS),  # 5 % below 110 is 104.5: the fall within one instant counts
         (131, 106, 9, BUYS),
     ]
     act = scripted({0: lambda s: [s.buy(B, 2)], 1: lambda s: [s.sell(B, 2, trail="0.05", reduce_only=True)]})
