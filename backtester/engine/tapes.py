@@ -42,11 +42,15 @@ def tapes_of(lake: Lake, mode: str, names: Iterable[FeedName], ids: Iterable[Ins
             if i not in found and not stored:
                 raise DataError(
                     f"{i}: trades should execute (execution.data), and the lake {lake.root} has none of it",
-                    hint=f"bt download --market {market} --kind aggTrades --symbols {symbol} --start ... --end ...; "
-                    "or --set execution.data=candles",
+                    hint=f"{_download(i, 'aggTrades')}; or --set execution.data=candles",
                 )
             found.setdefault(i, stored[0] if stored else "")
     return found
+
+
+def _download(instrument: InstrumentId, kind: str) -> str:
+    market, symbol = split_id(instrument)
+    return f"bt download --market {market} --kind {kind} --symbols {symbol} --start ... --end ..."
 
 
 def tape_name(instrument: InstrumentId, kind: str) -> FeedName:
@@ -65,7 +69,14 @@ def tape_partitions(lake: Lake, tapes: Mapping[InstrumentId, str]) -> dict[Instr
     Raises:
         DataError: the lake has none.
     """
-    return {i: lake.partitions(*tape_name(i, kind).series) for i, kind in tapes.items()}
+    found = {}
+    for instrument, kind in tapes.items():
+        name = tape_name(instrument, kind)
+        try:
+            found[instrument] = lake.partitions(*name.series)
+        except DataError as error:
+            raise DataError(f"the feed {name}: {error.message}", hint=_download(instrument, kind)) from None
+    return found
 
 
 def common_span(candles: Span, trades: list[Partition], length: int) -> Span:

@@ -153,7 +153,7 @@ class SimulatedExchange:
         if not order.kind.has_limit or order.terms.at_once:
             self._wait_for_open(working)
         elif order.instrument in self._rules.tapes:
-            self._tape.join(working)
+            self._tape.join(working, self._board.now)
 
     def _takes(self, working: WorkingOrder, last: int) -> bool:
         if working.order.instrument in self._rules.tapes:

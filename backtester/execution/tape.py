@@ -60,10 +60,10 @@ class Tape:
         price, _ = _offer(quote, working.sign)
         return price > 0 and working.takes_at(price, True)
 
-    def join(self, working: WorkingOrder) -> None:
-        """Put a limit at the end of the queue at its price."""
+    def join(self, working: WorkingOrder, time: int) -> None:
+        """Put a limit at the end of the queue at its price, as quoted at a time."""
         unknown = 0 if self._touch else BEHIND_ALL
-        working.ahead = self._ahead(working, self._board.now, unknown)
+        working.ahead = self._ahead(working, time, unknown)
 
     def _ahead(self, working: WorkingOrder, time: int, unknown: int) -> int:
         quote = self._board.quote(working.order.instrument, time)
@@ -84,7 +84,7 @@ class Tape:
         for working in [w for w in there if w.waits_for_trigger and self._watches]:
             if working.order.order_id in book:
                 self._watch(working, trade)
-        resting = [w for w in there if w.order.order_id in book and _rests(w)]
+        resting = [w for w in there if w.order.order_id in book and _rests(w) and w.accepted < trade.ts]
         for working in sorted(resting, key=lambda w: -w.sign * w.order.limit_price_units):
             if working.order.order_id in book:
                 self._serve(working, trade, offered)
@@ -95,7 +95,7 @@ class Tape:
         if working.waits_for_open and trade.ts >= working.deadline:
             self._exchange.expire(working, Reason.MAX_WAIT)
             return
-        price, pool, touch, quote = trade.price_units, offered, self._touch, None
+        price, pool, touch = trade.price_units, offered, self._touch
         quote = self._board.quote(order.instrument, trade.ts - 1)
         if quote is not None:
             price, shown = _offer(quote, working.sign)
@@ -110,7 +110,7 @@ class Tape:
             self._exchange.expire(working, Reason.NOT_FILLED_AT_ONCE)
         elif order.limit_price_units:
             working.takes_at_open = False
-            self.join(working)
+            self.join(working, trade.ts - 1)
 
     def _quoted(self, working: WorkingOrder, price: int, shown: int) -> Pool:
         """Return what is left of what is quoted, after what we took there since the price last changed."""

@@ -30,6 +30,6 @@ def served(side: int, limit: int, price: int, seller_took: bool, qty: int, ahead
     beyond = (limit - price) * side
     if beyond > 0:
         return qty, 0
-    if beyond < 0 or seller_took != (side > 0):
+    if beyond < 0 or seller_took != (side > 0) or ahead == BEHIND_ALL:
         return 0, ahead
     return max(0, qty - ahead), max(0, ahead - qty)

@@ -62,6 +62,12 @@ def test_without_any_trades_the_command_that_brings_them_is_named(tmp_path: Path
     assert "bt download --market um --kind aggTrades --symbols BTCUSDT" in caught.value.hint
 
 
+def test_a_feed_of_trades_that_the_lake_does_not_have_is_named_with_what_brings_it(tmp_path: Path, lake: Path) -> None:
+    with pytest.raises(DataError, match="the feed um:BTCUSDT/aggTrades: ") as caught:
+        run(tmp_path, lake, feeds=("aggTrades",))
+    assert "bt download --market um --kind aggTrades --symbols BTCUSDT" in caught.value.hint
+
+
 def test_the_range_is_what_candles_and_trades_have_in_common(tmp_path: Path) -> None:
     write_candles(tmp_path / "lake", [*flat(100, 3), *candles_of(TAPE, 10)[3:]], market="um")
     later = [one for one in TAPE if 185 <= one[0] < 500]

@@ -87,6 +87,7 @@ def test_every_fill_is_what_some_later_trade_or_quote_allows(
     tape, quotes = wandering_tape(seed, MINUTES, A_MINUTE)
     orders = {e["order_id"]: e for e in ran.events("orders_sanitized") + ran.events("orders_changed")}
     accepted = {e["order_id"]: e["ts"] for e in ran.events("orders_update") if e["status"] == "accepted"}
+    accepted |= {e["order_id"]: e["ts"] for e in ran.events("orders_update") if e["status"] == "triggered"}
     share = Decimal(style.get("participation", 1))
     taken: dict[int, Decimal] = defaultdict(Decimal)
     fills = ran.events("fills")

@@ -193,12 +193,20 @@ def test_a_stop_limit_that_triggers_rests_when_the_market_is_beyond_its_limit(tm
     assert executions(ran) == [executed(63, "buy", "102.5", 1, "maker")]
 
 
+def test_the_trade_that_triggers_a_limit_does_not_fill_it(tmp_path: Path) -> None:
+    tape = [*OPENING, (61, 95, 1, SELLS), (62, 95, 1, SELLS)]
+    order = {"qty": 2, "take_profit": 95, "limit": 95}
+    ran = run_on_tape(tmp_path, tape, after_first_candle(**order), execution={"touch_fills": True})
+    assert executions(ran) == [executed(62, "buy", 95, 1, "maker")]
+
+
 def test_a_trailing_stop_follows_every_trade(tmp_path: Path) -> None:
     tape = [
         *OPENING,
         (61, 100, 9, BUYS),
+        (125, 100, 1, BUYS),  # no matter to the stop: from here on the exchange sleeps
         (130, 110, 1, BUYS),
-        (130, 104.5, 1, SELLS),  # 5 % below 110 is 104.5: the fall within one instant counts
+        (130, 100, 1, SELLS),  # 5 % below 110 is 104.5: the fall within one instant counts
         (131, 106, 9, BUYS),
     ]
     act = scripted({0: lambda s: [s.buy(B, 2)], 1: lambda s: [s.sell(B, 2, trail="0.05", reduce_only=True)]})

@@ -32,6 +32,10 @@ def test_a_trade_at_the_price_serves_the_queue_first() -> None:
     assert served(-1, 100, 100, False, 9, 7) == (2, 0)
 
 
+def test_behind_everybody_no_trade_at_the_price_brings_the_turn_nearer() -> None:
+    assert served(1, 100, 100, True, 9, BEHIND_ALL) == (0, BEHIND_ALL)
+
+
 def test_a_trade_of_our_own_side_serves_nobody_at_our_price() -> None:
     assert served(1, 100, 100, False, 9, 0) == (0, 0)
     assert served(-1, 100, 100, True, 9, 0) == (0, 0)
