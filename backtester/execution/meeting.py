@@ -32,7 +32,10 @@ class Exchange(Protocol):
 
 
 class Meeting:
-    """One candle and the orders that work along it. ambiguous: another path might have ended otherwise."""
+    """One candle and the orders that work along it.
+
+    met: some order did from its open on. ambiguous: another path might have ended otherwise.
+    """
 
     def __init__(
         self,
@@ -51,6 +54,7 @@ class Meeting:
         self._touch = touch_fills
         self._orders = [w for w in book.values() if not w.waits_for_open and w.accepted <= candle.open_time]
         self._born_within: set[int] = set()
+        self.met = bool(self._orders)
 
     def run(self) -> None:
         """Let every order meet the candle: at its open, then along its path."""

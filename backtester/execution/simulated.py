@@ -4,6 +4,7 @@ Its rules are the pure functions of `sim`. Where a candle leaves a choice, the c
 run declares another.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 
 from backtester.core.board import Board
@@ -48,7 +49,8 @@ class SimulatedExchange:
     def __init__(
         self, rules: ExchangeRules, instruments: Mapping[InstrumentId, Instrument], board: Board, bus: Bus
     ) -> None:
-        self.ambiguous_candles = 0
+        self.candles_met: Counter[InstrumentId] = Counter()  # by an order that worked since their open
+        self.ambiguous_candles: Counter[InstrumentId] = Counter()
         self._rules = rules
         self._instruments = instruments
         self._board = board
@@ -179,7 +181,8 @@ class SimulatedExchange:
             return
         meeting = Meeting(self, book, candle, path=self._rules.path, touch_fills=self._rules.touch_fills)
         meeting.run()
-        self.ambiguous_candles += meeting.ambiguous
+        self.candles_met[candle.instrument] += meeting.met
+        self.ambiguous_candles[candle.instrument] += meeting.ambiguous
         if self._rules.market_at_mid:
             self._fill_at_mid(candle)
 
