@@ -131,5 +131,5 @@ def _sentence(depends: dict[str, Any], base: RunResult) -> str:
         said = "there is no profit under any of the assumptions, and no loss"
     candles = base.details["candles_met"].values()
     ambiguous, met = (sum(found[key] for found in candles) for key in ("ambiguous", "met"))
-    share = f" ({ambiguous / met:.1%} of those that met a working order)" if met else ""
+    share = f" ({ambiguous / met:.2%} of those that met a working order)" if met else ""
     return f"{said}; {ambiguous} candles of the base run were ambiguous{share}"
