@@ -129,4 +129,7 @@ def _sentence(depends: dict[str, Any], base: RunResult) -> str:
         said = f"whether there is a profit at all depends on the assumptions ({between})"
     else:
         said = "there is no profit under any of the assumptions, and no loss"
-    return f"{said}; {base.details['counts']['ambiguous_candles']} candles of the base run were ambiguous"
+    candles = base.details["candles_met"].values()
+    ambiguous, met = (sum(found[key] for found in candles) for key in ("ambiguous", "met"))
+    share = f" ({ambiguous / met:.2%} of those that met a working order)" if met else ""
+    return f"{said}; {ambiguous} candles of the base run were ambiguous{share}"

@@ -73,12 +73,9 @@ def _content(prepared: Mapping[str, PreparedRun], made: Mapping[str, RunResult])
     if status != COMPLETE:
         return content | {"figures": None, "depends": {"value": None, "reason": "incomplete"}}
     figures = band_figures({name: result.metrics for name, result in made.items()}, BASE)
-    ambiguous = {name: result.details["counts"]["ambiguous_candles"] for name, result in made.items()}
-    figures["ambiguous_candles"] = {
-        "min": min(ambiguous.values()),
-        "base": ambiguous[BASE],
-        "max": max(ambiguous.values()),
-    }
+    for count, key in (("ambiguous_candles", "ambiguous"), ("candles_met", "met")):
+        found = {name: sum(i[key] for i in r.details["candles_met"].values()) for name, r in made.items()}
+        figures[count] = {"min": min(found.values()), "base": found[BASE], "max": max(found.values())}
     return content | {"figures": figures, "depends": dependence({n: _profit(r) for n, r in made.items()})}
 
 

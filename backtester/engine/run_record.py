@@ -62,14 +62,23 @@ def run_record(
         "final": _final_state(run, wired),
         "counts": {
             "fills": wired.recorder.fills,
-            "ambiguous_candles": wired.exchange.ambiguous_candles,
+            "ambiguous_candles": wired.exchange.ambiguous_candles.total(),
             "intents_dropped_in_warmup": wired.host.dropped_in_warmup,
             "incomplete_candles_dropped": incomplete_dropped(wired),
         },
         "breaker_trips": breaker_trips(wired),
+        "candles_met": candles_met(wired),
         "assumptions": assumptions(run),
         "warnings": warnings,
     }
+
+
+def candles_met(wired: Wired) -> dict[str, dict[str, int]]:
+    """Return by instrument how many candles met an order that had worked since their open, and how many of those were
+    ambiguous.
+    """
+    met, ambiguous = wired.exchange.candles_met, wired.exchange.ambiguous_candles
+    return {i: {"met": met[i], "ambiguous": ambiguous[i]} for i in sorted(met) if met[i]}
 
 
 def warnings_after(run: PreparedRun, wired: Wired) -> list[str]:
@@ -78,10 +87,11 @@ def warnings_after(run: PreparedRun, wired: Wired) -> list[str]:
         f"the strategy has {hook} but no feed brings it anything: it is never called{_feeds_for(hook)}"
         for hook in wired.host.unfed_hooks(merged_topics(wired.feeds))
     ]
-    ambiguous = wired.exchange.ambiguous_candles
+    ambiguous = wired.exchange.ambiguous_candles.total()
     if ambiguous:
         found.append(
-            f"{ambiguous} candles touched both a stop and a limit: which came first is assumed, "
+            f"{ambiguous} of {wired.exchange.candles_met.total()} candles that met a working order touched both a stop "
+            "and a limit: which came first is assumed, "
             f"{PATHS_IN_WORDS[run.config.execution.path]}"
         )
     found += [

@@ -35,7 +35,9 @@ class Exchange(Protocol):
 
 
 class Meeting:
-    """One candle and the orders that work along it. ambiguous: another path might have ended otherwise.
+    """One candle and the orders that work along it.
+
+    met: some order did from its open on. ambiguous: another path might have ended otherwise.
 
     What is left of an order that the pool could not fill is done with this candle. watches: whether what waits for a
     trigger looks at this candle.
@@ -65,6 +67,7 @@ class Meeting:
         ]
         self._born_within: set[int] = set()
         self._done: set[int] = set()
+        self.met = bool(self._orders)
 
     def run(self) -> None:
         """Let every order meet the candle: at its open, then along its path."""

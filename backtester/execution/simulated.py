@@ -4,6 +4,7 @@ Its rules are the pure functions of `sim`. Where a candle leaves a choice, the c
 run declares another.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 
 from backtester.core.board import Board
@@ -62,7 +63,8 @@ class SimulatedExchange:
         memory: MarketMemory | None = None,
     ) -> None:
         """Wire the component; memory: what slippage and impact look at, None when they are fixed rates."""
-        self.ambiguous_candles = 0
+        self.candles_met: Counter[InstrumentId] = Counter()  # by an order that worked since their open
+        self.ambiguous_candles: Counter[InstrumentId] = Counter()
         self._rules = rules
         self._instruments = instruments
         self._board = board
@@ -263,7 +265,8 @@ class SimulatedExchange:
             watches=not rules.triggers_on_mark,
         )
         meeting.run()
-        self.ambiguous_candles += meeting.ambiguous
+        self.candles_met[candle.instrument] += meeting.met
+        self.ambiguous_candles[candle.instrument] += meeting.ambiguous
         if rules.market_at_mid:
             self._fill_at_mid(candle, pool)
 

@@ -42,6 +42,7 @@ def test_a_stop_and_a_target_in_one_candle_are_a_loss_on_one_path_and_a_gain_on_
     assert finals(band) == {"pessimistic": 9995, "base": 9995, "optimistic": 10005}
     figures, depends = band.content["figures"], band.content["depends"]
     assert figures["ambiguous_candles"] == {"min": 1, "base": 1, "max": 1}
+    assert figures["candles_met"] == {"min": 2, "base": 2, "max": 2}
     assert figures["final_equity"]["min"] == "9995.00000000"
     assert figures["final_equity"]["max"] == "10005.00000000"
     assert (depends["value"], depends["reason"]) == (None, "sign_change")

@@ -77,3 +77,15 @@ def test_the_high_of_a_walked_candle_is_seen_before_the_fall_to_its_close(tmp_pa
     market = [*flat(100, 2), (100, 120, 99, 110), *flat(110)]
     ran = run_on(tmp_path, market, orders, execution={"path": NEAR})
     assert [fill.price for fill in ran.fills] == [100, 114]
+
+
+def test_candles_that_met_a_working_order_are_counted_by_instrument(tmp_path: Path) -> None:
+    # BTCUSDT: held from the second candle on, its exits meet that and the next; ETHUSDT: a bid meets all after it
+    markets = {"BTCUSDT": [*flat(100, 2), (100, 107, 94, 100), *flat(100, 2)], "ETHUSDT": flat(100, 5)}
+    script = {0: lambda s: [s.buy(B, 1, stop_loss=95, take_profits=105), s.buy("ETHUSDT", 1, limit=50)]}
+    details = run_on(tmp_path, markets, scripted(script, first="spot:BTCUSDT")).details
+    assert details["candles_met"] == {
+        "spot:BTCUSDT": {"met": 2, "ambiguous": 1},
+        "spot:ETHUSDT": {"met": 4, "ambiguous": 0},
+    }
+    assert details["counts"]["ambiguous_candles"] == 1
