@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Protocol
 
-from backtester.core.events import Liquidity, Reason
+from backtester.core.events import Liquidity, OrderKind, Reason
 from backtester.core.market import MarketCandle
 from backtester.execution.orders import WorkingOrder
 from backtester.execution.pool import Pool
@@ -67,6 +67,7 @@ class Meeting:
         ]
         self._born_within: set[int] = set()
         self._done: set[int] = set()
+        self._triggered_at: dict[int, int] = {}  # where take-profits triggered that rest now, by order
         self.met = bool(self._orders)
 
     def run(self) -> None:
@@ -80,13 +81,27 @@ class Meeting:
         harmful = [(w, price) for w, price in hits if not w.favours_trader]
         self.ambiguous = self.ambiguous or bool(helpful and harmful)
         if self._path == PESSIMISTIC:
-            for working, price in harmful + helpful:
+            for working, price in harmful:
                 self._meet(working, price, candle.ts)
+            self._meet_the_nearest_first(helpful)
             self._follow_what_is_known()
         elif hits or any(w.is_trailing for w in self._orders):
             self._walk(-sum(w.sign for w, _ in helpful))
         for working in self._orders:
             working.takes_at_open = False
+
+    def _meet_the_nearest_first(self, hits: list[tuple[WorkingOrder, int]]) -> None:
+        """Let limits and take-profits fill from the open outwards, for no path meets the farther one first."""
+        open_ = self._candle.open_units
+        while hits:
+            working, price = min(hits, key=lambda hit: abs(hit[1] - open_))
+            hits.remove((working, price))
+            if working.order.order_id in self._triggered_at:
+                self._live_within([working], self._triggered_at.pop(working.order.order_id))
+            else:
+                self._meet(working, price, self._candle.ts)
+                if working.order.order_id in self._triggered_at:  # it rests, farther out or where it triggered
+                    hits.append((working, working.order.limit_price_units))
 
     def _takes_part(self, working: WorkingOrder) -> bool:
         return self._watches or not working.waits_for_trigger
@@ -110,7 +125,7 @@ class Meeting:
         candle = self._candle
         return working.met_at(open_ or candle.open_units, candle.high_units, candle.low_units, self._touch)
 
-    def _surely(self, working: WorkingOrder, born: int) -> bool:
+    def _surely(self, working: WorkingOrder, born: int, *, after: bool) -> bool:
         """Say whether every path from a price within the candle fills or triggers the order."""
         if working.is_trailing:
             return False
@@ -119,7 +134,7 @@ class Meeting:
             -working.direction if waits else working.sign,
             working.order.stop_price_units if waits else working.order.limit_price_units,
             born,
-            candle.open_units,
+            born if after else candle.open_units,
             candle.high_units,
             candle.low_units,
             candle.close_units,
@@ -137,17 +152,33 @@ class Meeting:
             born = self._execute(working, price, liquidity, ts)
         else:
             self._exchange.trigger(working)
-            if not working.order.limit_price_units or working.takes_at(price, self._touch):
+            if not working.order.limit_price_units or working.takes_at(price, False):
                 born = self._execute(working, price, Liquidity.TAKER, ts)
             elif working.order.terms.at_once:
                 self._exchange.expire(working, Reason.NOT_FILLED_AT_ONCE)
                 born = []
+            elif self._touch and price == working.order.limit_price_units:  # it rests there, and is touched
+                born = self._execute(working, price, Liquidity.MAKER, ts)
             else:
-                born = [working]  # from here on it rests in the book
+                born = self._rest(working, price, ts)
         born = [w for w in born if self._takes_part(w)]
         self._orders += [w for w in born if w is not working]
         if ts != self._candle.open_time:  # what lives since the open meets the candle like all others
-            self._live_within(born, price)
+            self._live_within(born, price, after=order_id in self._born_within)
+
+    def _rest(self, working: WorkingOrder, price: int, ts: int) -> list[WorkingOrder]:
+        """Let what triggered rest at its limit; return it, unless what it may still meet is looked at later.
+
+        On the pessimistic path the others of a stop's group miss the candle, for on the way to them it may have filled.
+        """
+        if self._path != PESSIMISTIC or ts == self._candle.open_time:
+            return [working]
+        if working.order.kind is OrderKind.TAKE_PROFIT_LIMIT:
+            self._triggered_at[working.order.order_id] = price
+            return []
+        if group := working.order.oco:
+            self._done |= {w.order.order_id for w in self._orders if w.order.oco == group and w is not working}
+        return [working]
 
     def _execute(self, working: WorkingOrder, price: int, liquidity: Liquidity, ts: int) -> list[WorkingOrder]:
         born = self._exchange.execute(working, price, liquidity, ts, self._pool)
@@ -155,13 +186,13 @@ class Meeting:
             self._done.add(working.order.order_id)
         return born
 
-    def _live_within(self, born: list[WorkingOrder], price: int) -> None:
-        """Let what came to life at a price within the candle meet the rest of it."""
+    def _live_within(self, born: list[WorkingOrder], price: int, *, after: bool = False) -> None:
+        """Let what came to life at a price within the candle meet the rest of it; after: not at the first passage."""
         for working in born:
             if working.order.order_id not in self._book:
                 continue
             self._born_within.add(working.order.order_id)
-            reached, surely = self._price(working, price), self._surely(working, price)
+            reached, surely = self._price(working, price), self._surely(working, price, after=after)
             self.ambiguous = self.ambiguous or (reached != NO_FILL) != surely
             if self._path == PESSIMISTIC and reached != NO_FILL and (surely or not working.favours_trader):
                 self._meet(working, reached, self._candle.ts)
@@ -193,8 +224,6 @@ class Meeting:
 
     def _next_on_leg(self, start: int, end: int) -> tuple[WorkingOrder, int] | None:
         """Return the order that a straight move meets first, and where; at one price stops come first, then age."""
-        if start == end:
-            return None
         met = [
             (abs(price - start), w.favours_trader, place, w, price)
             for place, w in enumerate(self._alive())

@@ -1,8 +1,9 @@
 """The path of the price through a candle, which a candle does not tell: three declared assumptions. Plain integers.
 
 PESSIMISTIC walks no path. Each order meets the candle for itself: what the open decides first, then what goes against
-the trader (stops, trailing stops), then what favours him (limits, take-profits), each by age. What comes to life
-within the candle: a stop fires when any path could reach it, a limit fills only when every path does.
+the trader (stops, trailing stops), by age, then what favours him (limits, take-profits), the nearest to the open
+first. What comes to life within the candle: a stop fires when any path could reach it, a limit fills only when every
+path does.
 
 NEAR_EXTREME_FIRST and OPTIMISTIC walk open, one extreme, the other, close, and orders trigger as the path meets them.
 The first extreme is the one nearer to the open; or the one at which more of the waiting limits and take-profits lie.

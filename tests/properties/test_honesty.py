@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from backtester.core.events import Side
 from backtester.sim.paths import OPTIMISTIC
 from backtester.strategy.ordering import order_intent
-from tests.support.assumptions import BAND, Candle, Scene, compare, fills_under, no_better
+from tests.support.assumptions import BAND, Candle, Scene, compare, compare_group, fills_under, no_better
 from tests.support.floor import Floor, price
 from tests.support.lakes import wandering
 from tests.support.runs import Ran, run_on, scripted
@@ -46,19 +46,12 @@ def orders(draw: st.DrawFn, kinds: Sequence[str] = KINDS) -> dict[str, Any]:
     return found
 
 
-def rests_at_the_trigger(order: dict[str, Any], opens: Sequence[int]) -> bool:
-    """Whether a touch may decide at once what an order does when it triggers: see the failing case below."""
-    triggers = [order[name] for name in ("stop", "take_profit") if name in order]
-    return bool(triggers) and order.get("limit") in [*triggers, *(price(open_) for open_ in opens)]
-
-
 # --- pessimistic ⊆ base ⊆ optimistic, and none of what both fill is better ------------------------------------------
 
 
 @settings(max_examples=400)
 @given(candle=candles(), side=SIDES, order=orders(), held=st.sampled_from([-1, 0, 1]))
 def test_one_order_and_one_candle(candle: Candle, side: Side, order: dict[str, Any], held: int) -> None:
-    assume(not rests_at_the_trigger(order, [candle[0]]))
     compare(candle, [(side, order)], held)
 
 
@@ -79,6 +72,16 @@ def test_two_orders_of_a_group_one_for_and_one_against_the_trader(
 
 
 @settings(max_examples=400)
+@given(candle=candles(), sign=st.sampled_from([1, -1]), one=orders(), other=orders())
+def test_two_orders_of_a_group_on_one_side(
+    candle: Candle, sign: int, one: dict[str, Any], other: dict[str, Any]
+) -> None:
+    assume("time_in_force" not in one.keys() | other.keys())  # what takes at the open decides before what rests
+    side = Side.SELL if sign > 0 else Side.BUY
+    compare_group(candle, [(side, order | {"oco": "x"}) for order in (one, other)], sign)
+
+
+@settings(max_examples=400)
 @given(
     candle=candles(),
     side=SIDES,
@@ -89,7 +92,6 @@ def test_two_orders_of_a_group_one_for_and_one_against_the_trader(
 def test_an_entry_of_any_kind_with_its_exits(
     candle: Candle, side: Side, entry: dict[str, Any], stop: tuple[str, int], targets: Any
 ) -> None:
-    assume(not rests_at_the_trigger(entry, [candle[0]]))
     at = next((int(entry[name] * 100) for name in ("limit", "stop", "take_profit") if name in entry), 100_00)
     kind, far = stop
     exits: dict[str, Any] = (
@@ -108,7 +110,6 @@ def test_over_many_candles_a_limit_alone_fills_no_earlier_when_assumptions_are_m
     market: list[Candle] = []
     for _ in range(data.draw(st.integers(1, 6))):
         market.append(data.draw(candles(near=market[-1][3] if market else 100_00)))
-    assume(not rests_at_the_trigger(order, [open_ for open_, *_ in market]))
     when = [fills_under(assumed, market, [(side, order)]) for assumed in BAND]
     for worse, better in pairwise(when):
         if worse:
@@ -140,21 +141,18 @@ def test_the_scenes_compared_do_fill(kind: str) -> None:
     assert filled == len(BAND)
 
 
-# --- where the claim does not hold ----------------------------------------------------------------------------------
+# --- cases that once broke the claim --------------------------------------------------------------------------------
 
 
-@pytest.mark.xfail(strict=True, reason="pessimistic takes limits by age, though no path meets the farther one first")
 def test_two_limits_of_one_group() -> None:
     pair: Scene = [(Side.SELL, {"qty": 1, "limit": far, "oco": "x"}) for far in ("100.10", "100.00")]
     compare((100_00, 100_20, 100_00, 100_00), pair, 1)
 
 
-@pytest.mark.xfail(strict=True, reason="a touch lets a limit that is at its trigger take at once, for the taker fee")
 def test_a_limit_at_its_trigger_pays_no_more_where_a_touch_fills() -> None:
     compare((100_00, 100_00, 99_80, 99_80), [(Side.BUY, {"qty": 1, "take_profit": "99.9", "limit": "99.9"})])
 
 
-@pytest.mark.xfail(strict=True, reason="pessimistic lets the target fill when the stop limit triggered and then rests")
 def test_a_target_beside_a_stop_limit_that_rests_once_it_triggered() -> None:
     stop_limit = {"qty": 1, "stop": "99.9", "limit": "100", "oco": "x"}
     compare(

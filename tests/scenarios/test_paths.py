@@ -59,8 +59,8 @@ def test_of_several_orders_the_path_meets_the_nearest_first(tmp_path: Path) -> N
     market = [*flat(100, 1), (100, 101, 85, 88), *flat(88)]
     walked = run_on(tmp_path / "near", market, bids, execution={"path": NEAR})
     assert [fill.tag for fill in walked.fills] == ["96", "93", "90"]
-    by_age = run_on(tmp_path / "age", market, bids)
-    assert [fill.tag for fill in by_age.fills] == ["90", "96", "93"]
+    pessimistic = run_on(tmp_path / "none", market, bids)
+    assert [fill.tag for fill in pessimistic.fills] == ["96", "93", "90"]
 
 
 def test_a_stop_that_opens_a_position_lets_its_exits_meet_the_way_on(tmp_path: Path) -> None:

@@ -56,6 +56,17 @@ def _money(fill: Fill) -> int:
     return -fill.side.sign * fill.qty_units * fill.price_units * 1000 - fill.fee_units
 
 
+def compare_group(candle: Candle, scene: Scene, held: int = 0, band: Sequence[Assumed] = BAND) -> None:
+    """Assert of one group that when it fills in the trader's favour, it does so under the less pessimistic set too, and
+    no worse; which of its orders it is may differ.
+    """
+    found = [[f for f in fills_under(assumed, [candle], scene, held) if f.kind in HELPFUL] for assumed in band]
+    for worse, better in pairwise(found):
+        if worse:
+            assert better, "the group filled in the trader's favour only under the more pessimistic assumptions"
+            assert no_better(worse[0], better[0]), "better under the more pessimistic assumptions"
+
+
 def compare(candle: Candle, scene: Scene, held: int = 0, band: Sequence[Assumed] = BAND) -> None:
     """Assert that a more pessimistic set fills fewer limits, and none of what both fill better."""
     found = [{f.order_id: f for f in fills_under(assumed, [candle], scene, held)} for assumed in band]
