@@ -64,18 +64,16 @@ def table_fault(table: BracketTable) -> str:
     """
     if not table:
         return "there is no bracket"
-    first = table[0]
-    if first.floor != 0 or first.deduction != 0:
-        return "bracket 1 must begin at 0, with nothing deducted"
+    below = Bracket(0, 0, 1, 0, 0)
     for number, bracket in enumerate(table, start=1):
-        if not bracket.floor < bracket.cap or bracket.max_leverage < 1:
-            return f"bracket {number} must end above its floor and allow a leverage of at least 1"
-        if not 0 <= bracket.maintenance_rate <= RATE_SCALE:
-            return f"the rate of bracket {number} must be from 0 to 1"
-    for number, (low, high) in enumerate(zip(table, table[1:], strict=False), start=2):
-        if high.floor != low.cap or high.maintenance_rate < low.maintenance_rate:
-            return f"bracket {number} must begin where the one below ends, with a rate no smaller"
-        step = high.floor * (high.maintenance_rate - low.maintenance_rate)
-        if (high.deduction - low.deduction) * RATE_SCALE != step:
-            return f"the deduction of bracket {number} does not follow from the rates and its floor"
+        if bracket.floor != below.cap or bracket.cap <= bracket.floor:
+            return f"bracket {number} must begin where the one below ends (the first at 0), and end above that"
+        if not below.maintenance_rate <= bracket.maintenance_rate <= RATE_SCALE:
+            return f"the rate of bracket {number} must be no smaller than the one below, and at most 1"
+        if bracket.max_leverage < 1:
+            return f"bracket {number} must allow a leverage of at least 1"
+        step = bracket.floor * (bracket.maintenance_rate - below.maintenance_rate)
+        if (bracket.deduction - below.deduction) * RATE_SCALE != step:
+            return f"the deduction of bracket {number} does not follow from its floor and the rates"
+        below = bracket
     return ""

@@ -1,15 +1,15 @@
 """Inverse contracts (COIN-M): a position is worth quote money and settled in coin. Plain integers.
 
-Quantities are contracts in 10^-q, signed; prices in 10^-p; money is coin in 1e-8. `unit` is what one unit of quantity is
-worth at a price of one unit, see `contract_unit`; a basis is coin, signed like the quantity. Leverage tables are in coin.
-The worth of a position in coin falls as the price rises: profit is basis - worth, the mirror of a linear position.
+Quantities are contracts in 10^-q, signed; prices in 10^-p; money is coin in 1e-8. `unit` is what one unit of quantity
+is worth at a price of one unit, see `contract_unit`; a basis is coin, signed like its quantity. Leverage tables are in
+coin. The worth of a position in coin falls as the price rises: profit is basis - worth.
 """
 
 from collections.abc import Sequence
 
 from backtester.core.numbers import CEIL, FLOOR, HALF_EVEN, RATE_SCALE, mul_div
 from backtester.sim.brackets import BracketTable, bracket_of
-from backtester.sim.liquidation import NO_PRICE, Band, Leg, band_below
+from backtester.sim.liquidation import NO_PRICE, Band, Leg, band_within
 from backtester.sim.sizing import fee_of
 
 
@@ -60,21 +60,24 @@ def fill_fee(qty: int, price: int, unit: int, rate: int) -> int:
 
 
 def margin_surplus(legs: Sequence[Leg], mark: int, unit: int, table: BracketTable) -> int:
-    """Return what an instrument adds to the margin in coin: profit less maintenance margin, rounded down once."""
+    """Return what an instrument adds to the margin in coin: profit less maintenance margin, rounded up once.
+
+    See `sim.liquidation.margin_surplus`.
+    """
     scaled = money = 0
     for qty, basis in legs:
         size = abs(qty) * unit
         bracket = bracket_of(table, mul_div(size, 1, mark, CEIL))
         scaled -= qty * unit * RATE_SCALE + size * bracket.maintenance_rate
         money += bracket.deduction + basis
-    return mul_div(scaled, 1, mark * RATE_SCALE, FLOOR) + money
+    return mul_div(scaled, 1, mark * RATE_SCALE, CEIL) + money
 
 
 def liquidation_band(wallet: int, legs: Sequence[Leg], unit: int, table: BracketTable) -> Band:
     """Return the marks at which `is_liquidated(wallet, margin_surplus(legs, mark, ...))`, exactly.
 
-    One-way: LP = (q×mmr + side×q) / ((WB - TMM + UPNL + cum)/CS + side×q/EP), the balance condition solved for the mark,
-    by every bracket. Derived, not published; a short with all its worth in coin as collateral has none.
+    One-way: LP = (q×mmr + side×q) / ((WB - TMM + UPNL + cum)/CS + side×q/EP), the balance condition solved for the
+    mark, by every bracket. Derived, not published; a short with all its worth in coin as collateral has none.
     """
     sums = [(0, wallet)]  # what falls as the mark rises, and what does not depend on it, by brackets
     for qty, basis in legs:
@@ -83,14 +86,14 @@ def liquidation_band(wallet: int, legs: Sequence[Leg], unit: int, table: Bracket
             for worth, fixed in sums
             for bracket in table
         ]
-    # floor(fixed - worth / (mark × RATE_SCALE)) <= 0
-    return band_below([((fixed - 1) * RATE_SCALE, worth) for worth, fixed in sums])
+    # fixed - worth / (mark × RATE_SCALE) <= 0
+    return band_within([(fixed * RATE_SCALE, worth) for worth, fixed in sums])
 
 
 def bankruptcy_price(wallet: int, leg: Leg, unit: int) -> int:
     """Return the last mark at which closing still leaves a balance >= 0, before fees; NO_PRICE: there is none.
 
-    A long's is rounded up, a short's down; a short loses at most its basis, so a wallet that covers it has no such mark.
+    A long's is rounded up, a short's down. A short loses at most its basis: a wallet that covers it has no such mark.
     """
     balance = wallet + leg.basis  # less the worth, which the price decides
     if leg.qty > 0:

@@ -15,7 +15,6 @@ from backtester.core.numbers import CEIL, FLOOR, RATE_SCALE, ceil_to, mul_div
 from backtester.sim.brackets import BracketTable, bracket_of
 from backtester.sim.sizing import fee_of
 
-
 NO_PRICE: Final = 0  # a mark is at least 1
 
 
@@ -27,7 +26,7 @@ class Leg(NamedTuple):
 
 
 class Band(NamedTuple):
-    """The marks that liquidate: all <= lower, all >= upper. NO_PRICE: none does on that side (the formula is below 0)."""
+    """The marks that liquidate: all <= lower, all >= upper. NO_PRICE: none on that side (the formula gives < 0)."""
 
     lower: int
     upper: int
@@ -46,7 +45,11 @@ class Liquidation(NamedTuple):
 
 
 def margin_surplus(legs: Sequence[Leg], mark: int, shift: int, table: BracketTable) -> int:
-    """Return what an instrument adds to the margin: unrealised profit less maintenance margin, rounded down once."""
+    """Return what an instrument adds to the margin: unrealised profit less maintenance margin.
+
+    Rounded up once, so that the condition is exact for a wallet that secures one instrument: ceil(x) <= 0 only when
+    x <= 0. Each further instrument may count for less than 1e-8 too much.
+    """
     mul, den = 10 ** max(0, -shift), 10 ** max(0, shift)
     scaled = money = 0  # in 1e-8 × 1e-8 / den, and in 1e-8
     for qty, basis in legs:
@@ -54,7 +57,7 @@ def margin_surplus(legs: Sequence[Leg], mark: int, shift: int, table: BracketTab
         bracket = bracket_of(table, mul_div(size, 1, den, CEIL))  # floor < exact size <= cap, caps being whole
         scaled += qty * mark * mul * RATE_SCALE - size * bracket.maintenance_rate
         money += bracket.deduction - basis
-    return mul_div(scaled, 1, den * RATE_SCALE, FLOOR) + money
+    return mul_div(scaled, 1, den * RATE_SCALE, CEIL) + money
 
 
 def is_liquidated(wallet: int, surplus: int) -> bool:
@@ -78,20 +81,20 @@ def liquidation_band(wallet: int, legs: Sequence[Leg], shift: int, table: Bracke
             for slope, fixed in sums
             for bracket in table
         ]
-    # floor(wallet + fixed + slope × mark / (den × RATE_SCALE)) <= 0
-    return band_below([(slope, (1 - wallet - fixed) * den * RATE_SCALE) for slope, fixed in sums])
+    # wallet + fixed + slope × mark / (den × RATE_SCALE) <= 0
+    return band_within([(slope, -(wallet + fixed) * den * RATE_SCALE) for slope, fixed in sums])
 
 
-def band_below(lines: Sequence[tuple[int, int]]) -> Band:
-    """Return where slope × price < bound holds for some (slope, bound), over prices >= 1."""
+def band_within(lines: Sequence[tuple[int, int]]) -> Band:
+    """Return where slope × price <= bound holds for some (slope, bound), over prices >= 1."""
     lower = upper = NO_PRICE
     for slope, bound in lines:
         if slope > 0:
-            lower = max(lower, mul_div(bound, 1, slope, CEIL) - 1)
+            lower = max(lower, mul_div(bound, 1, slope, FLOOR))
         elif slope < 0:
-            first = max(1, mul_div(-bound, 1, -slope, FLOOR) + 1)
+            first = max(1, mul_div(-bound, 1, -slope, CEIL))
             upper = first if upper == NO_PRICE else min(upper, first)
-        elif bound > 0:
+        elif bound >= 0:
             upper = 1
     return Band(lower, upper)
 

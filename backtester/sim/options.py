@@ -12,7 +12,7 @@ FEE_CAP: Final = RATE_SCALE // 10  # the venue: at most 10 % of the premium, of 
 
 
 def option_fee(underlying: int, amount: int, rate: int, cap_rate: int = FEE_CAP) -> int:
-    """Return the fee of a trade or of an exercise: a rate of the underlying, at most a share of the option's own amount.
+    """Return the fee of a trade or of an exercise: a rate of the underlying, at most a share of its own amount.
 
     min(rate × index × unit × qty, 10 % × premium × qty); of an exercise, settlement price and payoff in their places:
     what expires out of the money pays nothing. Rounded up; a rebate (rate < 0) toward zero.
