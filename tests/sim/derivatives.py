@@ -12,7 +12,7 @@ UNIT = 10**8  # money, rates and marks
 
 
 def bracket_table(*steps: tuple[int, int, str]) -> BracketTable:
-    """A sound table of (cap in whole units, leverage, rate), deductions by what the brackets below add up to."""
+    """A sound table of (cap in whole units, leverage, rate), deductions by what those below add up to."""
     table, floor, owed = [], 0, Fraction(0)
     for cap, leverage, text in steps:
         rate = Fraction(text)
