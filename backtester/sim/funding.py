@@ -4,6 +4,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 
 from backtester.core.numbers import FLOOR, RATE_SCALE, mul_div
+from backtester.sim.scales import ratio_of
 
 
 def linear_payment(qty: int, mark: int, rate: int, shift: int) -> int:
@@ -11,7 +12,7 @@ def linear_payment(qty: int, mark: int, rate: int, shift: int) -> int:
 
     A positive rate makes longs pay (< 0) and shorts receive (> 0). Rounded down once: payments up, receipts down.
     """
-    mul, den = 10 ** max(0, -shift), 10 ** max(0, shift)
+    mul, den = ratio_of(shift)
     return mul_div(-qty * rate * mul, mark, RATE_SCALE * den, FLOOR)
 
 

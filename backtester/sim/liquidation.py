@@ -2,6 +2,7 @@
 
 Prices in 10^-p (for marks p = 8), quantities in 10^-q, signed, money in 1e-8; `shift` is p + q - 8. A basis is signed
 like its quantity. The condition is one, everywhere: `wallet + Σ margin_surplus(...) <= 0`, each surplus rounded once.
+It is asked only while something is held: an empty wallet without a position is not in liquidation.
 
 - One-way mode: one leg. Hedge mode: the long and the short leg of an instrument, each in its own bracket.
 - Isolated: `wallet` is the position's own. Cross: the cross wallet and the surpluses of all other instruments
@@ -13,6 +14,7 @@ from typing import Final, NamedTuple
 
 from backtester.core.numbers import CEIL, FLOOR, RATE_SCALE, ceil_to, mul_div
 from backtester.sim.brackets import BracketTable, bracket_of
+from backtester.sim.scales import ratio_of, worth_of
 from backtester.sim.sizing import fee_of
 
 NO_PRICE: Final = 0  # a mark is at least 1
@@ -50,7 +52,7 @@ def margin_surplus(legs: Sequence[Leg], mark: int, shift: int, table: BracketTab
     Rounded up once, so that the condition is exact for a wallet that secures one instrument: ceil(x) <= 0 only when
     x <= 0. Each further instrument may count for less than 1e-8 too much.
     """
-    mul, den = 10 ** max(0, -shift), 10 ** max(0, shift)
+    mul, den = ratio_of(shift)
     scaled = money = 0  # in 1e-8 × 1e-8 / den, and in 1e-8
     for qty, basis in legs:
         size = abs(qty) * mark * mul
@@ -73,7 +75,7 @@ def liquidation_band(wallet: int, legs: Sequence[Leg], shift: int, table: Bracke
     the venue's formula, LP = (WB - TMM + UPNL + cum - side×q×EP) / (q×mmr - side×q), with its recomputation for the
     bracket at LP; the price is rounded to the first one that liquidates.
     """
-    mul, den = 10 ** max(0, -shift), 10 ** max(0, shift)
+    mul, den = ratio_of(shift)
     sums = [(0, 0)]  # slope in the mark, and what does not depend on it, by brackets
     for qty, basis in legs:
         sums = [
@@ -104,7 +106,7 @@ def bankruptcy_price(wallet: int, leg: Leg, shift: int) -> int:
 
     A long's is rounded up, a short's down. wallet as for `liquidation_band`; the leg is not flat.
     """
-    mul, den = 10 ** max(0, -shift), 10 ** max(0, shift)
+    mul, den = ratio_of(shift)
     if leg.qty > 0:
         price = mul_div((leg.basis - wallet) * den, 1, leg.qty * mul, CEIL)
     else:
@@ -130,9 +132,9 @@ def reduction_to_lower_bracket(qty: int, mark: int, shift: int, lot: int, table:
 
     A position in the lowest bracket is closed whole.
     """
-    mul, den = 10 ** max(0, -shift), 10 ** max(0, shift)
+    mul, den = ratio_of(shift)
     held = abs(qty)
-    floor = bracket_of(table, mul_div(held * mul, mark, den, CEIL)).floor
+    floor = bracket_of(table, worth_of(held, mark, shift, CEIL)).floor
     kept = mul_div(floor, den, mark * mul, FLOOR)
     return min(held, ceil_to(held - kept, lot))
 
@@ -148,16 +150,14 @@ def reductions(
     steps: list[int] = []
     sign = 1 if leg.qty > 0 else -1
     held = leg.qty
-    mul, den = 10 ** max(0, -shift), 10 ** max(0, shift)
-    worth = mul_div(held * mul, mark, den, FLOOR)
-    equity = wallet + worth - leg.basis
+    equity = wallet + worth_of(held, mark, shift, FLOOR) - leg.basis
     while held != 0:
         # what is held, valued at the mark: its profit is in the equity already
-        at_mark = Leg(held, mul_div(held * mul, mark, den, FLOOR))
+        at_mark = Leg(held, worth_of(held, mark, shift, FLOOR))
         if not is_liquidated(equity, margin_surplus((at_mark,), mark, shift, table)):
             break
         step = reduction_to_lower_bracket(held, mark, shift, lot, table)
-        equity -= fee_of(mul_div(step * mul, mark, den, CEIL), fee_rate)
+        equity -= fee_of(worth_of(step, mark, shift, CEIL), fee_rate)
         held -= sign * step
         steps.append(step)
     return tuple(steps)

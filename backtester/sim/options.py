@@ -6,6 +6,7 @@ Money in 1e-8, rates in 1e-8, prices in 10^-p, quantities in 10^-q; `shift` is p
 from typing import Final
 
 from backtester.core.numbers import CEIL, RATE_SCALE, mul_div
+from backtester.sim.scales import ratio_of
 from backtester.sim.sizing import fee_of
 
 FEE_CAP: Final = RATE_SCALE // 10  # the venue: at most 10 % of the premium, of the payoff
@@ -42,7 +43,7 @@ def short_margin(
         qty: contracts sold, 10^-q, > 0. unit: base units per contract, whole.
         strike, index, mark: of the option, in 10^-p. rate, min_rate: 1e-8.
     """
-    mul, den = 10 ** max(0, -shift), 10 ** max(0, shift)
+    mul, den = ratio_of(shift)
     otm = out_of_the_money(is_call, strike, index)
     risk = max(rate * index - otm * RATE_SCALE, min_rate * index) + mark * RATE_SCALE
     return mul_div(qty * unit * mul, risk, den * RATE_SCALE, CEIL)

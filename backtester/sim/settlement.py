@@ -6,7 +6,8 @@ Prices in 10^-p, quantities in 10^-q, money in 1e-8, times in µs; `shift` is p 
 from collections.abc import Sequence
 from typing import Final
 
-from backtester.core.numbers import FLOOR, HALF_EVEN, mul_div
+from backtester.core.numbers import FLOOR, HALF_EVEN, mul_div, notional_of
+from backtester.sim.scales import worth_of
 
 _SECOND: Final = 1_000_000
 DELIVERY_WINDOW: Final = 3600 * _SECOND
@@ -43,8 +44,7 @@ def exercise_amount(qty: int, unit: int, payoff: int, shift: int) -> int:
         qty: signed contracts, 10^-q. unit: base units per contract, whole. payoff: of one base unit, 10^-p.
         shift: p + q - 8.
     """
-    mul, den = 10 ** max(0, -shift), 10 ** max(0, shift)
-    return mul_div(qty * unit * mul, payoff, den, FLOOR)
+    return worth_of(qty * unit, payoff, shift, FLOOR)
 
 
 def delivery_profit(qty: int, basis: int, settlement: int, shift: int) -> int:
@@ -52,5 +52,4 @@ def delivery_profit(qty: int, basis: int, settlement: int, shift: int) -> int:
 
     The venue charges the taker fee on that notional. An inverse position: `sim.inverse.profit_of`.
     """
-    mul, den = 10 ** max(0, -shift), 10 ** max(0, shift)
-    return mul_div(qty * mul, settlement, den, HALF_EVEN) - basis
+    return notional_of(qty, settlement, shift) - basis

@@ -20,7 +20,7 @@ from backtester.sim.liquidation import (
     reduction_to_lower_bracket,
     reductions,
 )
-from tests.sim.derivatives import FAQ_TABLE, UNIT, bracket_table, linear_margin, tables
+from tests.sim.derivatives import FAQ_TABLE, UNIT, bracket_table, linear_margin, owed, tables
 
 P, Q = 8, 3  # marks and quantities of the examples
 SHIFT = P + Q - 8
@@ -253,3 +253,32 @@ def test_a_reduction_is_the_fewest_lots_that_reach_the_bracket_below(
     fewer = closed - lot if closed % lot == 0 else closed - closed % lot
     assume(fewer >= 0)
     assert Fraction((abs(qty) - fewer) * mark) / scale > allowed
+
+
+@given(
+    table=tables(),
+    qty=quantities,
+    entry=st.integers(1, 10**7),
+    mark=st.integers(1, 10**7),
+    wallet=st.integers(0, 10**14),
+    shift=shifts,
+    lot=st.integers(1, 1_000),
+    fee_rate=st.integers(0, 2 * 10**6),
+)
+def test_reductions_stop_at_the_first_step_that_makes_the_rest_safe(
+    table: BracketTable, qty: int, entry: int, mark: int, wallet: int, shift: int, lot: int, fee_rate: int
+) -> None:
+    scale = Fraction(10) ** shift
+    position = Leg(qty, int(qty * entry / scale))
+    steps = reductions(wallet, position, mark, shift, lot, fee_rate, table)
+    assert len(steps) <= len(table)
+    balance, held = wallet + qty * mark / scale - position.basis, abs(qty)
+    for number in range(len(steps) + 1):
+        surplus = balance - owed(table, held * mark / scale)
+        slack = number + 1  # fees are rounded up by less than a unit each, the equity down by less than one
+        if number < len(steps):
+            assert surplus <= slack
+            balance -= steps[number] * mark / scale * Fraction(fee_rate, UNIT)
+            held -= steps[number]
+        else:
+            assert held == 0 or surplus > 0
