@@ -118,13 +118,12 @@ def test_a_mark_is_the_price_rounded_down_to_a_tick_and_at_least_one_tick(
 def test_the_greeks_are_the_columns(chain: Chain, underlying: NDArray[np.float64]) -> None:
     ours = venue_units(black76_greeks(underlying, chain.strike, chain.years, chain.volatility, chain.is_call))
     day = chain.years > 1 / 365
-    assert np.max(np.abs(ours.delta - chain.delta)[day]) < 1e-6
-    assert np.max(np.abs(ours.gamma - chain.gamma)[day]) < 2e-8  # printed with 8 decimals
+    assert np.max(np.abs(ours.delta - chain.delta)[day]) < 5e-7
+    assert np.max(np.abs(ours.gamma - chain.gamma)[day]) < 1e-8  # printed with 8 decimals
     for mine, column in ((ours.vega, chain.vega), (ours.theta, chain.theta)):
         large = day & (np.abs(column) > 1)
         off = np.abs(mine[large] / column[large] - 1)
-        assert np.percentile(off, 99) < 1e-5
-        assert np.max(off) < 1e-4
+        assert np.max(off) < 1e-5
 
 
 def test_the_volatility_lies_between_those_that_the_mark_and_the_next_tick_imply(

@@ -127,12 +127,21 @@ def test_a_path_is_judged_by_its_extremes() -> None:
     ]
 
 
+ALL_ABOVE_ONE = (Bracket(0, UNIT, 1, 0, 0), Bracket(UNIT, 2 * UNIT, 1, UNIT, UNIT))
+
 quantities = st.integers(-(10**6), 10**6).filter(bool)
 shifts = st.integers(-2, 4)
 
 
 @given(table=tables(), qty=quantities, entry=st.integers(1, 10**7), wallet=st.integers(-(10**12), 10**14), shift=shifts)
-@example(table=(Bracket(0, UNIT, 1, UNIT, 0),), qty=5, entry=100, wallet=3, shift=0)
+@example(table=(Bracket(0, UNIT, 1, UNIT, 0),), qty=5, entry=100, wallet=3, shift=0)  # all of the worth is owed
+@example(  # half a unit beyond a cap, from where on all is owed
+    table=(Bracket(0, UNIT, 1, 0, 0), Bracket(UNIT, 2 * UNIT, 1, UNIT, UNIT)),
+    qty=-1,
+    entry=10 * UNIT,
+    wallet=1,
+    shift=1,
+)
 def test_the_price_is_the_first_mark_at_which_the_condition_holds(
     table: BracketTable, qty: int, entry: int, wallet: int, shift: int
 ) -> None:
@@ -239,7 +248,9 @@ def test_a_large_position_is_reduced_bracket_by_bracket_until_it_is_safe() -> No
     assert reductions(3_000 * UNIT, long_, mark, SHIFT, 3_000, UNIT // 100, table) == (6_000, 6_000)
 
 
-@given(table=tables(), qty=quantities, mark=st.integers(1, 10**7), shift=shifts, lot=st.integers(1, 1_000))
+@given(table=tables(), qty=quantities, mark=st.integers(1, 10**9), shift=shifts, lot=st.integers(1, 1_000))
+@example(table=ALL_ABOVE_ONE, qty=3, mark=UNIT * 2 // 5, shift=0, lot=1)  # 2.5 would be the cap
+@example(table=ALL_ABOVE_ONE, qty=10 * UNIT + 5, mark=1, shift=1, lot=1)  # half a unit beyond the cap
 def test_a_reduction_is_the_fewest_lots_that_reach_the_bracket_below(
     table: BracketTable, qty: int, mark: int, shift: int, lot: int
 ) -> None:
