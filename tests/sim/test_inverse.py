@@ -60,6 +60,16 @@ def test_adding_reducing_and_flipping() -> None:
     assert (held, profit) == (Leg(0, 0), 20_000_000)
 
 
+def test_a_partial_close_releases_basis_against_the_trader_and_the_last_one_the_rest() -> None:
+    worth = coin_of(1, 50_000_0, BTC)
+    held, profit = position_after(Leg(3, 1_000_000), -1, 50_000_0, BTC)
+    assert (held, profit) == (Leg(2, 666_667), 333_333 - worth)
+    held, profit = position_after(held, -2, 50_000_0, BTC)
+    assert (held, profit) == (Leg(0, 0), 666_667 - 2 * worth)
+    held, profit = position_after(Leg(-3, -1_000_000), 1, 50_000_0, BTC)
+    assert (held, profit) == (Leg(-2, -666_666), worth - 333_334)
+
+
 fills = st.tuples(st.integers(-1000, 1000).filter(bool), st.integers(1_000_0, 90_000_0))
 
 

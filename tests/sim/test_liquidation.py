@@ -128,6 +128,7 @@ def test_a_path_is_judged_by_its_extremes() -> None:
 
 
 ALL_ABOVE_ONE = (Bracket(0, UNIT, 1, 0, 0), Bracket(UNIT, 2 * UNIT, 1, UNIT, UNIT))
+NOTHING_OWED = (Bracket(0, UNIT, 1, 0, 0),)
 
 quantities = st.integers(-(10**6), 10**6).filter(bool)
 shifts = st.integers(-2, 4)
@@ -276,12 +277,15 @@ def test_a_reduction_is_the_fewest_lots_that_reach_the_bracket_below(
     lot=st.integers(1, 1_000),
     fee_rate=st.integers(0, 2 * 10**6),
 )
+@example(table=NOTHING_OWED, qty=1, entry=10, mark=5, wallet=0, shift=1, lot=1, fee_rate=0)  # worth half a unit
+@example(table=NOTHING_OWED, qty=1, entry=10, mark=5, wallet=1, shift=1, lot=1, fee_rate=0)
 def test_reductions_stop_at_the_first_step_that_makes_the_rest_safe(
     table: BracketTable, qty: int, entry: int, mark: int, wallet: int, shift: int, lot: int, fee_rate: int
 ) -> None:
     scale = Fraction(10) ** shift
     position = Leg(qty, int(qty * entry / scale))
     steps = reductions(wallet, position, mark, shift, lot, fee_rate, table)
+    assert (len(steps) > 0) == is_liquidated(wallet, margin_surplus((position,), mark, shift, table))
     assert len(steps) <= len(table)
     balance, held = wallet + qty * mark / scale - position.basis, abs(qty)
     for number in range(len(steps) + 1):
