@@ -4,10 +4,10 @@ from fractions import Fraction
 from math import ceil
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from backtester.sim.brackets import BracketTable
+from backtester.sim.brackets import Bracket, BracketTable
 from backtester.sim.inverse import (
     bankruptcy_price,
     coin_of,
@@ -114,6 +114,17 @@ units = st.sampled_from([BTC, 10 * UNIT, contract_unit(10 * UNIT, 3, 0)])
 
 
 @given(table=tables(), qty=quantities, entry=prices, wallet=st.integers(-(10**9), 10**12), unit=units, probe=prices)
+@example(  # one mark above its entry a long has a thousandth of a unit
+    table=(Bracket(0, UNIT, 1, 0, 0),), qty=1, entry=10**6, wallet=0, unit=10 * UNIT, probe=10**6 + 1
+)
+@example(  # half a unit beyond a cap, from where on all is owed
+    table=(Bracket(0, UNIT, 1, 0, 0), Bracket(UNIT, 2 * UNIT, 1, UNIT, UNIT)),
+    qty=-1,
+    entry=2,
+    wallet=0,
+    unit=2 * UNIT + 1,
+    probe=2,
+)
 def test_the_price_is_the_first_mark_at_which_the_condition_holds(
     table: BracketTable, qty: int, entry: int, wallet: int, unit: int, probe: int
 ) -> None:
