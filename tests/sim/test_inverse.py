@@ -104,6 +104,7 @@ def test_a_short_with_all_its_worth_as_collateral_cannot_be_liquidated() -> None
     short = Leg(-400, -UNIT)
     assert liquidation_band(UNIT, (short,), BTC, table) == Band(NO_PRICE, NO_PRICE)
     assert bankruptcy_price(UNIT, short, BTC) == NO_PRICE
+    assert bankruptcy_price(-UNIT, Leg(400, UNIT), BTC) == NO_PRICE  # a long that no price can save
     # a long with as much falls at half its entry: 40 000 × 1.005 / 2
     assert liquidation_band(UNIT, (Leg(400, UNIT),), BTC, table).lower == 20_100_0
 
