@@ -41,12 +41,12 @@ def judged(what: str, *, by_spot: bool) -> np.ndarray:  # type: ignore[type-arg]
 
 def test_black76_prices() -> None:
     ours = black76_price(FORWARD, STRIKE, YEARS, VOLATILITY, IS_CALL, RATE)
-    assert np.max(np.abs(ours - judged("value", by_spot=False)) / SCALE) < 1e-13
+    assert np.max(np.abs(ours - judged("value", by_spot=False)) / SCALE) < 1e-14
 
 
 def test_black_scholes_prices() -> None:
     ours = black_scholes_price(FORWARD, STRIKE, YEARS, VOLATILITY, IS_CALL, RATE, CARRY)
-    assert np.max(np.abs(ours - judged("value", by_spot=True)) / SCALE) < 1e-13
+    assert np.max(np.abs(ours - judged("value", by_spot=True)) / SCALE) < 1e-14
 
 
 @pytest.mark.parametrize("what", ["delta", "gamma", "vega", "theta"])
@@ -57,7 +57,7 @@ def test_greeks(what: str, by_spot: bool) -> None:
     else:
         ours = getattr(black76_greeks(FORWARD, STRIKE, YEARS, VOLATILITY, IS_CALL, RATE), what)
     theirs = judged(what, by_spot=by_spot)
-    np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-13 * np.max(np.abs(theirs)))
+    np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-14 * np.max(np.abs(theirs)))
 
 
 def test_implied_volatilities() -> None:

@@ -70,6 +70,8 @@ def test_a_record_some_milliseconds_late_belongs_to_its_instant() -> None:
     assert scheduled_time(8 * HOUR + 8_000, 8 * HOUR, 10**6) == 8 * HOUR
     assert scheduled_time(8 * HOUR - 5_000, 8 * HOUR, 10**6) == 8 * HOUR
     assert scheduled_time(8 * HOUR, 8 * HOUR, 0) == 8 * HOUR
+    assert scheduled_time(8 * HOUR + 10**6, 8 * HOUR, 10**6) == 8 * HOUR
+    assert scheduled_time(8 * HOUR + 10**6 + 1, 8 * HOUR, 10**6) == 8 * HOUR + 10**6 + 1
     assert scheduled_time(4 * HOUR, 8 * HOUR, 10**6) == 4 * HOUR  # the schedule has changed: it keeps its time
 
 
