@@ -1,0 +1,79 @@
+"""Expiry: the mean of the index, delivery, and exercise in, at and out of the money."""
+
+from fractions import Fraction
+from math import floor
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backtester.sim.settlement import (
+    DELIVERY_WINDOW,
+    OPTION_WINDOW,
+    delivery_profit,
+    exercise_amount,
+    is_sampled,
+    option_payoff,
+    settlement_price,
+)
+
+UNIT = 10**8
+SECOND = 10**6
+EIGHT = 8 * 3600 * SECOND
+
+
+@pytest.mark.parametrize(("window", "samples"), [(DELIVERY_WINDOW, 3600), (OPTION_WINDOW, 1800)])
+def test_the_seconds_before_expiry_count_and_expiry_itself_does_not(window: int, samples: int) -> None:
+    times = range(EIGHT - 2 * 3600 * SECOND, EIGHT + 60 * SECOND, SECOND)
+    counted = [time for time in times if is_sampled(time, EIGHT, window)]
+    assert (len(counted), counted[0], counted[-1]) == (samples, EIGHT - window, EIGHT - SECOND)
+
+
+def test_the_settlement_price_is_the_mean() -> None:
+    assert settlement_price([100, 101, 103, 104]) == 102
+    assert [settlement_price(pair) for pair in ([1, 2], [2, 3])] == [2, 2]  # halves to even
+    assert settlement_price([7]) == 7
+    with pytest.raises(ValueError, match="at least one"):
+        settlement_price([])
+
+
+@pytest.mark.parametrize(
+    ("is_call", "settlement", "payoff"),
+    [
+        (True, 31_000, 1_000),  # in the money
+        (True, 30_000, 0),  # at it
+        (True, 29_000, 0),  # out of it
+        (False, 29_000, 1_000),
+        (False, 30_000, 0),
+        (False, 31_000, 0),
+    ],
+)
+def test_payoffs(is_call: bool, settlement: int, payoff: int) -> None:
+    assert option_payoff(is_call, 30_000, settlement) == payoff
+
+
+def test_longs_receive_and_shorts_pay() -> None:
+    # 0.5 contracts of 1 BTC, 1 000 in the money; prices 10^-2, contracts 10^-2, shift -4
+    assert exercise_amount(50, 1, 1_000_00, -4) == 500 * UNIT
+    assert exercise_amount(-50, 1, 1_000_00, -4) == -500 * UNIT
+    # 2 contracts of 100 XRP, 0.0301 in the money; prices 10^-4
+    assert exercise_amount(2_00, 100, 301, -2) == 6_02000000
+
+
+@given(
+    qty=st.integers(-(10**6), 10**6), unit=st.sampled_from([1, 100, 1000]), payoff=st.integers(0, 10**12),
+    shift=st.integers(-4, 4),
+)  # fmt: skip
+def test_exercise_rounds_against_the_trader_once(qty: int, unit: int, payoff: int, shift: int) -> None:
+    assert exercise_amount(qty, unit, payoff, shift) == floor(Fraction(qty * unit * payoff) / Fraction(10) ** shift)
+
+
+@given(settlement=st.integers(1, 10**7), strike=st.integers(1, 10**7))
+def test_a_call_less_a_put_is_a_forward(settlement: int, strike: int) -> None:
+    assert option_payoff(True, strike, settlement) - option_payoff(False, strike, settlement) == settlement - strike
+
+
+def test_a_delivered_position_realises_its_profit_at_the_mean() -> None:
+    # 2 BTC bought at 60 000, delivered at 61 000.5: prices 10^-1, quantities 10^-3, shift -4
+    assert delivery_profit(2_000, 120_000 * UNIT, 61_000_5, -4) == 2_001 * UNIT
+    assert delivery_profit(-2_000, -120_000 * UNIT, 61_000_5, -4) == -2_001 * UNIT
