@@ -11,9 +11,7 @@ from backtester.core.board import Board
 from backtester.core.bus import Bus
 from backtester.core.events import (
     AnyOrder,
-    Fill,
     Liquidity,
-    OrderKind,
     OrderRejected,
     OrderUpdate,
     Reason,
@@ -21,7 +19,7 @@ from backtester.core.events import (
     SanitizedOrder,
     Status,
 )
-from backtester.core.funds import remaining, resized
+from backtester.core.funds import remaining
 from backtester.core.instruments import Instrument, InstrumentId
 from backtester.core.market import Expiry, MarketCandle, MarketOpen, MarketTrade, MarkPrice
 from backtester.core.order_terms import TimeInForce
@@ -38,8 +36,9 @@ from backtester.core.topics import (
     T_ORDERS_SANITIZED,
     T_ORDERS_UPDATE,
 )
+from backtester.execution.brackets import Brackets
 from backtester.execution.conditions import MarketMemory
-from backtester.execution.exits import brought_by, cut_stop, exits_of, too_small
+from backtester.execution.exits import brought_by
 from backtester.execution.filling import Cashier, ExchangeRules
 from backtester.execution.latency import InFlight
 from backtester.execution.meeting import Meeting
@@ -75,6 +74,7 @@ class SimulatedExchange:
         self._book: dict[InstrumentId, dict[int, WorkingOrder]] = {i: {} for i in instruments}
         self._opens: dict[InstrumentId, MarketOpen] = {}
         self._participation = Participation(rules.participation, instruments)
+        self._brackets = Brackets(self, self._book, rules, instruments, board, bus)
         self._tape = Tape(
             self,
             board,
@@ -141,7 +141,7 @@ class SimulatedExchange:
             return
         if replaced is not None:
             self._end(replaced, State.CANCELLED, Reason.REPLACED)
-        self._accept(working, watched, self._board.now)
+        self.accept(working, watched, self._board.now)
         if through:
             self.trigger(working, Reason.WOULD_TRIGGER)
         if not working.waits_for_trigger:
@@ -162,7 +162,7 @@ class SimulatedExchange:
             return self._tape.takes(working, last)
         return working.takes_at(last, False)
 
-    def _accept(self, working: WorkingOrder, price: int, ts: int) -> None:
+    def accept(self, working: WorkingOrder, price: int, ts: int) -> None:
         """Take an order into the book; price: the last that it knows of, which a trailing stop follows."""
         order = working.order
         working.become(State.WORKING)
@@ -319,7 +319,7 @@ class SimulatedExchange:
         working.become(State.TRIGGERED)
         working.waits_for_trigger = False
         self._update(working.order, Status.TRIGGERED, reason)
-        self._end_entry_of(working.order)
+        self._brackets.end_entry_of(working.order)
 
     def execute(
         self, working: WorkingOrder, price: int, liquidity: Liquidity, ts: int, pool: Pool
@@ -345,9 +345,13 @@ class SimulatedExchange:
             self._forget(working, State.FILLED)
         self._bus.publish(T_FILLS, fill)
         if fill.leaves_units:
-            self._change(working, remaining(order, fill, spec))
-        self._end_what_it_replaces(order, fill)
-        born = self._bring_to_life(working, fill, before, pool) if order.attached else []
+            self.change(working, remaining(order, fill, spec))
+        self._brackets.executed(order, fill)
+        born = []
+        if order.attached:
+            price = fill.reference_price_units
+            watched = self._marks.get(spec.id, price) if self._rules.triggers_on_mark else price
+            born = self._brackets.bring_to_life(working, fill, before, watched, pool)
         if order.order_id in self._book[order.instrument]:
             self._go_on(working, fill.ts)
         return born
@@ -370,99 +374,15 @@ class SimulatedExchange:
             self._wait_for_open(working)
             working.deadline += 1  # the next open counts
 
-    def _change(self, working: WorkingOrder, order: SanitizedOrder) -> None:
+    def change(self, working: WorkingOrder, order: SanitizedOrder) -> None:
         """Put a changed order in the place of a working one, and say so."""
         working.order = order
         self._cashier.reservations.hold(order.order_id, order.reserve_asset, order.reserve_units, order.oco)
         self._bus.publish(T_ORDERS_CHANGED, order)
 
-    def _end_what_it_replaces(self, order: SanitizedOrder, fill: Fill) -> None:
-        """End or cut the orders of its group, and what is left of the entry whose exit it is."""
-        book = self._book[order.instrument]
-        if order.parent_id and order.kind is OrderKind.LIMIT:
-            self._cut_stop(order, fill)
-        elif order.oco:
-            for sibling in [w for w in book.values() if w.order.oco == order.oco]:
-                if sibling.order.order_id != order.order_id:
-                    self._end(sibling, State.CANCELLED, Reason.OCO)
-        self._end_entry_of(order)
-
-    def _end_entry_of(self, exit_: SanitizedOrder) -> None:
-        """Buy no more of what an exit already sells."""
-        entry = self._book[exit_.instrument].get(exit_.parent_id)
-        if entry is not None:
-            self._end(entry, State.CANCELLED, Reason.OCO)
-
-    def _bring_to_life(self, parent: WorkingOrder, fill: Fill, before: int, pool: Pool) -> list[WorkingOrder]:
-        """Make the exits of what an entry filled, or let them grow; what its price already fills or triggers executes
-        there. before: what earlier fills brought.
-
-        An exit that the venue would find too small waits for the next fill of its entry, and ends when there is none.
-        """
-        spec, price, book = self._instruments[fill.instrument], fill.reference_price_units, self._book[fill.instrument]
-        watched = self._marks.get(spec.id, price) if self._rules.triggers_on_mark else price
-        rules = self._rules.rules[fill.instrument].at(fill.ts)
-        earlier = {e.order_id: e.qty_units for e in exits_of(parent.order, before, fill.ts, spec, rules)}
-        exits = []
-        for order in exits_of(parent.order, parent.brought, fill.ts, spec, rules):
-            if order.order_id in parent.born:
-                self._grow(book.get(order.order_id), order.qty_units - earlier.get(order.order_id, 0), fill.ts)
-                continue
-            refused = too_small(order, spec, rules, price)
-            if refused is not None and parent.order.order_id in book:
-                continue
-            exit_ = self._born(parent, order, watched)
-            if refused is None:
-                exits.append(exit_)
-            else:
-                self.expire(exit_, refused)
-        for exit_ in exits:
-            if exit_.order.order_id not in book or exit_.is_trailing:
-                continue
-            if not exit_.waits_for_trigger:
-                fires = exit_.takes_at(price, False)
-            elif fires := stop_is_through(exit_.direction, exit_.order.stop_price_units, watched):
-                self.trigger(exit_)
-            if fill.instrument in self._rules.tapes:  # the trade that filled the entry is over for its exits
-                if not exit_.waits_for_trigger:
-                    self.enter(exit_, price)
-            elif fires:
-                self.execute(exit_, price, Liquidity.TAKER, fill.ts, pool)
-        return [exit_ for exit_ in exits if exit_.order.order_id in book]
-
-    def _born(self, parent: WorkingOrder, order: SanitizedOrder, price: int) -> WorkingOrder:
-        parent.born.add(order.order_id)
-        exit_ = WorkingOrder.of(order, self._board.now)
-        self._bus.publish(T_ORDERS_CHANGED, order)
-        self._accept(exit_, price, order.ts)
-        return exit_
-
-    def _end_unborn(self, parent: WorkingOrder) -> None:
-        """Say of the exits that waited for their entry to fill further that they are too small."""
-        spec, now = self._instruments[parent.order.instrument], self._board.now
-        rules, price = self._rules.rules[spec.id].at(now), self._last_price(spec.id)
-        for order in exits_of(parent.order, parent.brought, now, spec, rules):
-            if order.order_id not in parent.born:
-                self.expire(self._born(parent, order, price), too_small(order, spec, rules, price) or Reason.OCO)
-
-    def _grow(self, exit_: WorkingOrder | None, more: int, ts: int) -> None:
-        """Let an exit cover more; one that was taken back stays away."""
-        if exit_ is not None and more:
-            spec = self._instruments[exit_.order.instrument]
-            self._change(exit_, resized(exit_.order, exit_.order.qty_units + more, ts, spec))
-
-    def _cut_stop(self, target: SanitizedOrder, fill: Fill) -> None:
-        """Let the stop beside a target protect only what the target left."""
-        spec, book = self._instruments[target.instrument], self._book[target.instrument]
-        lot = self._rules.rules[target.instrument].at(fill.ts).at_market.lot_units
-        for working in [w for w in book.values() if target.oco and w.order.oco == target.oco]:
-            if working.order.kind is OrderKind.LIMIT:
-                continue
-            left = cut_stop(working.order, fill.qty_units, fill.ts, spec, lot)
-            if left is None:
-                self._end(working, State.CANCELLED, Reason.OCO)
-                continue
-            self._change(working, left)
+    def cancel(self, working: WorkingOrder) -> None:
+        """End an order because another of its group, or of its bracket, executed."""
+        self._end(working, State.CANCELLED, Reason.OCO)
 
     # --- an order ends -------------------------------------------------------------------------------------------
 
@@ -484,7 +404,7 @@ class SimulatedExchange:
         self._forget(working, state)
         self._update(working.order, Status.CANCELLED if state is State.CANCELLED else Status.EXPIRED, reason)
         if working.order.attached and working.brought:
-            self._end_unborn(working)
+            self._brackets.end_unborn(working, self._last_price(working.order.instrument))
 
     def _reject(self, order: SanitizedOrder, reason: Reason, numbers: dict[str, str]) -> None:
         self._bus.publish(

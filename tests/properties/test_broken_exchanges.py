@@ -138,9 +138,9 @@ class FindsMoreThanTrades(SimulatedExchange):
 class ForgetsWhatIsLeft(SimulatedExchange):
     """Leaves an order that filled in part as large as it was."""
 
-    def _change(self, working: WorkingOrder, order: SanitizedOrder) -> None:
+    def change(self, working: WorkingOrder, order: SanitizedOrder) -> None:
         filled_in_part = working.state is State.PARTLY_FILLED
-        super()._change(working, working.order if filled_in_part else order)
+        super().change(working, working.order if filled_in_part else order)
 
 
 class AcceptsInSilence(SimulatedExchange):
