@@ -186,7 +186,7 @@ class FillsWithoutTrades(SimulatedExchange):
     """Lets orders meet candles in which nobody traded."""
 
     def on_market(self, candle: MarketCandle) -> None:
-        super().on_market(replace(candle, volume=1.0))
+        super().on_market(candle if candle.volume else replace(candle, volume=1.0))
 
 
 class Lends(SimulatedExchange):
@@ -215,7 +215,7 @@ FAULTS = {
     EndsTwice: "an order ended twice",
     ForgetsTheTime: "filled after its time was over",
     WaitsForEver: "a market order waited too long",
-    FillsWithoutTrades: "filled while nobody traded",
+    FillsWithoutTrades: "filled while nobody traded|took more than there was",
     Lends: "spot is overdrawn",
 }
 
