@@ -4,7 +4,7 @@ The base is the config itself, unchanged. The two ends change what candles leave
 data), unless `[band.pessimistic]` or `[band.optimistic]` says more.
 """
 
-from decimal import Decimal
+from decimal import ROUND_DOWN, Decimal
 from typing import Any, Final
 
 from backtester.config.configs import BacktestConfig, BandSection
@@ -16,21 +16,43 @@ OPTIMISTIC: Final = "optimistic"
 BAND: Final = (PESSIMISTIC, BASE, OPTIMISTIC)
 
 _MOST_BPS: Final = Decimal(9_999)
+_LEAST_SHARE: Final = Decimal("0.00000001")
+_USUAL_SHARE: Final = Decimal("0.1")
 
 
 def changes(config: BacktestConfig) -> dict[str, Layer]:
     """Return what each end changes of a config by default: the table of docs/fills.md."""
-    bps = config.slippage.bps
-    return {
-        PESSIMISTIC: {
-            "execution": {"path": "pessimistic", "touch_fills": False},
-            "slippage": {"bps": max(bps, min(2 * bps + 1, _MOST_BPS))},
+    slippage, impact, execution = config.slippage, config.impact, config.execution
+    share = execution.participation
+    worse: Layer = {
+        "execution": {
+            "path": "pessimistic",
+            "touch_fills": False,
+            "participation": max(_half(share, 8), _LEAST_SHARE) if share else _USUAL_SHARE,
         },
-        OPTIMISTIC: {
-            "execution": {"path": "optimistic", "touch_fills": True},
-            "slippage": {"bps": Decimal(0)},
-        },
+        "slippage": {"bps": max(slippage.bps, min(2 * slippage.bps + 1, _MOST_BPS))},
     }
+    better: Layer = {
+        "execution": {"path": "optimistic", "touch_fills": True, "participation": Decimal(1) if share else share},
+        "slippage": {"bps": Decimal(0)},
+    }
+    used = {
+        "slippage.volatility": slippage.model == "spread_volatility",
+        "slippage.volume_impact": slippage.model == "volume_share",
+        "impact.coefficient": impact.model != "none",
+        "execution.latency_ms": execution.latency_ms > 0,
+        "execution.latency_jitter_ms": execution.latency_jitter_ms > 0,
+    }
+    for name in (key for key, is_used in used.items() if is_used):
+        section, _, key = name.partition(".")
+        value = getattr(getattr(config, section), key)
+        worse.setdefault(section, {})[key] = 2 * value
+        better.setdefault(section, {})[key] = _half(value, 3 if section == "execution" else 8)
+    return {PESSIMISTIC: worse, OPTIMISTIC: better}
+
+
+def _half(value: Decimal, decimals: int) -> Decimal:
+    return (value / 2).quantize(Decimal(1).scaleb(-decimals), ROUND_DOWN).normalize() + 0
 
 
 def band_configs(config: BacktestConfig) -> dict[str, BacktestConfig]:

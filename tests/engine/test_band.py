@@ -2,12 +2,14 @@
 
 import json
 from contextlib import nullcontext
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from backtester.config.band import band_configs
+from backtester.config.band import OPTIMISTIC, PESSIMISTIC, band_configs, changes
+from backtester.config.configs import BacktestConfig
 from backtester.core.errors import DataError, StrategyError
 from backtester.engine.band import BandResult, run_band
 from backtester.engine.replay import verify
@@ -93,3 +95,28 @@ def test_runs_over_different_data_are_not_compared(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="the lake changed between the three runs") as caught:
         banded(tmp_path, BRACKET, before=somebody_writes)
     assert "BTCUSDT-1m-2024-01.parquet" in caught.value.message
+
+
+def test_the_ends_move_what_the_models_that_are_used_take() -> None:
+    config = BacktestConfig.model_validate(
+        {
+            "execution": {"participation": "0.00000003", "latency_ms": "0.003"},
+            "slippage": {"model": "volume_share", "volume_impact": "0.1"},
+        }
+    )
+    worse, better = (changes(config)[name] for name in (PESSIMISTIC, OPTIMISTIC))
+    assert worse["slippage"] == {"bps": 3, "volume_impact": Decimal("0.2")}
+    assert better["slippage"] == {"bps": 0, "volume_impact": Decimal("0.05")}
+    assert (worse["execution"]["participation"], better["execution"]["participation"]) == (Decimal("1e-8"), 1)
+    assert (worse["execution"]["latency_ms"], better["execution"]["latency_ms"]) == (
+        Decimal("0.006"),
+        Decimal("0.001"),
+    )
+    assert "impact" not in worse
+    assert list(band_configs(config)) == [PESSIMISTIC, "base", OPTIMISTIC]
+
+
+def test_without_a_cap_only_the_pessimistic_end_has_one() -> None:
+    config = BacktestConfig.model_validate({"execution": {"participation": 0}})
+    shares = {name: one.execution.participation for name, one in band_configs(config).items()}
+    assert shares == {PESSIMISTIC: Decimal("0.1"), "base": 0, OPTIMISTIC: 0}
