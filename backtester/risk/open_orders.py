@@ -40,6 +40,10 @@ class OpenOrders:
         """Say whether an order is being taken back or replaced."""
         return order_id in self._going
 
+    def goes_on(self, order_id: int) -> bool:
+        """Say whether an order has not ended and is not being taken back."""
+        return order_id in self._orders and order_id not in self._going
+
     def stay(self, order_id: int) -> None:
         """It works on: what should have replaced it was refused."""
         self._going.discard(order_id)

@@ -208,8 +208,10 @@ class Risk:
         if not order.kind.is_sliced:
             self._cancel(order)
             return
-        self.open_orders.end(order.order_id)  # so that no part follows; what slices it hears of the cancel and ends it
-        for part in [o for o in self.open_orders.working() if o.algo_id == order.order_id]:
+        self.open_orders.going(
+            order.order_id
+        )  # no part follows; what slices it hears of this and ends it after its part
+        for part in [o for o in self.open_orders if o.algo_id == order.order_id]:
             self._cancel(part)
 
     def _cancel(self, order: SanitizedOrder) -> None:
@@ -227,7 +229,7 @@ class Risk:
         """Return why an order may not be sent whatever its size, or None; a replacement keeps its client id."""
         if 0 < intent.terms.good_till <= self._board.now:
             return Refusal(Reason.GOOD_TILL, {"good_till": format_time(intent.terms.good_till)})
-        if intent.algo_id and self.open_orders.get(intent.algo_id) is None:
+        if intent.algo_id and not self.open_orders.goes_on(intent.algo_id):
             return Refusal(Reason.PARENT_ENDED, {"order_id": str(intent.algo_id)})
         if replaces is None and intent.client_id and not intent.algo_id:  # a part goes by the name of its parent
             for order in self.open_orders:
