@@ -168,7 +168,7 @@ class OrderLimiter:
             return Refusal(Reason.MAX_ORDERS_PER_MINUTE, {"sent": str(len(sent)), "max_orders_per_minute": str(most)})
         most = self._limits.max_open_orders
         if most:
-            found = sum(order.order_id != asked.replaces for order in open_orders.working())
+            found = len(open_orders.counted(without=asked.replaces))
             if found >= most:
                 return Refusal(Reason.MAX_OPEN_ORDERS, {"open": str(found), "max_open_orders": str(most)})
         return None

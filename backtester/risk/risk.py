@@ -77,11 +77,12 @@ class Risk:
         candle_us: Mapping[InstrumentId, int],
         paused: Mapping[InstrumentId, Sequence[tuple[int, int]]] | None = None,
         limiter: OrderLimiter | None = None,
+        travel: bool = False,
     ) -> None:
         """Wire the component.
 
         candle_us: length of the candles that execute, µs. paused: the spans [from, to) of ticks in which no
-        position may be opened. limiter: the user's own limits.
+        position may be opened. limiter: the user's own limits. travel: orders take time to reach the exchange.
         """
         self._specs = specs
         self._ledger = ledger
@@ -95,7 +96,7 @@ class Risk:
         self._pauses = Pauses(paused or {})
         self._reservations = Reservations()
         self._limiter = limiter
-        self.open_orders = OpenOrders()
+        self.open_orders = OpenOrders(travel=travel)
         self._last_order_id = 0
         if limiter is not None:
             bus.subscribe(T_RISK_ALERT, limiter.restrictions.on_alert, type(self).__name__)
