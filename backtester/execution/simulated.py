@@ -19,7 +19,7 @@ from backtester.core.events import (
     SanitizedOrder,
     Status,
 )
-from backtester.core.funds import remaining
+from backtester.core.funds import left_to_replace, remaining
 from backtester.core.instruments import Instrument, InstrumentId
 from backtester.core.market import Expiry, MarketCandle, MarketOpen, MarketTrade, MarkPrice
 from backtester.core.order_terms import TimeInForce
@@ -70,6 +70,9 @@ class SimulatedExchange:
         self._bus = bus
         self._cashier = Cashier(rules, instruments, board, memory)
         self._in_flight = InFlight(rules.delays, rules.seed)
+        self._replaced: dict[
+            int, SanitizedOrder
+        ] = {}  # by the id of a replacement on its way: the order as it was then
         self._marks: dict[InstrumentId, int] = {}
         self._book: dict[InstrumentId, dict[int, WorkingOrder]] = {i: {} for i in instruments}
         self._opens: dict[InstrumentId, MarketOpen] = {}
@@ -109,6 +112,9 @@ class SimulatedExchange:
         arrives = self._in_flight.send(order, self._board.now)
         if arrives > self._board.now:
             self._board.set_expiry(arrives)
+            if isinstance(order, SanitizedOrder) and order.replaces:
+                found = [o for o in self.open_orders() if o.order_id == order.replaces]
+                self._replaced.update((order.order_id, old) for old in found)
         else:
             self._arrive(order)
 
@@ -117,14 +123,21 @@ class SimulatedExchange:
         if isinstance(order, SanitizedCancel):
             self._on_cancel(order)
             return
+        decided, asked = self._replaced.pop(order.order_id, None), order
         last, watched = self._last_price(order.instrument), self._watched_price(order.instrument)
-        after_open = self._board.after_open and order.instrument not in self._rules.tapes
-        working = WorkingOrder.of(order, self._board.now + (1 if after_open else 0))
         replaced = self._book[order.instrument].get(order.replaces)
-        if order.replaces and (replaced is None or (replaced.brought and order.attached)):
-            why = "it is not working any more" if replaced is None else "exits of what it filled already live"
+        why = "it is not working any more" if order.replaces and replaced is None else ""
+        if replaced is not None and replaced.brought and order.attached:
+            why = "exits of what it filled already live"
+        elif replaced is not None and decided is not None:
+            left = left_to_replace(order, decided, replaced.order)
+            why = "" if left else "it filled on the way what its replacement would have bought or sold"
+            order = left or order
+        if why:
             self._reject(order, Reason.BAD_REPLACE, {"order_id": str(order.replaces), "why": why})
             return
+        after_open = self._board.after_open and order.instrument not in self._rules.tapes
+        working = WorkingOrder.of(order, self._board.now + (1 if after_open else 0))
         through = (
             working.waits_for_trigger
             and not working.is_trailing
@@ -142,6 +155,8 @@ class SimulatedExchange:
         if replaced is not None:
             self._end(replaced, State.CANCELLED, Reason.REPLACED)
         self.accept(working, watched, self._board.now)
+        if order is not asked:
+            self._bus.publish(T_ORDERS_CHANGED, order)
         if through:
             self.trigger(working, Reason.WOULD_TRIGGER)
         if not working.waits_for_trigger:
