@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from msgspec import structs
+
 from backtester.algos.schedule import shown_qty, slice_qty
 from backtester.core.board import Board
 from backtester.core.bus import Bus
@@ -90,8 +92,12 @@ class Slicer:
     # --- parts are sent --------------------------------------------------------------------------------------------
 
     def on_parent(self, order: SanitizedOrder) -> None:
-        """Begin to slice an order that risk let through."""
+        """Begin to slice an order that risk let through; or learn that it must only reduce now."""
         if not order.kind.is_sliced:
+            return
+        if order.order_id in self._parents:
+            parent = self._parents[order.order_id]
+            parent.order = structs.replace(order, ts=parent.order.ts)  # its slices are due as they were
             return
         parent = self._parents[order.order_id] = _Parent(order)
         for subscription in self._hearing:
@@ -185,7 +191,7 @@ class Slicer:
     def on_intent(self, intent: AnyIntent) -> None:
         """End an order that is taken back, once its part has ended, which risk takes back."""
         if isinstance(intent, CancelIntent) and (parent := self._parents.get(intent.order_id)) is not None:
-            parent.ends = (Status.CANCELLED, Reason.REQUESTED)
+            parent.ends = (Status.CANCELLED, intent.reason or Reason.REQUESTED)
             self._go_on(parent)
 
     def _parent_of(self, part: int | None) -> _Parent | None:

@@ -7,6 +7,8 @@ run declares another.
 from collections import Counter
 from collections.abc import Mapping
 
+from msgspec import structs
+
 from backtester.core.board import Board
 from backtester.core.bus import Bus
 from backtester.core.events import (
@@ -17,6 +19,7 @@ from backtester.core.events import (
     Reason,
     SanitizedCancel,
     SanitizedOrder,
+    SanitizedReduceOnly,
     Status,
 )
 from backtester.core.funds import left_to_replace, remaining
@@ -122,6 +125,9 @@ class SimulatedExchange:
         """Accept, reject, replace, or take back."""
         if isinstance(order, SanitizedCancel):
             self._on_cancel(order)
+            return
+        if isinstance(order, SanitizedReduceOnly):
+            self._on_reduce_only(order)
             return
         decided, asked = self._replaced.pop(order.order_id, None), order
         last, watched = self._last_price(order.instrument), self._watched_price(order.instrument)
@@ -234,7 +240,16 @@ class SimulatedExchange:
                 ),
             )
             return
-        self._end(working, State.CANCELLED, Reason.REQUESTED)
+        self._end(working, State.CANCELLED, cancel.reason or Reason.REQUESTED)
+
+    def _on_reduce_only(self, wanted: SanitizedReduceOnly) -> None:
+        """Let an order only reduce from now on, unless it ended on the way; on futures it binds nothing any more."""
+        working = self._book[wanted.instrument].get(wanted.order_id)
+        if working is not None:
+            order, spot = working.order, self._instruments[wanted.instrument].is_spot
+            terms = structs.replace(order.terms, reduce_only=True)
+            reserve = order.reserve_units if spot else 0
+            self.change(working, structs.replace(order, ts=self._board.now, terms=terms, reserve_units=reserve))
 
     # --- the market moves ----------------------------------------------------------------------------------------
 
