@@ -121,6 +121,7 @@ class Reason(StrEnum):
     NO_SIZE = "no_size"
     NO_STOP = "no_stop"
     NOT_WARM = "not_warm"
+    NO_VOLATILITY = "no_volatility"
     KELLY_NO_EDGE = "kelly_no_edge"
     BAD_SPAN = "bad_span"
     SPAN_OVER = "span_over"
