@@ -325,3 +325,23 @@ def test_a_target_of_volatility_takes_nothing_where_the_price_stands_still(tmp_p
     assert ran.fills == []
     said = {"model": "volatility_target", "measure": measure, "candles": "5", "why": "the price did not move"}
     assert ran.refusals == [("risk", "no_volatility", said)]
+
+
+@pytest.mark.parametrize(
+    ("costs", "named"),
+    [
+        ({"slippage": {"model": "spread_volatility"}}, "slippage.model spread_volatility adds"),
+        ({"impact": {"model": "square_root"}}, "impact.model square_root adds"),
+        ({"slippage": {"bps": 50}}, ""),
+    ],
+)
+def test_costs_that_the_risk_of_a_trade_leaves_out_are_said(tmp_path: Path, costs: dict[str, Any], named: str) -> None:
+    sizing = {"model": "risk_per_trade", "percent": 1}
+    ran = run_on(tmp_path, SWINGS, scripted({}), sizing=sizing, **costs)
+    said = [text for text in ran.details["warnings"] if "risk_per_trade" in text]
+    assert len(said) == (1 if named else 0)
+    assert all(named in text for text in said)
+    assert ("a stop loses more" in ran.details["assumptions"]["sizing"]) is bool(named)
+    if named:
+        without = run_on(tmp_path / "b", SWINGS, scripted({}), sizing=sizing | {"include_costs": False}, **costs)
+        assert [text for text in without.details["warnings"] if "risk_per_trade" in text] == []
