@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from msgspec import structs
+
 from backtester.algos.schedule import shown_qty, slice_qty
 from backtester.core.board import Board
 from backtester.core.bus import Bus
@@ -37,12 +39,20 @@ from backtester.core.topics import (
 
 @dataclass(slots=True)
 class _Parent:
-    """A sliced order at work. part: the id of its part that is open, 0 when none is. slices: how many were due."""
+    """A sliced order at work. It has one part at a time.
+
+    part: the id of the one that is open, 0 when none is. asked: a part was sent that risk has not judged yet.
+    slices: how many were due. owes: one of them waits for the end of the part before it. ends: how it ends once its
+    last part has.
+    """
 
     order: SanitizedOrder
     filled: int = 0
     part: int = 0
+    asked: bool = False
     slices: int = 0
+    owes: bool = False
+    ends: tuple[Status, Reason] | None = None
 
     @property
     def due(self) -> int:
@@ -54,7 +64,8 @@ class Slicer:
     """Keeps the sliced orders. Each part is an intent like any other: risk judges it, the exchange executes it.
 
     A TWAP sends a slice whenever a timer fires; what is left of the one before is cancelled and part of it. An iceberg
-    sends a part when the one before is filled. It hears nothing as long as no sliced order works.
+    sends a part when the one before is filled. Until the exchange says that a part has ended it may fill, so nothing
+    follows it before, neither a part nor the end of the whole. It hears nothing as long as no sliced order works.
     """
 
     def __init__(self, rules: RuleBook, board: Board, bus: Bus) -> None:
@@ -81,41 +92,59 @@ class Slicer:
     # --- parts are sent --------------------------------------------------------------------------------------------
 
     def on_parent(self, order: SanitizedOrder) -> None:
-        """Begin to slice an order that risk let through."""
+        """Begin to slice an order that risk let through; or learn that it must only reduce now."""
         if not order.kind.is_sliced:
+            return
+        if order.order_id in self._parents:
+            parent = self._parents[order.order_id]
+            parent.order = structs.replace(order, ts=parent.order.ts)  # its slices are due as they were
             return
         parent = self._parents[order.order_id] = _Parent(order)
         for subscription in self._hearing:
             subscription.resume()
         if order.kind is OrderKind.TWAP:
-            self._send_slice(parent)
-        else:
-            self._send(parent, shown_qty(order.qty_units, order.display_units, 0))
+            self._next_slice(parent)
+        self._go_on(parent)
 
     def on_timer(self, _: TimerFired) -> None:
-        """Send the slices that are due; end what is over."""
+        """Send the slices that are due, or take back what is in their way; end what is over."""
         now = self._board.now
         for parent in [p for p in self._parents.values() if p.order.kind is OrderKind.TWAP and p.due <= now]:
-            if parent.part:
+            if parent.ends is not None:
+                continue
+            if parent.part and not parent.owes:  # else its cancel is under way
                 self._bus.publish(
                     T_ORDERS_INTENT, CancelIntent(ts=now, instrument=parent.order.instrument, order_id=parent.part)
                 )
-                parent.part = 0
             if parent.slices == parent.order.slices:
-                self._end(parent, Status.EXPIRED, Reason.SPAN_OVER)
+                parent.ends = (Status.EXPIRED, Reason.SPAN_OVER)
             else:
-                self._send_slice(parent)
+                self._next_slice(parent)
+            self._go_on(parent)
 
-    def _send_slice(self, parent: _Parent) -> None:
-        order = parent.order
-        limits = self._rules[order.instrument].at(self._board.now).limits(_part_kind(order))
-        qty = slice_qty(order.qty_units, order.slices, parent.slices, parent.filled, limits.lot_units)
+    def _next_slice(self, parent: _Parent) -> None:
         parent.slices += 1
+        parent.owes = True
         self._board.set_timer(parent.due)
-        if qty:
-            self._send(parent, qty)
+
+    def _go_on(self, parent: _Parent) -> None:
+        """Send what is to be sent, or end the whole, unless a part is still open."""
+        order = parent.order
+        if parent.part or parent.asked:
+            return
+        if parent.ends is not None:
+            self._end(parent, *parent.ends)
+        elif order.kind is OrderKind.ICEBERG:
+            self._send(parent, shown_qty(order.qty_units, order.display_units, parent.filled))
+        elif parent.owes:
+            parent.owes = False
+            limits = self._rules[order.instrument].at(self._board.now).limits(_part_kind(order))
+            qty = slice_qty(order.qty_units, order.slices, parent.slices - 1, parent.filled, limits.lot_units)
+            if qty:
+                self._send(parent, qty)
 
     def _send(self, parent: _Parent, qty_units: int) -> None:
+        parent.asked = True
         self._bus.publish(T_ORDERS_INTENT, _part(parent.order, qty_units, self._board.now))
 
     # --- what becomes of them --------------------------------------------------------------------------------------
@@ -123,21 +152,21 @@ class Slicer:
     def on_part(self, order: AnyOrder) -> None:
         """Learn the id of a part."""
         if isinstance(order, SanitizedOrder) and order.algo_id in self._parents:
-            self._parents[order.algo_id].part = order.order_id
+            parent = self._parents[order.algo_id]
+            parent.part, parent.asked = order.order_id, False
 
     def on_fill(self, fill: Fill) -> None:
         """Count what is filled; an iceberg shows its next part."""
         parent = self._parent_of(fill.order_id)
         if parent is None:
             return
-        order = parent.order
         parent.filled += fill.qty_units
         if fill.leaves_units == 0:
             parent.part = 0
-        if parent.filled >= order.qty_units:
+        if parent.filled >= parent.order.qty_units:
             self._end(parent, Status.FILLED, Reason.PARTS_FILLED, fill.ts)
-        elif order.kind is OrderKind.ICEBERG and not parent.part:
-            self._send(parent, shown_qty(order.qty_units, order.display_units, parent.filled))
+        else:
+            self._go_on(parent)
 
     def on_update(self, update: OrderUpdate) -> None:
         """A part ended without a fill: a TWAP makes up for it with its next slice, an iceberg ends as it did."""
@@ -154,14 +183,16 @@ class Slicer:
             self._lose_part(parent, Status.EXPIRED, rejected.reason)
 
     def _lose_part(self, parent: _Parent, status: Status, reason: Reason) -> None:
-        parent.part = 0
-        if parent.order.kind is OrderKind.ICEBERG:
-            self._end(parent, status, reason)
+        parent.part, parent.asked = 0, False
+        if parent.order.kind is OrderKind.ICEBERG and parent.ends is None:
+            parent.ends = (status, reason)
+        self._go_on(parent)
 
     def on_intent(self, intent: AnyIntent) -> None:
-        """End an order that is taken back; risk takes back its parts."""
+        """End an order that is taken back, once its part has ended, which risk takes back."""
         if isinstance(intent, CancelIntent) and (parent := self._parents.get(intent.order_id)) is not None:
-            self._end(parent, Status.CANCELLED, Reason.REQUESTED)
+            parent.ends = (Status.CANCELLED, intent.reason or Reason.REQUESTED)
+            self._go_on(parent)
 
     def _parent_of(self, part: int | None) -> _Parent | None:
         return next((parent for parent in self._parents.values() if part and parent.part == part), None)

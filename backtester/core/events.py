@@ -121,6 +121,7 @@ class Reason(StrEnum):
     NO_SIZE = "no_size"
     NO_STOP = "no_stop"
     NOT_WARM = "not_warm"
+    NO_VOLATILITY = "no_volatility"
     KELLY_NO_EDGE = "kelly_no_edge"
     BAD_SPAN = "bad_span"
     SPAN_OVER = "span_over"
@@ -242,7 +243,15 @@ class ReplaceIntent(Event, frozen=True, kw_only=True):
 
 
 class CancelIntent(Event, frozen=True, kw_only=True):
-    """Take a working order back."""
+    """Take a working order back. reason: why, when risk itself does; empty when the trader does."""
+
+    instrument: InstrumentId
+    order_id: int
+    reason: Annotated[Reason, OMITTED] = Reason.NONE
+
+
+class ReduceOnlyIntent(Event, frozen=True, kw_only=True):
+    """Let an open order only reduce from now on: risk's own wish, which no limit holds up."""
 
     instrument: InstrumentId
     order_id: int
@@ -314,7 +323,15 @@ class SanitizedOrder(Event, frozen=True, kw_only=True):
 
 
 class SanitizedCancel(Event, frozen=True, kw_only=True):
-    """A cancel request that names a working order."""
+    """A cancel request that names a working order. reason: as in the intent."""
+
+    order_id: int
+    instrument: InstrumentId
+    reason: Annotated[Reason, OMITTED] = Reason.NONE
+
+
+class SanitizedReduceOnly(Event, frozen=True, kw_only=True):
+    """A request that a working order only reduces from now on; it keeps its place and all that it has seen."""
 
     order_id: int
     instrument: InstrumentId
@@ -406,5 +423,5 @@ class Note(Event, frozen=True, kw_only=True):
     values: dict[str, str]
 
 
-AnyOrder = SanitizedOrder | SanitizedCancel
-AnyIntent = OrderIntent | ReplaceIntent | CancelIntent
+AnyOrder = SanitizedOrder | SanitizedCancel | SanitizedReduceOnly
+AnyIntent = OrderIntent | ReplaceIntent | CancelIntent | ReduceOnlyIntent

@@ -87,6 +87,30 @@ def remaining(order: SanitizedOrder, fill: Fill, instrument: Instrument) -> Sani
     return structs.replace(order, ts=fill.ts, budget_units=budget, reserve_units=reserve)
 
 
+def left_to_replace(order: SanitizedOrder, decided: SanitizedOrder, now: SanitizedOrder) -> SanitizedOrder | None:
+    """Return what is left of a replacement when it arrives: less what the order that it replaces has filled meanwhile.
+
+    Args:
+        order: the replacement, as it was sent.
+        decided, now: the order that it replaces, as it was then and as it is.
+
+    Returns:
+        None when nothing is left; nor when money sized the one and a quantity the other, for they cannot be set off.
+    """
+    filled, spent = decided.qty_units - now.qty_units, decided.budget_units - now.budget_units
+    if filled <= 0 and spent <= 0:
+        return order
+    if filled > 0 and order.qty_units > filled:
+        left, whole = order.qty_units - filled, order.qty_units
+        order = structs.replace(order, qty_units=left)
+    elif spent > 0 and order.budget_units > spent:
+        left, whole = order.budget_units - spent, order.budget_units
+        order = structs.replace(order, budget_units=left)
+    else:
+        return None
+    return structs.replace(order, reserve_units=mul_div(order.reserve_units, left, whole, CEIL))
+
+
 def resized(exit_: SanitizedOrder, qty_units: int, ts: int, instrument: Instrument) -> SanitizedOrder:
     """Return an exit of another quantity; on spot it binds what it sells."""
     reserve = instrument.base_money(qty_units) if instrument.is_spot else 0

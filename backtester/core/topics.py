@@ -14,9 +14,11 @@ from backtester.core.events import (
     Note,
     OrderRejected,
     OrderUpdate,
+    ReduceOnlyIntent,
     ReplaceIntent,
     SanitizedCancel,
     SanitizedOrder,
+    SanitizedReduceOnly,
     StopOrderIntent,
     TakeProfitIntent,
     TrailingStopIntent,
@@ -115,12 +117,19 @@ T_ORDERS_INTENT: Final = Topic[AnyIntent](
     IcebergIntent,
     ReplaceIntent,
     CancelIntent,
+    ReduceOnlyIntent,
     ClosingIntent,
     logged=True,
-    purpose="what a strategy wants, the parts of what it wants sliced, what risk itself wants closed or taken back",
+    purpose="what a strategy wants, the parts of what it wants sliced, what risk itself wants closed, taken back or "
+    "only to reduce",
 )
 T_ORDERS_SANITIZED: Final = Topic[AnyOrder](
-    "orders_sanitized", SanitizedOrder, SanitizedCancel, logged=True, purpose="what risk let through, rounded"
+    "orders_sanitized",
+    SanitizedOrder,
+    SanitizedCancel,
+    SanitizedReduceOnly,
+    logged=True,
+    purpose="what risk let through, rounded",
 )
 T_ORDERS_CHANGED: Final = Topic[SanitizedOrder](
     "orders_changed",

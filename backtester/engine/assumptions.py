@@ -34,9 +34,26 @@ def assumptions(run: PreparedRun) -> dict[str, str]:
     models = {"": config.sizing.model} | {f"{i} ": own.model for i, own in config.sizing.instruments.items()}
     if set(models.values()) != {"none"}:
         words["sizing"] = "entries without a size: " + ", ".join(f"{i}{model}" for i, model in models.items())
+        if left_out := costs_not_sized(config):
+            words["sizing"] += f"; {left_out}"
     if config.run.market == "um":
         words["leverage"] = "none: futures are fully collateralised, without funding or liquidation"
     return words
+
+
+def costs_not_sized(config: BacktestConfig) -> str:
+    """Return which costs risk_per_trade leaves out of the loss that it sizes by, or nothing: those of models depend on
+    the quantity and on the market at the fill.
+    """
+    rules = [config.sizing, *config.sizing.instruments.values()]
+    left_out = [f"slippage.model {config.slippage.model}"] if config.slippage.model != "bps" else []
+    left_out += [f"impact.model {config.impact.model}"] if config.impact.model != "none" else []
+    if not left_out or not any(r.model == "risk_per_trade" and r.include_costs for r in rules):
+        return ""
+    return (
+        f"risk_per_trade counts fees and slippage.bps, not what {' and '.join(left_out)} adds: "
+        "a stop loses more than sizing.percent"
+    )
 
 
 def _fills(run: PreparedRun) -> str:

@@ -6,12 +6,14 @@ from backtester.config.configs import BacktestConfig
 from backtester.config.risk_section import LossBreaker, RiskSection, amount_of, cool_down_us
 from backtester.core.board import Board
 from backtester.core.folds import Ledger
-from backtester.core.instruments import Asset
-from backtester.core.numbers import MONEY_EXPONENT, exact_units
+from backtester.core.instruments import Asset, InstrumentId
+from backtester.core.numbers import MONEY_EXPONENT, decimal, exact_units
+from backtester.core.rules import InstrumentRules, RuleBook
 from backtester.core.time import parse_time
 from backtester.risk.blackouts import Blackouts
 from backtester.risk.breakers import NEVER, BreakerTerms
 from backtester.risk.limits import Cap, Limits, OrderLimiter
+from backtester.risk.order_validation import plain
 from backtester.risk.restrictions import Restrictions
 
 _PERCENT_EXPONENT = MONEY_EXPONENT - 2
@@ -60,6 +62,31 @@ def breaker_terms(risk: RiskSection) -> list[BreakerTerms]:
         if limit:
             found.append(BreakerTerms(name, limit, section.action, cool_down, recover))
     return found
+
+
+def limit_warnings(config: BacktestConfig, rules: RuleBook, time: int) -> list[str]:
+    """Return the limits in money that are less than what the venue takes, at a time (UTC µs): nothing can be opened."""
+    found = []
+    for key in _AMOUNTS:
+        cap = _cap(getattr(config.risk, key))
+        if cap is None or cap.of_equity:
+            continue
+        least = {i: min(r.resting.min_notional_units, r.at_market.min_notional_units) for i, r in _at(rules, time)}
+        small = [f"{i} {_money(units)}" for i, units in least.items() if cap.units < units]
+        if small:
+            found.append(
+                f"risk.{key} is {_money(cap.units)}, less than the least order of {', '.join(small)}: all entries are "
+                f'refused; a multiple of equity is written "{_money(cap.units)}x"'
+            )
+    return found
+
+
+def _at(rules: RuleBook, time: int) -> list[tuple[InstrumentId, InstrumentRules]]:
+    return [(instrument, rules[instrument].at(time)) for instrument in sorted(rules)]
+
+
+def _money(units: int) -> str:
+    return plain(decimal(units, MONEY_EXPONENT))
 
 
 def limits_in_words(config: BacktestConfig) -> str:

@@ -13,13 +13,14 @@ from backtester.data.feeds.candle_feed import CandleFeed
 from backtester.data.feeds.records import RECORD_KINDS
 from backtester.data.schemas import BOOK_TICKER
 from backtester.engine.applied_rules import applied_versions
-from backtester.engine.assumptions import PATHS_IN_WORDS, assumptions, latency_not_modelled
+from backtester.engine.assumptions import PATHS_IN_WORDS, assumptions, costs_not_sized, latency_not_modelled
 from backtester.engine.config_snapshot import config_text
 from backtester.engine.control_script import outside_warnings
 from backtester.engine.feed_plan import FeedName
 from backtester.engine.gap_policy import gap_records
 from backtester.engine.prepare import PreparedRun
 from backtester.engine.provenance import digest_of, engine_digest, modules_below, platform_text, versions
+from backtester.engine.risk_setup import limit_warnings
 from backtester.engine.wiring import Wired
 from backtester.report.metrics import Metric, headline
 from backtester.risk.breakers import State
@@ -108,6 +109,9 @@ def warnings_after(run: PreparedRun, wired: Wired) -> list[str]:
         )
     if not_modelled := latency_not_modelled(run):
         found.append(not_modelled)
+    if left_out := costs_not_sized(run.config):
+        found.append(left_out)
+    found += limit_warnings(run.config, run.rules, run.start)
     found += outside_warnings(run.config, run.start, run.end)
     if wired.guard is not None:
         found += [

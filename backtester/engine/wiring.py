@@ -92,6 +92,7 @@ def wire(run: PreparedRun, folder: Path) -> Wired:
         candle_us={item.instrument: timeframe_us(item.stored_timeframe) for item in run.series},
         paused=run.pauses,
         limiter=limiter,
+        travel=bool(rules.delays),
     )
     guard = None
     if limiter is not None and (config.control or breaker_terms(config.risk)):

@@ -7,6 +7,8 @@ run declares another.
 from collections import Counter
 from collections.abc import Mapping
 
+from msgspec import structs
+
 from backtester.core.board import Board
 from backtester.core.bus import Bus
 from backtester.core.events import (
@@ -17,9 +19,10 @@ from backtester.core.events import (
     Reason,
     SanitizedCancel,
     SanitizedOrder,
+    SanitizedReduceOnly,
     Status,
 )
-from backtester.core.funds import remaining
+from backtester.core.funds import left_to_replace, remaining
 from backtester.core.instruments import Instrument, InstrumentId
 from backtester.core.market import Expiry, MarketCandle, MarketOpen, MarketTrade, MarkPrice
 from backtester.core.order_terms import TimeInForce
@@ -70,6 +73,9 @@ class SimulatedExchange:
         self._bus = bus
         self._cashier = Cashier(rules, instruments, board, memory)
         self._in_flight = InFlight(rules.delays, rules.seed)
+        self._replaced: dict[
+            int, SanitizedOrder
+        ] = {}  # by the id of a replacement on its way: the order as it was then
         self._marks: dict[InstrumentId, int] = {}
         self._book: dict[InstrumentId, dict[int, WorkingOrder]] = {i: {} for i in instruments}
         self._opens: dict[InstrumentId, MarketOpen] = {}
@@ -109,6 +115,9 @@ class SimulatedExchange:
         arrives = self._in_flight.send(order, self._board.now)
         if arrives > self._board.now:
             self._board.set_expiry(arrives)
+            if isinstance(order, SanitizedOrder) and order.replaces:
+                found = [o for o in self.open_orders() if o.order_id == order.replaces]
+                self._replaced.update((order.order_id, old) for old in found)
         else:
             self._arrive(order)
 
@@ -117,14 +126,24 @@ class SimulatedExchange:
         if isinstance(order, SanitizedCancel):
             self._on_cancel(order)
             return
+        if isinstance(order, SanitizedReduceOnly):
+            self._on_reduce_only(order)
+            return
+        decided, asked = self._replaced.pop(order.order_id, None), order
         last, watched = self._last_price(order.instrument), self._watched_price(order.instrument)
-        after_open = self._board.after_open and order.instrument not in self._rules.tapes
-        working = WorkingOrder.of(order, self._board.now + (1 if after_open else 0))
         replaced = self._book[order.instrument].get(order.replaces)
-        if order.replaces and (replaced is None or (replaced.brought and order.attached)):
-            why = "it is not working any more" if replaced is None else "exits of what it filled already live"
+        why = "it is not working any more" if order.replaces and replaced is None else ""
+        if replaced is not None and replaced.brought and order.attached:
+            why = "exits of what it filled already live"
+        elif replaced is not None and decided is not None:
+            left = left_to_replace(order, decided, replaced.order)
+            why = "" if left else "it filled on the way what its replacement would have bought or sold"
+            order = left or order
+        if why:
             self._reject(order, Reason.BAD_REPLACE, {"order_id": str(order.replaces), "why": why})
             return
+        after_open = self._board.after_open and order.instrument not in self._rules.tapes
+        working = WorkingOrder.of(order, self._board.now + (1 if after_open else 0))
         through = (
             working.waits_for_trigger
             and not working.is_trailing
@@ -142,6 +161,8 @@ class SimulatedExchange:
         if replaced is not None:
             self._end(replaced, State.CANCELLED, Reason.REPLACED)
         self.accept(working, watched, self._board.now)
+        if order is not asked:
+            self._bus.publish(T_ORDERS_CHANGED, order)
         if through:
             self.trigger(working, Reason.WOULD_TRIGGER)
         if not working.waits_for_trigger:
@@ -219,7 +240,16 @@ class SimulatedExchange:
                 ),
             )
             return
-        self._end(working, State.CANCELLED, Reason.REQUESTED)
+        self._end(working, State.CANCELLED, cancel.reason or Reason.REQUESTED)
+
+    def _on_reduce_only(self, wanted: SanitizedReduceOnly) -> None:
+        """Let an order only reduce from now on, unless it ended on the way; on futures it binds nothing any more."""
+        working = self._book[wanted.instrument].get(wanted.order_id)
+        if working is not None:
+            order, spot = working.order, self._instruments[wanted.instrument].is_spot
+            terms = structs.replace(order.terms, reduce_only=True)
+            reserve = order.reserve_units if spot else 0
+            self.change(working, structs.replace(order, ts=self._board.now, terms=terms, reserve_units=reserve))
 
     # --- the market moves ----------------------------------------------------------------------------------------
 

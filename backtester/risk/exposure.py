@@ -47,23 +47,31 @@ def claims_of(
     without: int,
     instrument: InstrumentId | None = None,
 ) -> list[Claim]:
-    """Return what the working orders of one instrument, or of all, may add; what only reduces adds nothing.
+    """Return what the open orders of one instrument, or of all, may add; what only reduces adds nothing. An order and
+    what shall replace it are a group: together they fill no more than the larger.
 
-    prices: the last ones, 10^-p. without: the id of an order that is left out.
+    prices: the last ones, 10^-p. without: the id of an order that is left out, with all whose place it takes.
     """
+    left_out = open_orders.place(without)
+    places = [(open_orders.place(order.order_id), order) for order in open_orders.exposed(instrument)]
     return [
-        claim_of(order, open_orders.leaves(order), ledger.instruments[order.instrument], prices)
-        for order in open_orders.working(instrument)
-        if not order.terms.only_reduces and order.order_id != without
+        claim_of(order, open_orders.leaves(order), place, ledger.instruments[order.instrument], prices)
+        for place, order in places
+        if not order.terms.only_reduces and place != left_out
     ]
 
 
-def claim_of(order: SanitizedOrder, leaves: int, spec: Instrument, prices: Mapping[InstrumentId, int]) -> Claim:
-    """Return the claim of one order; one that is sized at its fill is worth its money at its own price."""
+def claim_of(
+    order: SanitizedOrder, leaves: int, place: int, spec: Instrument, prices: Mapping[InstrumentId, int]
+) -> Claim:
+    """Return the claim of one order; one that is sized at its fill is worth its money at its own price.
+
+    place: of the order whose place it takes, or its own.
+    """
     price = order.limit_price_units or order.stop_price_units or order.activation_price_units or prices[spec.id]
     if not leaves and order.budget_units:
         leaves = rough_lots(spec, order.budget_units, price)
-    return Claim(spec.id, order.oco or f"#{order.order_id}", order.side, leaves, price)
+    return Claim(spec.id, order.oco or f"#{place}", order.side, leaves, price)
 
 
 def worst_case(ledger: Ledger, claims: Sequence[Claim], prices: Mapping[InstrumentId, int]) -> WorstCase:

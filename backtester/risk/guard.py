@@ -4,7 +4,16 @@ from collections.abc import Mapping, Sequence
 
 from backtester.core.board import Board
 from backtester.core.bus import Bus
-from backtester.core.events import CancelIntent, Cashflow, Fill, OrderKind, ReplaceIntent, SanitizedOrder, Side
+from backtester.core.events import (
+    CancelIntent,
+    Cashflow,
+    Fill,
+    OrderKind,
+    Reason,
+    ReduceOnlyIntent,
+    SanitizedOrder,
+    Side,
+)
 from backtester.core.folds import Ledger
 from backtester.core.instruments import Asset, Instrument, InstrumentId
 from backtester.core.market import Dues
@@ -58,6 +67,7 @@ class Guard:
         self._board = board
         self._bus = bus
         self._currency = currency
+        self._restricted: set[int] = set()  # the orders that must only reduce
         self._asked: dict[int | InstrumentId, int] = {}  # an order or a position, and when something was last asked
         bus.subscribe(T_FILLS, self.on_fill)
         bus.subscribe(T_CASHFLOWS, self.on_cashflow)
@@ -116,10 +126,7 @@ class Guard:
         level = self._restrictions.level
         if level < Level.REDUCE_ONLY:
             return
-        for order in self._open_orders.sliced():
-            if level >= Level.FLAT or not order.terms.only_reduces:
-                self._take_back(order)
-        for order in self._open_orders.working():
+        for order in [*self._open_orders.sliced(), *self._open_orders.working()]:
             if level >= Level.FLAT:
                 if not _closes(order):
                     self._take_back(order)
@@ -130,21 +137,34 @@ class Guard:
                 self._close(self._ledger.instruments[instrument])
 
     def _restrict(self, order: SanitizedOrder) -> None:
-        """Take back what may open; what only closes for now is replaced by itself, which makes it reduce-only."""
+        """Take back what may open; what closes for now must only reduce, and is cut to the position when it executes.
+
+        It is no replacement: it keeps its place and what it has seen, and neither a limit nor the venue can refuse it.
+        """
         spec = self._ledger.instruments[order.instrument]
         closes = self._ledger.position(spec.id).qty_units * order.side.sign < 0
         if spec.is_spot and order.side is Side.SELL:
             return
-        if not closes or self._open_orders.leaves(order) > abs(self._ledger.position(spec.id).qty_units):
+        if not closes:
             self._take_back(order)
-        elif self._may_ask(order.order_id):
-            intent = ReplaceIntent(ts=self._board.now, instrument=spec.id, order_id=order.order_id)
-            self._bus.publish(T_ORDERS_INTENT, intent)
+        elif order.order_id not in self._restricted:  # once is enough: the exchange cannot refuse it
+            self._restricted.add(order.order_id)
+            self._bus.publish(
+                T_ORDERS_INTENT, ReduceOnlyIntent(ts=self._board.now, instrument=spec.id, order_id=order.order_id)
+            )
 
     def _take_back(self, order: SanitizedOrder) -> None:
         if self._may_ask(order.order_id):
-            intent = CancelIntent(ts=self._board.now, instrument=order.instrument, order_id=order.order_id)
-            self._bus.publish(T_ORDERS_INTENT, intent)
+            why = self._restrictions.refusal()
+            self._bus.publish(
+                T_ORDERS_INTENT,
+                CancelIntent(
+                    ts=self._board.now,
+                    instrument=order.instrument,
+                    order_id=order.order_id,
+                    reason=Reason.NONE if why is None else why.reason,
+                ),
+            )
 
     def _close(self, spec: Instrument) -> None:
         """Send market orders over what none closes yet of a position, as far and as large as the venue takes them."""

@@ -136,6 +136,18 @@ class OrderLimiter:
             return False
         return closed is not None or self._exposure_refusal(asked, open_orders) is not None
 
+    def ruling_of_sliced(self, order: SanitizedOrder, spec: Instrument, opening: int) -> Refusal | bool:
+        """Return why a sliced order may not begin; else whether it must only reduce. Its parts are judged one by one.
+
+        opening: how much of it (10^-q) opens.
+        """
+        closed = self.restrictions.refusal() or self._blackouts.refusal(self._board.now)
+        if closed is None or self.restrictions.level is Level.KILLED:
+            return closed or False
+        if order.terms.only_reduces or (spec.is_spot and order.side is Side.SELL):
+            return False
+        return closed if opening else True
+
     def _collar_refusal(self, asked: Asked) -> Refusal | None:
         collar, last = self._limits.price_collar, self._board.price_units.get(asked.spec.id)
         if not collar or last is None:
@@ -168,7 +180,7 @@ class OrderLimiter:
             return Refusal(Reason.MAX_ORDERS_PER_MINUTE, {"sent": str(len(sent)), "max_orders_per_minute": str(most)})
         most = self._limits.max_open_orders
         if most:
-            found = sum(order.order_id != asked.replaces for order in open_orders.working())
+            found = len(open_orders.counted(without=asked.replaces))
             if found >= most:
                 return Refusal(Reason.MAX_OPEN_ORDERS, {"open": str(found), "max_open_orders": str(most)})
         return None

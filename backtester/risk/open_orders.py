@@ -7,11 +7,15 @@ from backtester.core.instruments import InstrumentId
 
 
 class OpenOrders:
-    """Orders by id. One that is being taken back or replaced stays until the exchange says so, but works no more: the
-    exchange hears of that before it hears of any later order.
+    """Orders by id. One that is being taken back or replaced stays until the exchange says so, but works no more.
+
+    Where nothing travels it cannot fill either: the exchange hears of that before anything trades. Where orders travel
+    it may fill on the way, and counts until its end is heard.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, travel: bool = False) -> None:
+        """travel: orders and cancels take time to reach the exchange."""
+        self._travel = travel
         self._orders: dict[int, SanitizedOrder] = {}
         self._leaves: dict[int, int] = {}
         self._going: set[int] = set()
@@ -40,6 +44,10 @@ class OpenOrders:
         """Say whether an order is being taken back or replaced."""
         return order_id in self._going
 
+    def goes_on(self, order_id: int) -> bool:
+        """Say whether an order has not ended and is not being taken back."""
+        return order_id in self._orders and order_id not in self._going
+
     def stay(self, order_id: int) -> None:
         """It works on: what should have replaced it was refused."""
         self._going.discard(order_id)
@@ -62,6 +70,28 @@ class OpenOrders:
         """Return the orders that work on, of one instrument or of all, by id; of sliced ones only their parts do."""
         orders = [o for i, o in sorted(self._orders.items()) if i not in self._going and not o.kind.is_sliced]
         return orders if instrument is None else [order for order in orders if order.instrument == instrument]
+
+    def exposed(self, instrument: InstrumentId | None = None) -> list[SanitizedOrder]:
+        """Return the orders that may still fill, of one instrument or of all, by id."""
+        if not self._travel:
+            return self.working(instrument)
+        orders = [o for _, o in sorted(self._orders.items()) if not o.kind.is_sliced]
+        return orders if instrument is None else [order for order in orders if order.instrument == instrument]
+
+    def counted(self, instrument: InstrumentId | None = None, *, without: int = 0) -> list[SanitizedOrder]:
+        """Return the orders that may still fill, an order and its replacement as one.
+
+        without: the id of an order that is left out, with all whose place it takes.
+        """
+        orders = self.exposed(instrument)
+        replaced, left_out = {order.replaces for order in orders}, self.place(without)
+        return [o for o in orders if o.order_id not in replaced and self.place(o.order_id) != left_out]
+
+    def place(self, order_id: int) -> int:
+        """Return whose place an order takes or will take: the oldest of its replacements' row that has not ended."""
+        while (order := self._orders.get(order_id)) is not None and order.replaces in self._orders:
+            order_id = order.replaces
+        return order_id
 
     def sliced(self) -> list[SanitizedOrder]:
         """Return the sliced orders that go on, by id."""

@@ -18,9 +18,11 @@ from backtester.core.events import (
     OrderRejected,
     OrderUpdate,
     Reason,
+    ReduceOnlyIntent,
     ReplaceIntent,
     SanitizedCancel,
     SanitizedOrder,
+    SanitizedReduceOnly,
     Side,
     TrailingStopIntent,
     TwapIntent,
@@ -77,11 +79,12 @@ class Risk:
         candle_us: Mapping[InstrumentId, int],
         paused: Mapping[InstrumentId, Sequence[tuple[int, int]]] | None = None,
         limiter: OrderLimiter | None = None,
+        travel: bool = False,
     ) -> None:
         """Wire the component.
 
         candle_us: length of the candles that execute, µs. paused: the spans [from, to) of ticks in which no
-        position may be opened. limiter: the user's own limits.
+        position may be opened. limiter: the user's own limits. travel: orders take time to reach the exchange.
         """
         self._specs = specs
         self._ledger = ledger
@@ -95,7 +98,7 @@ class Risk:
         self._pauses = Pauses(paused or {})
         self._reservations = Reservations()
         self._limiter = limiter
-        self.open_orders = OpenOrders()
+        self.open_orders = OpenOrders(travel=travel)
         self._last_order_id = 0
         if limiter is not None:
             bus.subscribe(T_RISK_ALERT, limiter.restrictions.on_alert, type(self).__name__)
@@ -116,6 +119,8 @@ class Risk:
                 self._on_cancel(intent)
             case ReplaceIntent():
                 self._on_replace(intent)
+            case ReduceOnlyIntent():
+                self._on_reduce_only(intent)
             case TwapIntent() | IcebergIntent():
                 self._on_sliced(intent)
             case _:
@@ -140,6 +145,14 @@ class Risk:
         order = self._conditions_refusal(intent, None) or parent_order(
             intent, self._specs, self._board, self._candle_us, self._last_order_id + 1
         )
+        if isinstance(order, SanitizedOrder) and self._limiter is not None:
+            spec = self._ledger.instruments[order.instrument]
+            opening = opening_qty(self._ledger, spec, order.side, order.qty_units)
+            ruling = self._limiter.ruling_of_sliced(order, spec, opening)
+            if isinstance(ruling, Refusal):
+                order = ruling
+            elif ruling:
+                order = structs.replace(order, terms=structs.replace(order.terms, reduce_only=True))
         if isinstance(order, Refusal):
             self._refuse(intent, order)
             return
@@ -206,13 +219,29 @@ class Risk:
             self._refuse(intent, Refusal(Reason.UNKNOWN_ORDER, {"order_id": str(intent.order_id)}))
             return
         if not order.kind.is_sliced:
-            self._cancel(order)
+            self._cancel(order, intent.reason)
             return
-        self.open_orders.end(order.order_id)  # so that no part follows; what slices it hears of the cancel and ends it
-        for part in [o for o in self.open_orders.working() if o.algo_id == order.order_id]:
-            self._cancel(part)
+        self.open_orders.going(
+            order.order_id
+        )  # no part follows; what slices it hears of this and ends it after its part
+        for part in [o for o in self.open_orders if o.algo_id == order.order_id]:
+            self._cancel(part, intent.reason)
 
-    def _cancel(self, order: SanitizedOrder) -> None:
+    def _on_reduce_only(self, intent: ReduceOnlyIntent) -> None:
+        """Let an open order only reduce; what is over or being taken back needs it no more."""
+        order = self.open_orders.get(intent.order_id)
+        if order is None or self.open_orders.is_going(order.order_id):
+            return
+        if order.kind.is_sliced:  # the exchange does not know it
+            terms = structs.replace(order.terms, reduce_only=True)
+            self._bus.publish(T_ORDERS_CHANGED, structs.replace(order, ts=self._board.now, terms=terms))
+        else:
+            self._bus.publish(
+                T_ORDERS_SANITIZED,
+                SanitizedReduceOnly(ts=self._board.now, order_id=order.order_id, instrument=order.instrument),
+            )
+
+    def _cancel(self, order: SanitizedOrder, reason: Reason) -> None:
         """Send a cancel on; of a part only one, because its slicer and the trader may cancel it at one instant."""
         if order.algo_id and self.open_orders.is_going(order.order_id):
             return
@@ -220,14 +249,14 @@ class Risk:
         self.open_orders.going(order.order_id)
         self._bus.publish(
             T_ORDERS_SANITIZED,
-            SanitizedCancel(ts=self._board.now, order_id=order.order_id, instrument=order.instrument),
+            SanitizedCancel(ts=self._board.now, order_id=order.order_id, instrument=order.instrument, reason=reason),
         )
 
     def _conditions_refusal(self, intent: OrderIntent, replaces: SanitizedOrder | None) -> Refusal | None:
         """Return why an order may not be sent whatever its size, or None; a replacement keeps its client id."""
         if 0 < intent.terms.good_till <= self._board.now:
             return Refusal(Reason.GOOD_TILL, {"good_till": format_time(intent.terms.good_till)})
-        if intent.algo_id and self.open_orders.get(intent.algo_id) is None:
+        if intent.algo_id and not self.open_orders.goes_on(intent.algo_id):
             return Refusal(Reason.PARENT_ENDED, {"order_id": str(intent.algo_id)})
         if replaces is None and intent.client_id and not intent.algo_id:  # a part goes by the name of its parent
             for order in self.open_orders:

@@ -209,6 +209,9 @@ class Sizing:
         if rules.measure == "atr":
             measured /= entry.price / 10**entry.spec.scale.price
         volatility = annualised(measured, self._candle_us)
+        if volatility <= 0:  # any size would have no volatility: a market that stands still says nothing
+            seen = {"model": rules.model, "measure": rules.measure, "candles": str(rules.window)}
+            return Refusal(Reason.NO_VOLATILITY, seen | {"why": "the price did not move"})
         rate = target_rate(exact_units(rules.target_percent, _PERCENT), volatility, 10**4 * RATE_SCALE)
         numbers = {"target_percent": plain(rules.target_percent), "volatility_percent": f"{100 * volatility:.6f}"}
         return _share(rate, numbers)

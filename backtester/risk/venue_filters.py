@@ -24,7 +24,7 @@ def filters_refusal(
     last_units: the last price (10^-p), in the place of the venue's average or mark price; None when there is none.
     """
     spec, rounded = asked.spec, asked.rounded
-    working = [order for order in open_orders.working(spec.id) if order.order_id != asked.replaces]
+    working = open_orders.counted(spec.id, without=asked.replaces)
     return (
         _price_refusal(filters, spec, rounded)
         or _band_refusal(filters, spec, asked.side, rounded.limit_units, last_units)

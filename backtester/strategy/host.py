@@ -15,7 +15,7 @@ from backtester.core.events import (
     Fill,
     OrderRejected,
     OrderUpdate,
-    SanitizedCancel,
+    SanitizedOrder,
 )
 from backtester.core.market import Candle, MarketEvent, TimerFired
 from backtester.core.risk_events import RiskAlert
@@ -140,7 +140,7 @@ class StrategyHost:
 
     def on_sanitized(self, order: AnyOrder) -> None:
         """Learn the ids and numbers of our orders, and how the exchange changed them."""
-        if not isinstance(order, SanitizedCancel):
+        if isinstance(order, SanitizedOrder):
             self._view.orders[order.instrument][order.order_id] = order
 
     def on_rejected(self, rejected: OrderRejected) -> None:

@@ -186,8 +186,6 @@ def test_a_volatility_target_over_realised_returns(tmp_path: Path) -> None:
     ran = sized(tmp_path, rules, up_and_down, at=4)
     assert numbers(ran)["volatility_percent"] == "832.993734"
     assert [fill.qty for fill in ran.fills] == [Decimal("9.603")]
-    still = sized(tmp_path / "still", rules, flat(100, 8), at=4)
-    assert [fill.qty for fill in still.fills] == [60]  # no volatility at all: the cap
 
 
 def trades(*outcomes: int) -> Any:
@@ -318,3 +316,32 @@ def validated_rules(**rules: Any) -> Any:
     from backtester.config.sizing import SizingRules
 
     return SizingRules.model_validate(rules)
+
+
+@pytest.mark.parametrize("measure", ["atr", "realised"])
+def test_a_target_of_volatility_takes_nothing_where_the_price_stands_still(tmp_path: Path, measure: str) -> None:
+    rules = {"model": "volatility_target", "target_percent": 20, "measure": measure, "window": 5}
+    ran = sized(tmp_path, rules, flat(100, 9), at=6)
+    assert ran.fills == []
+    said = {"model": "volatility_target", "measure": measure, "candles": "5", "why": "the price did not move"}
+    assert ran.refusals == [("risk", "no_volatility", said)]
+
+
+@pytest.mark.parametrize(
+    ("costs", "named"),
+    [
+        ({"slippage": {"model": "spread_volatility"}}, "slippage.model spread_volatility adds"),
+        ({"impact": {"model": "square_root"}}, "impact.model square_root adds"),
+        ({"slippage": {"bps": 50}}, ""),
+    ],
+)
+def test_costs_that_the_risk_of_a_trade_leaves_out_are_said(tmp_path: Path, costs: dict[str, Any], named: str) -> None:
+    sizing = {"model": "risk_per_trade", "percent": 1}
+    ran = run_on(tmp_path, SWINGS, scripted({}), sizing=sizing, **costs)
+    said = [text for text in ran.details["warnings"] if "risk_per_trade" in text]
+    assert len(said) == (1 if named else 0)
+    assert all(named in text for text in said)
+    assert ("a stop loses more" in ran.details["assumptions"]["sizing"]) is bool(named)
+    if named:
+        without = run_on(tmp_path / "b", SWINGS, scripted({}), sizing=sizing | {"include_costs": False}, **costs)
+        assert [text for text in without.details["warnings"] if "risk_per_trade" in text] == []

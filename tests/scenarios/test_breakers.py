@@ -103,7 +103,7 @@ def test_reduce_only_takes_resting_entries_back_and_keeps_exits(tmp_path: Path) 
     orders = {0: lambda s: [s.buy(B, 50), s.buy(B, 1, limit=75)], 1: lambda s: [s.sell(B, 50, limit=89)]}
     ran = guarded(tmp_path, orders, market, drawdown={"limit_pct": 10, "action": "reduce_only"})
     assert ran.fills == [bought(1, 100, 50), sold(5, 89, 50)]
-    assert (2, "cancelled", "requested") in ran.updates
+    assert (2, "cancelled", "breaker") in ran.updates
 
 
 def test_exits_of_futures_become_reduce_only_so_that_they_open_nothing(tmp_path: Path) -> None:
@@ -114,11 +114,9 @@ def test_exits_of_futures_become_reduce_only_so_that_they_open_nothing(tmp_path:
     }
     ran = guarded(tmp_path, orders, market, UM, drawdown={"limit_pct": 10, "action": "reduce_only"})
     assert ran.fills == [bought(1, 100, 50), sold(5, 70, 50)]
-    assert [u for u in ran.updates if u[1] == "cancelled"] == [
-        (2, "cancelled", "replaced"),
-        (3, "cancelled", "replaced"),
-        (4, "cancelled", "requested"),  # it would have gone through zero
-    ]
+    assert [u for u in ran.updates if u[1] == "cancelled"] == []
+    changed = {e["order_id"]: e["terms"] for e in ran.events("orders_changed")}
+    assert changed == {key: {"reduce_only": True} for key in (2, 3, 4)}  # also what would have gone through zero
     assert ran.details["final"]["positions"] == {}
 
 
@@ -251,7 +249,7 @@ def test_a_command_between_two_candles_has_a_tick_of_its_own(tmp_path: Path) -> 
     assert control["tick"] == time_of(3) + 30_000_000
     assert (control["event"]["who"], control["event"]["reason"]) == ("script", "test")
     assert ran.fills == [bought(1, 100, 2), sold(4, 100, 2)]
-    assert ran.updates[2] == (2, "cancelled", "requested")
+    assert ran.updates[2] == (2, "cancelled", "control")
 
 
 def test_reduce_only_lets_out_but_not_in(tmp_path: Path) -> None:

@@ -223,3 +223,16 @@ def test_without_limits_the_run_says_so_and_with_them_which(tmp_path: Path) -> N
     assert ran.details["assumptions"]["limits"] == (
         "max_order_notional 0.5x; max_leverage 2; drawdown 10 %: reject_entries, cool-down 24h"
     )
+
+
+def test_money_below_the_least_order_of_the_venue_is_warned_of(tmp_path: Path) -> None:
+    rules = {"instruments": {"spot:BTCUSDT": {"min_notional": 5}}}
+
+    def warned(folder: str, limit: Any) -> list[str]:
+        ran = limited(tmp_path / folder, {}, max_order_notional=limit, sections=rules)
+        return [text for text in ran.details["warnings"] if "max_order_notional" in text]
+
+    [said] = warned("money", "1.5")
+    assert "is 1.5, less than the least order of spot:BTCUSDT 5" in said
+    assert 'written "1.5x"' in said
+    assert warned("equity", "1.5x") == warned("enough", 5) == []
