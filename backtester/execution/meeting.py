@@ -73,9 +73,9 @@ class Meeting:
     def run(self) -> None:
         """Let every order meet the candle: at its open, then along its path."""
         candle = self._candle
-        for working in list(self._orders):
+        for working in self._orders:  # and what these bring to life at the open
             if self._open_decides(working):
-                self._meet(working, candle.open_units, candle.open_time)
+                self._meet(working, self._price_at_open(working), candle.open_time)
         hits = [(w, price) for w in self._alive() if (price := self._price(w)) != NO_FILL]
         helpful = [(w, price) for w, price in hits if w.favours_trader]
         harmful = [(w, price) for w, price in hits if not w.favours_trader]
@@ -119,6 +119,11 @@ class Meeting:
         if working.is_trailing:
             return trail_fires_at_open(working.sign, working.peak, order.trail_units, open_)
         return stop_is_through(working.direction, order.stop_price_units, open_)
+
+    def _price_at_open(self, working: WorkingOrder) -> int:
+        """Return the open; for a limit that rested before it, its limit: who moved the market there came through it."""
+        rests = not (working.waits_for_trigger or working.takes_at_open)
+        return working.order.limit_price_units if rests else self._candle.open_units
 
     def _price(self, working: WorkingOrder, open_: int = 0) -> int:
         """Return where some path from the open, or from another price, fills or triggers the order, or NO_FILL."""

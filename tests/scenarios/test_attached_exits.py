@@ -170,9 +170,10 @@ def test_beside_a_stop_entry_the_worse_exit_comes_first(tmp_path: Path) -> None:
     assert walked.fills == [bought(1, 105), sold(1, 110)]  # down to 90, which is nearer, then up
 
 
-def test_a_gap_through_entry_and_stop_fills_both_at_the_open(tmp_path: Path) -> None:
+def test_a_gap_through_entry_and_stop_buys_at_the_limit_and_sells_at_the_open(tmp_path: Path) -> None:
     ran = run_on(tmp_path, [*flat(100, 1), (85, 90, 84, 88), *flat(88)], entry(1, limit=95, stop_loss=90))
-    assert ran.fills == [bought(1, 85), sold(1, 85)]
+    assert ran.fills == [bought(1, 95), sold(1, 85)]
+    assert [(fill.at_open, fill.liquidity) for fill in ran.fills] == [(True, "maker"), (True, "taker")]
 
 
 def test_a_market_that_gaps_beyond_the_target_sells_there_as_a_taker(tmp_path: Path) -> None:
