@@ -27,6 +27,7 @@ from backtester.engine.feed_plan import (
 )
 from backtester.engine.gap_policy import RunGap, check_gaps, gaps_before, gaps_of_run, paused_spans
 from backtester.engine.tapes import (
+    check_quotes,
     check_tapes,
     common_span,
     quotes_name,
@@ -143,6 +144,9 @@ def prepare(
     read = _partitions_of(lake, feeds, end)
     _check_origin(read, start, end, warnings)
     check_tapes(lake, tapes, sources, start, end)
+    quoted = [i for i in tapes if quotes_name(i) in names]
+    age = config.execution.max_wait * timeframe_us(timeframe)
+    warnings += check_quotes(lake, quoted, start, end, longest_us=age, strict=config.execution.strict)
     gaps = gaps_of_run(lake, sources, feeds, start, end)
     check_gaps(gaps, config.data, str(lake.root), warnings)
     pauses = {}

@@ -81,6 +81,7 @@ class SimulatedExchange:
             share=rules.participation,
             touch_fills=rules.touch_fills,
             watches=not rules.triggers_on_mark,
+            quote_age_us=rules.max_wait_us,
         )
         self._market = bus.subscribe(T_MARKET, self.on_market)
         self._market.pause()  # until an order works
@@ -155,7 +156,7 @@ class SimulatedExchange:
         if not order.kind.has_limit or order.terms.at_once:
             self._wait_for_open(working)
         elif order.instrument in self._rules.tapes:
-            self._tape.join(working, self._board.now)
+            self._tape.join(working, last)
 
     def _takes(self, working: WorkingOrder, last: int) -> bool:
         if working.order.instrument in self._rules.tapes:

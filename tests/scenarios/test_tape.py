@@ -267,3 +267,29 @@ def test_spot_pays_and_holds_what_trades_filled(tmp_path: Path) -> None:
     assert [e["qty"] for e in ran.events("fills")] == ["3.000", "1.995", "4.995"]
     assert ran.details["final"]["positions"] == {}
     assert float(ran.details["final"]["cash"]["USDT"]) == pytest.approx(10_000 + 2 * 4.995 - 0.001 * 4.995 * 202)
+
+
+# --- quotes that are out of date ----------------------------------------------------------------------------------
+
+
+def test_a_quote_that_a_later_trade_is_outside_of_counts_as_none(tmp_path: Path) -> None:
+    for price, ask in ((130, 130), ("101.01", "101.01"), (101, 101), (100, 101)):
+        tape = [*OPENING, (61, float(price), 5, BUYS)]
+        ran = run_on_tape(tmp_path / str(price), tape, after_first_candle(qty=1), quotes=QUOTED)
+        assert executions(ran) == [executed(61, "buy", ask, 1, "taker")]
+
+
+def test_a_quote_that_is_older_than_max_wait_counts_as_none(tmp_path: Path) -> None:
+    for second, price in ((1 + 300, 101), (1 + 300.000002, "100.5")):
+        tape = [*OPENING, (second, 100.5, 5, BUYS)]
+        order = scripted({4: lambda s: [s.buy(B, 1)]})  # at second 300
+        ran = run_on_tape(tmp_path / str(second), tape, order, quotes=QUOTED, minutes=7)
+        assert executions(ran) == [executed(second, "buy", price, 1, "taker")]
+
+
+def test_post_only_is_judged_by_the_last_trade_when_that_is_outside_of_the_quote(tmp_path: Path) -> None:
+    tape = [*OPENING[:1], (59, 105, 1, BUYS), (61, 105, 1, BUYS)]
+    for limit, reasons in (("104.99", []), ("105.01", ["would_take"])):
+        order = after_first_candle(qty=1, limit=limit, post_only=True)
+        ran = run_on_tape(tmp_path / limit, tape, order, quotes=QUOTED)
+        assert [reason for _, reason, _ in ran.refusals] == reasons
