@@ -120,6 +120,8 @@ class Tape:
         if quote is not None:
             price, shown = _offer(quote, working.sign)
             touch, pool = True, self._quoted(working, price, shown)
+        elif trade.is_buyer_maker == (working.sign > 0):
+            return  # a print of the other side: nobody paid that who wanted what this order wants
         in_reach = price > 0 and (not order.limit_price_units or working.takes_at(price, touch))
         if in_reach:
             before = pool.left

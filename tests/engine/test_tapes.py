@@ -155,7 +155,7 @@ def test_equity_has_a_row_per_candle_and_fill_however_many_trades_there_are(tmp_
 
 
 def test_latency_is_seen_on_trades_to_the_microsecond(tmp_path: Path, lake: Path) -> None:
-    for latency, seconds in (("9999.999", [70]), ("10000", [80])):
+    for latency, seconds in (("9999.999", [70]), ("10000", [90])):
         ran = run(
             tmp_path, lake, feeds=("trades",), execution={"participation": 0, "latency_ms": latency, "strict": True}
         )
