@@ -47,7 +47,7 @@ from backtester.execution.participation import Participation
 from backtester.execution.pool import Pool
 from backtester.execution.tape import Tape
 from backtester.sim.matching import NO_FILL, stop_is_through
-from backtester.sim.paths import middle
+from backtester.sim.paths import PESSIMISTIC, middle
 
 
 class SimulatedExchange:
@@ -64,6 +64,7 @@ class SimulatedExchange:
         """Wire the component; memory: what slippage and impact look at, None when they are fixed rates."""
         self.candles_met: Counter[InstrumentId] = Counter()  # by an order that worked since their open
         self.ambiguous_candles: Counter[InstrumentId] = Counter()
+        self.ambiguous_marks = 0  # mark candles that may or may not have triggered an order that came within them
         self._rules = rules
         self._instruments = instruments
         self._board = board
@@ -296,14 +297,29 @@ class SimulatedExchange:
         )
         self._marks[spec.id] = price
         began, book = mark.ts - timeframe_us(mark.timeframe), self._book[spec.id]
-        for working in [w for w in book.values() if w.waits_for_trigger and w.accepted <= began]:
+        for working in [w for w in book.values() if w.waits_for_trigger]:
             if working.order.order_id not in book:
                 continue  # its oco group ended a moment ago
-            if working.met_at(open_, high, low, True) != NO_FILL:
+            late = working.accepted > began
+            if (
+                self._mark_fires_late(working, high, low, price)
+                if late
+                else working.met_at(open_, high, low, True) >= 0
+            ):
                 self.trigger(working)
                 self.enter(working, self._last_price(spec.id))
             elif working.is_trailing:
-                working.see(high if working.sign < 0 else low)
+                working.see(price if late else high if working.sign < 0 else low)
+
+    def _mark_fires_late(self, working: WorkingOrder, high: int, low: int, close: int) -> bool:
+        """Say whether a mark candle triggers an order that came within it: its close does; what lies between only on
+        the pessimistic path, and only against the trader.
+        """
+        surely = working.met_at(close, close, close, True) != NO_FILL
+        reached = surely or working.met_at(working.peak or close, high, low, True) != NO_FILL
+        self.ambiguous_marks += reached != surely
+        harmful = self._rules.path == PESSIMISTIC and not working.favours_trader
+        return reached if harmful else surely
 
     def on_expiry(self, expiry: Expiry) -> None:
         """Let in what has arrived, and end the orders whose time is over."""
