@@ -202,6 +202,24 @@ class Meeting:
             if self._path == PESSIMISTIC and reached != NO_FILL and (surely or not working.favours_trader):
                 self._meet(working, reached, self._candle.ts)
 
+    def live_from(self, born: list[WorkingOrder], price: int) -> None:
+        """Let what came to life at some unknown moment, after all else, meet what of the candle came after that.
+
+        On every path what the close is beyond executes; what another path might have reached before the close only on
+        the pessimistic one, and only against the trader.
+        """
+        born = [w for w in born if self._takes_part(w)]
+        self._orders += born
+        self.met = self.met or bool(born)
+        self._born_within |= {w.order.order_id for w in born}
+        sure = [w for w in born if self._surely(w, price, after=True)]
+        self._live_within([w for w in born if w not in sure], price, after=True)
+        for working in sure:
+            self._meet(working, self._price(working, price), self._candle.ts)
+        for working in born:
+            if working.is_trailing and working.order.order_id in self._book:
+                working.see(self._candle.close_units)
+
     def _follow_what_is_known(self) -> None:
         """Let trailing stops follow: to the best price, or if they came later to what surely came after them."""
         candle = self._candle

@@ -267,12 +267,12 @@ class SimulatedExchange:
             watches=not rules.triggers_on_mark,
         )
         meeting.run()
+        if rules.market_at_mid:
+            self._fill_at_mid(candle, pool, meeting)
         self.candles_met[candle.instrument] += meeting.met
         self.ambiguous_candles[candle.instrument] += meeting.ambiguous
-        if rules.market_at_mid:
-            self._fill_at_mid(candle, pool)
 
-    def _fill_at_mid(self, candle: MarketCandle, pool: Pool) -> None:
+    def _fill_at_mid(self, candle: MarketCandle, pool: Pool, meeting: Meeting) -> None:
         """Fill the market orders that waited for the middle of this candle, which only its close tells."""
         book = self._book[candle.instrument]
         waiting = [w for w in book.values() if self._fills_at_mid(w) and w.waits_for_open]
@@ -283,7 +283,7 @@ class SimulatedExchange:
                 self.expire(working, Reason.MAX_WAIT)
             else:
                 price = middle(working.sign, candle.high_units, candle.low_units)
-                self.execute(working, price, Liquidity.TAKER, candle.ts, pool)
+                meeting.live_from(self.execute(working, price, Liquidity.TAKER, candle.ts, pool), price)
 
     def on_mark(self, mark: MarkPrice) -> None:
         """Trigger what the mark price reached; it executes at what trades next, for which price was traded within the
