@@ -27,6 +27,7 @@ from backtester.engine.feed_plan import (
 )
 from backtester.engine.gap_policy import RunGap, check_gaps, gaps_before, gaps_of_run, paused_spans
 from backtester.engine.tapes import (
+    check_quotes,
     check_tapes,
     common_span,
     quotes_name,
@@ -126,6 +127,7 @@ def prepare(
         i: execution_timeframe(lake, i, [timeframe, *_shown_timeframes(names, i)], asked_start, asked_end) for i in ids
     }
     _check_resolution(config, {i: timeframe for i, timeframe in sources.items() if i not in tapes})
+    _check_marks(config, names, sources, warnings)
     stored = {i: lake.partitions(split_id(i)[0], KLINES.kind, split_id(i)[1], sources[i]) for i in ids}
     trades = tape_partitions(lake, tapes)
     start, end = _range(config, {i: _span(stored[i], sources[i], trades.get(i)) for i in ids})
@@ -143,6 +145,9 @@ def prepare(
     read = _partitions_of(lake, feeds, end)
     _check_origin(read, start, end, warnings)
     check_tapes(lake, tapes, sources, start, end)
+    quoted = [i for i in tapes if quotes_name(i) in names]
+    age = config.execution.max_wait * timeframe_us(timeframe)
+    warnings += check_quotes(lake, quoted, start, end, longest_us=age, strict=config.execution.strict)
     gaps = gaps_of_run(lake, sources, feeds, start, end)
     check_gaps(gaps, config.data, str(lake.root), warnings)
     pauses = {}
@@ -198,6 +203,27 @@ def _check_resolution(config: BacktestConfig, sources: Mapping[InstrumentId, str
             f"a latency of {delay / 1000:f} ms cannot be seen on the candles that execute: {', '.join(coarse)}",
             hint="read finer data, or say that it moves no fill: --set execution.strict=false",
         )
+
+
+def _check_marks(
+    config: BacktestConfig, names: list[FeedName], sources: Mapping[InstrumentId, str], warnings: list[str]
+) -> None:
+    """Warn of mark prices, where they trigger, that are coarser than the candles; refuse them where the run is strict.
+
+    Raises:
+        DataError: the run is strict.
+    """
+    if config.execution.trigger_price != "mark":
+        return
+    for i, source in sources.items():
+        own = [name.timeframe for name in names if (name.instrument, name.kind) == (i, "markPriceKlines")]
+        finest = min(own, key=timeframe_us, default=source)
+        if timeframe_us(finest) <= timeframe_us(source):
+            continue
+        said = f"{i}: triggers watch mark prices of {finest}, coarser than the candles of {source}: they fire late"
+        if config.execution.strict:
+            raise DataError(said, hint=f"--feeds markPriceKlines:{source}, or --set execution.strict=false")
+        warnings.append(said)
 
 
 def _shown_timeframes(names: list[FeedName], instrument: InstrumentId) -> list[str]:

@@ -95,6 +95,11 @@ def warnings_after(run: PreparedRun, wired: Wired) -> list[str]:
             "and a limit: which came first is assumed, "
             f"{PATHS_IN_WORDS[run.config.execution.path]}"
         )
+    if wired.exchange.ambiguous_marks:
+        found.append(
+            f"{wired.exchange.ambiguous_marks} times a mark candle may have triggered an order that came within it: "
+            f"{PATHS_IN_WORDS[run.config.execution.path]}"
+        )
     found += [
         f"the feed {feed.name} was not read: the strategy has no {hook}"
         for hook, topic in MARKET_HOOKS.items()

@@ -98,7 +98,7 @@ def check_tapes(
     """
     for instrument, kind in tapes.items():
         name, timeframe = tape_name(instrument, kind), candles[instrument]
-        for span in _without_trades(lake.partitions(*name.series, start, end), start, end):
+        for span in _uncovered(lake.partitions(*name.series, start, end), start, end):
             traded = _traded(lake, instrument, timeframe, *span)
             if traded is not None:
                 raise DataError(
@@ -109,8 +109,40 @@ def check_tapes(
                 )
 
 
-def _without_trades(partitions: list[Partition], start: int, end: int) -> list[Span]:
-    """Return the spans before the first stored trade, after the last, and the days between that have none."""
+def check_quotes(
+    lake: Lake, quoted: Iterable[InstrumentId], start: int, end: int, *, longest_us: int, strict: bool
+) -> list[str]:
+    """Return what to warn of: the longer spans of a run of which no quotes are stored, where trades say the price.
+
+    Args:
+        quoted: the instruments whose trades execute by their quotes.
+        longest_us: what may be missing: as long as a quote is good.
+
+    Raises:
+        DataError: there is such a span, and the run is strict.
+    """
+    found = []
+    for instrument in quoted:
+        name = quotes_name(instrument)
+        spans = [
+            s for s in _uncovered(lake.partitions(*name.series, start, end), start, end) if s[1] - s[0] > longest_us
+        ]
+        if not spans:
+            continue
+        first, last = spans[0]
+        said = f"{name}: no quotes are stored from {format_time(first)} to {format_time(last)}"
+        said += f", nor in {len(spans) - 1} other spans" if spans[1:] else ""
+        if strict:
+            raise DataError(
+                f"{said}, and the run is strict",
+                hint=f"{download_hint(name, first, last)}; or let trades say the price: --set execution.strict=false",
+            )
+        found.append(f"{said}: what takes there takes at the price of trades")
+    return found
+
+
+def _uncovered(partitions: list[Partition], start: int, end: int) -> list[Span]:
+    """Return the spans before the first stored record, after the last, and the days between that have none."""
     days = [p.first_time // DAY * DAY for p in partitions]
     covered = [(day, day + DAY) for day in days]
     if partitions:

@@ -73,9 +73,9 @@ class Meeting:
     def run(self) -> None:
         """Let every order meet the candle: at its open, then along its path."""
         candle = self._candle
-        for working in list(self._orders):
+        for working in self._orders:  # and what these bring to life at the open
             if self._open_decides(working):
-                self._meet(working, candle.open_units, candle.open_time)
+                self._meet(working, self._price_at_open(working), candle.open_time)
         hits = [(w, price) for w in self._alive() if (price := self._price(w)) != NO_FILL]
         helpful = [(w, price) for w, price in hits if w.favours_trader]
         harmful = [(w, price) for w, price in hits if not w.favours_trader]
@@ -119,6 +119,11 @@ class Meeting:
         if working.is_trailing:
             return trail_fires_at_open(working.sign, working.peak, order.trail_units, open_)
         return stop_is_through(working.direction, order.stop_price_units, open_)
+
+    def _price_at_open(self, working: WorkingOrder) -> int:
+        """Return the open; for a limit that rested before it, its limit: who moved the market there came through it."""
+        rests = not (working.waits_for_trigger or working.takes_at_open)
+        return working.order.limit_price_units if rests else self._candle.open_units
 
     def _price(self, working: WorkingOrder, open_: int = 0) -> int:
         """Return where some path from the open, or from another price, fills or triggers the order, or NO_FILL."""
@@ -196,6 +201,24 @@ class Meeting:
             self.ambiguous = self.ambiguous or (reached != NO_FILL) != surely
             if self._path == PESSIMISTIC and reached != NO_FILL and (surely or not working.favours_trader):
                 self._meet(working, reached, self._candle.ts)
+
+    def live_from(self, born: list[WorkingOrder], price: int) -> None:
+        """Let what came to life at some unknown moment, after all else, meet what of the candle came after that.
+
+        On every path what the close is beyond executes; what another path might have reached before the close only on
+        the pessimistic one, and only against the trader.
+        """
+        born = [w for w in born if self._takes_part(w)]
+        self._orders += born
+        self.met = self.met or bool(born)
+        self._born_within |= {w.order.order_id for w in born}
+        sure = [w for w in born if self._surely(w, price, after=True)]
+        self._live_within([w for w in born if w not in sure], price, after=True)
+        for working in sure:
+            self._meet(working, self._price(working, price), self._candle.ts)
+        for working in born:
+            if working.is_trailing and working.order.order_id in self._book:
+                working.see(self._candle.close_units)
 
     def _follow_what_is_known(self) -> None:
         """Let trailing stops follow: to the best price, or if they came later to what surely came after them."""

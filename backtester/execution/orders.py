@@ -58,7 +58,7 @@ class WorkingOrder:
     deadline: int = 0  # what waits for an open expires then
     waits_for_open: bool = False
     waits_for_trigger: bool = False
-    takes_at_open: bool = False  # a limit that was through the market when it arrived pays the taker fee
+    takes_at_open: bool = False  # a limit that was through the market when it arrived takes at its first open
     ahead: int = BEHIND_ALL  # on a tape: the quantity that its price serves before it
     peak: int = 0  # the best price that a trailing stop has seen; 0 before its activation
     brought: int = 0  # the quantity that its fills brought into the account
@@ -94,7 +94,7 @@ class WorkingOrder:
         """Return where some path from an open over these extremes fills or triggers it, or NO_FILL."""
         order = self.order
         if not self.waits_for_trigger:
-            return limit_fill_price(self.sign, order.limit_price_units, open_, high, low, touch_fills)
+            return limit_fill_price(self.sign, order.limit_price_units, high, low, touch_fills)
         if self.is_trailing:
             activation = order.activation_price_units
             return trail_fill_price(self.sign, self.peak, order.trail_units, activation, open_, high, low)

@@ -50,7 +50,7 @@ from backtester.execution.participation import Participation
 from backtester.execution.pool import Pool
 from backtester.execution.tape import Tape
 from backtester.sim.matching import NO_FILL, stop_is_through
-from backtester.sim.paths import middle
+from backtester.sim.paths import PESSIMISTIC, middle
 
 
 class SimulatedExchange:
@@ -67,6 +67,7 @@ class SimulatedExchange:
         """Wire the component; memory: what slippage and impact look at, None when they are fixed rates."""
         self.candles_met: Counter[InstrumentId] = Counter()  # by an order that worked since their open
         self.ambiguous_candles: Counter[InstrumentId] = Counter()
+        self.ambiguous_marks = 0  # mark candles that may or may not have triggered an order that came within them
         self._rules = rules
         self._instruments = instruments
         self._board = board
@@ -87,6 +88,7 @@ class SimulatedExchange:
             share=rules.participation,
             touch_fills=rules.touch_fills,
             watches=not rules.triggers_on_mark,
+            quote_age_us=rules.max_wait_us,
         )
         self._market = bus.subscribe(T_MARKET, self.on_market)
         self._market.pause()  # until an order works
@@ -176,7 +178,7 @@ class SimulatedExchange:
         if not order.kind.has_limit or order.terms.at_once:
             self._wait_for_open(working)
         elif order.instrument in self._rules.tapes:
-            self._tape.join(working, self._board.now)
+            self._tape.join(working, last)
 
     def _takes(self, working: WorkingOrder, last: int) -> bool:
         if working.order.instrument in self._rules.tapes:
@@ -295,12 +297,12 @@ class SimulatedExchange:
             watches=not rules.triggers_on_mark,
         )
         meeting.run()
+        if rules.market_at_mid:
+            self._fill_at_mid(candle, pool, meeting)
         self.candles_met[candle.instrument] += meeting.met
         self.ambiguous_candles[candle.instrument] += meeting.ambiguous
-        if rules.market_at_mid:
-            self._fill_at_mid(candle, pool)
 
-    def _fill_at_mid(self, candle: MarketCandle, pool: Pool) -> None:
+    def _fill_at_mid(self, candle: MarketCandle, pool: Pool, meeting: Meeting) -> None:
         """Fill the market orders that waited for the middle of this candle, which only its close tells."""
         book = self._book[candle.instrument]
         waiting = [w for w in book.values() if self._fills_at_mid(w) and w.waits_for_open]
@@ -311,7 +313,7 @@ class SimulatedExchange:
                 self.expire(working, Reason.MAX_WAIT)
             else:
                 price = middle(working.sign, candle.high_units, candle.low_units)
-                self.execute(working, price, Liquidity.TAKER, candle.ts, pool)
+                meeting.live_from(self.execute(working, price, Liquidity.TAKER, candle.ts, pool), price)
 
     def on_mark(self, mark: MarkPrice) -> None:
         """Trigger what the mark price reached; it executes at what trades next, for which price was traded within the
@@ -325,14 +327,29 @@ class SimulatedExchange:
         )
         self._marks[spec.id] = price
         began, book = mark.ts - timeframe_us(mark.timeframe), self._book[spec.id]
-        for working in [w for w in book.values() if w.waits_for_trigger and w.accepted <= began]:
+        for working in [w for w in book.values() if w.waits_for_trigger]:
             if working.order.order_id not in book:
                 continue  # its oco group ended a moment ago
-            if working.met_at(open_, high, low, True) != NO_FILL:
+            late = working.accepted > began
+            if (
+                self._mark_fires_late(working, high, low, price)
+                if late
+                else working.met_at(open_, high, low, True) >= 0
+            ):
                 self.trigger(working)
                 self.enter(working, self._last_price(spec.id))
             elif working.is_trailing:
-                working.see(high if working.sign < 0 else low)
+                working.see(price if late else high if working.sign < 0 else low)
+
+    def _mark_fires_late(self, working: WorkingOrder, high: int, low: int, close: int) -> bool:
+        """Say whether a mark candle triggers an order that came within it: its close does; what lies between only on
+        the pessimistic path, and only against the trader.
+        """
+        surely = working.met_at(close, close, close, True) != NO_FILL
+        reached = surely or working.met_at(working.peak or close, high, low, True) != NO_FILL
+        self.ambiguous_marks += reached != surely
+        harmful = self._rules.path == PESSIMISTIC and not working.favours_trader
+        return reached if harmful else surely
 
     def on_expiry(self, expiry: Expiry) -> None:
         """Let in what has arrived, and end the orders whose time is over."""

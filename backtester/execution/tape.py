@@ -39,38 +39,58 @@ class Tape:
     What a trade or a quote offers is taken once. An order that triggers takes from the next trade on.
     """
 
-    def __init__(self, exchange: Exchange, board: Board, *, share: int, touch_fills: bool, watches: bool) -> None:
+    def __init__(
+        self,
+        exchange: Exchange,
+        board: Board,
+        *,
+        share: int,
+        touch_fills: bool,
+        watches: bool,
+        quote_age_us: Mapping[InstrumentId, int],
+    ) -> None:
         """share: of each trade that our orders may take, in 1e-8; 0 is all. touch_fills: where no quote tells
         the queue, nobody is ahead; else everybody is. watches: trades trigger; else the mark price does.
+        quote_age_us: how long a quote of an instrument is good.
         """
         self._exchange = exchange
         self._board = board
         self._share = share
         self._touch = touch_fills
         self._watches = watches
+        self._quote_age_us = quote_age_us
         self._taken: dict[tuple[InstrumentId, int], tuple[int, int]] = {}  # of what is quoted: price, quantity
 
     # --- an order arrives ----------------------------------------------------------------------------------------
 
     def takes(self, working: WorkingOrder, last: int) -> bool:
         """Say whether an order with a limit would take at once: it reaches the quote, or is beyond the last price."""
-        quote = self._board.quote(working.order.instrument, self._board.now)
+        quote = self._quote_now(working.order.instrument, last)
         if quote is None:
             return working.takes_at(last, False)
         price, _ = _offer(quote, working.sign)
         return price > 0 and working.takes_at(price, True)
 
-    def join(self, working: WorkingOrder, time: int) -> None:
-        """Put a limit at the end of the queue at its price, as quoted at a time."""
-        unknown = 0 if self._touch else BEHIND_ALL
-        working.ahead = self._ahead(working, time, unknown)
+    def join(self, working: WorkingOrder, last: int) -> None:
+        """Put a limit at the end of the queue at its price, as quoted now; last: the last price."""
+        self._join(working, self._quote_now(working.order.instrument, last))
 
-    def _ahead(self, working: WorkingOrder, time: int, unknown: int) -> int:
-        quote = self._board.quote(working.order.instrument, time)
-        if quote is None:
-            return unknown
-        best, size = _offer(quote, -working.sign)
-        return ahead_of(working.sign, working.order.limit_price_units, best, size, unknown)
+    def _join(self, working: WorkingOrder, quote: MarketQuote | None) -> None:
+        working.ahead = _ahead(working, quote, 0 if self._touch else BEHIND_ALL)
+
+    def _quote_now(self, instrument: InstrumentId, last: int) -> MarketQuote | None:
+        return self._quote(instrument, self._board.now, last, self._board.price_time[instrument])
+
+    def _quote_before(self, trade: MarketTrade) -> MarketQuote | None:
+        return self._quote(trade.instrument, trade.ts - 1, trade.price_units, trade.ts)
+
+    def _quote(self, instrument: InstrumentId, time: int, price: int, traded: int) -> MarketQuote | None:
+        """Return the last quote at or before a time, unless it is too old or a later trade was outside of it."""
+        quote = self._board.quote(instrument, time)
+        if quote is None or time - quote.ts > self._quote_age_us[instrument]:
+            return None
+        outside = price < quote.bid_units or 0 < quote.ask_units < price
+        return None if outside and traded > quote.ts else quote
 
     # --- a trade -------------------------------------------------------------------------------------------------
 
@@ -96,10 +116,12 @@ class Tape:
             self._exchange.expire(working, Reason.MAX_WAIT)
             return
         price, pool, touch = trade.price_units, offered, self._touch
-        quote = self._board.quote(order.instrument, trade.ts - 1)
+        quote = self._quote_before(trade)
         if quote is not None:
             price, shown = _offer(quote, working.sign)
             touch, pool = True, self._quoted(working, price, shown)
+        elif trade.is_buyer_maker == (working.sign > 0):
+            return  # a print of the other side: nobody paid that who wanted what this order wants
         in_reach = price > 0 and (not order.limit_price_units or working.takes_at(price, touch))
         if in_reach:
             before = pool.left
@@ -110,7 +132,7 @@ class Tape:
             self._exchange.expire(working, Reason.NOT_FILLED_AT_ONCE)
         elif order.limit_price_units:
             working.takes_at_open = False
-            self.join(working, trade.ts - 1)
+            self._join(working, quote)
 
     def _quoted(self, working: WorkingOrder, price: int, shown: int) -> Pool:
         """Return what is left of what is quoted, after what we took there since the price last changed."""
@@ -139,7 +161,7 @@ class Tape:
         """Give a resting limit what a trade leaves for it."""
         limit, price = working.order.limit_price_units, trade.price_units
         if price == limit and working.ahead:  # less may be shown there by now than when it joined
-            working.ahead = min(working.ahead, self._ahead(working, trade.ts - 1, working.ahead))
+            working.ahead = min(working.ahead, _ahead(working, self._quote_before(trade), working.ahead))
         left = trade.qty_units - (self._ours(trade.qty_units) - offered.left)
         for_it, working.ahead = served(working.sign, limit, price, trade.is_buyer_maker, left, working.ahead)
         pool = Pool(min(for_it, offered.left))
@@ -168,6 +190,14 @@ class Tape:
 def _offer(quote: MarketQuote, sign: int) -> tuple[int, int]:
     """Return price and size of what an order of this side takes: the ask for a purchase."""
     return (quote.ask_units, quote.ask_qty_units) if sign > 0 else (quote.bid_units, quote.bid_qty_units)
+
+
+def _ahead(working: WorkingOrder, quote: MarketQuote | None, unknown: int) -> int:
+    """Return the quantity that a quote shows ahead of a limit; unknown: where it does not tell."""
+    if quote is None:
+        return unknown
+    best, size = _offer(quote, -working.sign)
+    return ahead_of(working.sign, working.order.limit_price_units, best, size, unknown)
 
 
 def _rests(working: WorkingOrder) -> bool:

@@ -6,19 +6,14 @@ Prices in 10^-p. `side` is +1 for buy, -1 for sell. A result of -1 means that th
 NO_FILL = -1
 
 
-def limit_fill_price(side: int, limit: int, open_: int, high: int, low: int, touch_fills: bool) -> int:
+def limit_fill_price(side: int, limit: int, high: int, low: int, touch_fills: bool) -> int:
     """Return the price at which a resting limit order fills in a candle, or NO_FILL.
 
-    The market must trade through the limit; with touch_fills reaching it is enough. The fill is at the limit,
-    or at the open when the market opened better.
+    The market must trade through the limit; with touch_fills reaching it is enough. The fill is at the limit, also when
+    the market opened beyond it: whoever came through it took what was offered there.
     """
-    if side > 0:
-        if open_ < limit or (touch_fills and open_ == limit):
-            return open_
-        return limit if low < limit or (touch_fills and low == limit) else NO_FILL
-    if open_ > limit or (touch_fills and open_ == limit):
-        return open_
-    return limit if high > limit or (touch_fills and high == limit) else NO_FILL
+    beyond = limit - low if side > 0 else high - limit
+    return limit if beyond > 0 or (touch_fills and beyond == 0) else NO_FILL
 
 
 def stop_fill_price(side: int, stop: int, open_: int, high: int, low: int) -> int:

@@ -155,8 +155,22 @@ def test_equity_has_a_row_per_candle_and_fill_however_many_trades_there_are(tmp_
 
 
 def test_latency_is_seen_on_trades_to_the_microsecond(tmp_path: Path, lake: Path) -> None:
-    for latency, seconds in (("9999.999", [70]), ("10000", [80])):
+    for latency, seconds in (("9999.999", [70]), ("10000", [90])):
         ran = run(
             tmp_path, lake, feeds=("trades",), execution={"participation": 0, "latency_ms": latency, "strict": True}
         )
         assert fill_seconds(ran) == seconds
+
+
+def test_quotes_that_do_not_reach_over_the_run_are_warned_of_and_refused_when_strict(tmp_path: Path) -> None:
+    tape: list[Print] = [(0, 100, 1, BUYS), (1799, 100, 1, BUYS)]
+    late = run_on_tape(tmp_path / "late", tape, scripted({}), quotes=[(660, 99, 1, 101, 1)], minutes=30)
+    gaps = [warning for warning in late.result.warnings if "no quotes are stored" in warning]
+    assert len(gaps) == 1
+    assert "from 2024-01-01 to 2024-01-01T00:11:00Z, nor in 1 other spans" in gaps[0]
+    whole = [(0, 99, 1, 101, 1), (1600, 99, 1, 101, 1)]  # what is missing at the end is no longer than a quote is good
+    ran = run_on_tape(tmp_path / "whole", tape, scripted({}), quotes=whole, minutes=30)
+    assert not any("no quotes are stored" in warning for warning in ran.result.warnings)
+    with pytest.raises(DataError, match="no quotes are stored") as refused:
+        run_on_tape(tmp_path / "strict", tape, scripted({}), quotes=whole[:1], minutes=30, execution={"strict": True})
+    assert "bookTicker" in (refused.value.hint or "")

@@ -115,18 +115,7 @@ def test_over_many_candles_a_limit_alone_fills_no_earlier_when_assumptions_are_m
         if worse:
             assert better
             assert better[0].ts <= worse[0].ts
-            assert better[0].ts < worse[0].ts or no_better(worse[0], better[0])
-
-
-def test_what_was_not_touched_may_fill_better_later() -> None:
-    """Why the price is compared within a candle: a touch fills at 99, trading through waits for the open at 98."""
-    market = [(100_00, 100_00, 99_00, 100_00), (98_00, 98_00, 98_00, 98_00)]
-    scene: Scene = [(Side.BUY, {"qty": 1, "limit": 99})]
-    assert [[fill.price_units for fill in fills_under(assumed, market, scene)] for assumed in BAND] == [
-        [98_00],
-        [98_00],
-        [99_00],
-    ]
+            assert no_better(worse[0], better[0])
 
 
 @pytest.mark.parametrize("kind", KINDS)

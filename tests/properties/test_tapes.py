@@ -18,7 +18,7 @@ from backtester.strategy.base import Intents
 from tests.support.erratic import Erratic
 from tests.support.market import time_of
 from tests.support.runs import Ran, run_prepared
-from tests.support.tape import SELLS, Print, at, prepared_on_tape, wandering_tape, write_tape
+from tests.support.tape import BUYS, SELLS, Print, at, prepared_on_tape, wandering_tape, write_tape
 
 MINUTES, A_MINUTE, SEEDS = 40, 60, 4
 COSTS: dict[str, Any] = {"fees": {"maker_bps": 2, "taker_bps": 5}, "slippage": {"bps": 1}}
@@ -92,7 +92,7 @@ def test_every_fill_is_what_some_later_trade_or_quote_allows(
     taken: dict[int, Decimal] = defaultdict(Decimal)
     fills = ran.events("fills")
     for fill in fills:
-        number, (second, price, size, who) = trade_of(fill, tape)
+        number, (second, price, _, who) = trade_of(fill, tape)
         sign = 1 if fill["side"] == "buy" else -1
         assert fill["ts"] == at(second) > accepted[fill["order_id"]]
         reference, limit = Decimal(fill["reference_price"]), Decimal(orders[fill["order_id"]]["limit_price"])
@@ -103,15 +103,17 @@ def test_every_fill_is_what_some_later_trade_or_quote_allows(
             beyond = (limit - Decimal(str(price))) * sign
             assert beyond > 0 or (beyond == 0 and (who == SELLS) == (sign > 0))
             taken[number] += Decimal(fill["qty"])
-        elif feeds == "quotes":
-            shown = [quote for quote in quotes if quote[0] < second][-1]
+            continue
+        shown = [quote for quote in quotes if quote[0] < second][-1]
+        if feeds == "quotes" and shown[1] <= price <= shown[3]:  # else it is out of date
             offer, most = (shown[3], shown[4]) if sign > 0 else (shown[1], shown[2])
             assert reference == Decimal(str(offer))
             assert Decimal(fill["qty"]) <= Decimal(str(most))
         else:
             assert reference == Decimal(str(price))
+            assert who == (BUYS if sign > 0 else SELLS)
             taken[number] += Decimal(fill["qty"])
-        assert taken[number] <= Decimal(str(size)) * share
+    assert all(qty <= Decimal(str(tape[number - 1][2])) * share for number, qty in taken.items())
     assert replay(ran.path).lines == len(ran.lines)  # the account of the log adds up to its snapshots
 
 

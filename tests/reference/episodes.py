@@ -155,4 +155,7 @@ def named_difference(market: Market, episode: Episode, our: list[Filled], their:
         return "touched" if first.price == best and first.price in (episode.price, episode.target) else ""
     if other is None or mine.bar < other.bar:  # only we do
         return "exit in the candle of its entry" if at == 1 and mine.bar == our[0].bar else ""
+    if mine.price in (episode.price, episode.target) and other.price == bar.open:
+        better = (mine.price - other.price) * mine.sign > 0  # for the trader: limits, never stops
+        return "a gap fills at the limit" if better else ""
     return "the open comes first" if mine.price == bar.open != other.price else ""

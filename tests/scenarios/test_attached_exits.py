@@ -170,9 +170,10 @@ def test_beside_a_stop_entry_the_worse_exit_comes_first(tmp_path: Path) -> None:
     assert walked.fills == [bought(1, 105), sold(1, 110)]  # down to 90, which is nearer, then up
 
 
-def test_a_gap_through_entry_and_stop_fills_both_at_the_open(tmp_path: Path) -> None:
+def test_a_gap_through_entry_and_stop_buys_at_the_limit_and_sells_at_the_open(tmp_path: Path) -> None:
     ran = run_on(tmp_path, [*flat(100, 1), (85, 90, 84, 88), *flat(88)], entry(1, limit=95, stop_loss=90))
-    assert ran.fills == [bought(1, 85), sold(1, 85)]
+    assert ran.fills == [bought(1, 95), sold(1, 85)]
+    assert [(fill.at_open, fill.liquidity) for fill in ran.fills] == [(True, "maker"), (True, "taker")]
 
 
 def test_a_market_that_gaps_beyond_the_target_sells_there_as_a_taker(tmp_path: Path) -> None:
@@ -228,3 +229,25 @@ def test_exits_on_the_wrong_side_of_the_entry_are_refused(tmp_path: Path, option
 def test_a_spot_sale_has_no_exits(tmp_path: Path) -> None:
     orders = {0: lambda s: [s.buy(B, 1)], 1: lambda s: [s.sell(B, 1, stop_loss=110)]}
     assert [reason for _, reason, _ in run_on(tmp_path, flat(100, 4), scripted(orders)).refusals] == ["bad_bracket"]
+
+
+@pytest.mark.parametrize("path", ["pessimistic", "open_near_extreme_first", "optimistic"])
+@pytest.mark.parametrize(
+    ("candle", "pessimistic", "other", "ambiguous"),
+    [
+        ((100, 105, 95, 101), [bought(1, 100), sold(1, 96)], [bought(1, 100)], 1),  # some path falls to the stop
+        ((100, 106, 94, 95), [bought(1, 100), sold(1, 96)], [bought(1, 100), sold(1, 96)], 1),  # every path does
+        ((100, 106, 97, 103), [bought(1, "101.50")], [bought(1, "101.50")], 1),  # the target, reached or not
+        ((100, 106, 98, 106), [bought(1, 102), sold(1, 104)], [bought(1, 102), sold(1, 104)], 0),
+        ((100, 103, 97, 100), [bought(1, 100)], [bought(1, 100)], 0),
+    ],
+)
+def test_exits_of_an_entry_in_the_middle_of_a_candle_meet_the_rest_of_it(
+    tmp_path: Path, path: str, candle: Any, pessimistic: Any, other: Any, ambiguous: int
+) -> None:
+    order = entry(1, stop_loss=96, take_profits=104)
+    execution = {"path": path, "market_fill": "mid"}
+    calm = flat((candle[1] + candle[2]) / 2 if not pessimistic[1:] else 100, 2)
+    ran = run_on(tmp_path, [*flat(100, 1), candle, *calm], order, execution=execution)
+    assert ran.fills == (pessimistic if path == "pessimistic" else other)
+    assert ran.details["counts"]["ambiguous_candles"] == ambiguous

@@ -47,7 +47,7 @@ def test_stop_and_target_in_one_candle_is_the_stop_and_is_counted(tmp_path: Path
 def test_a_target_gapped_at_the_open_comes_before_the_stop_and_is_not_ambiguous(tmp_path: Path) -> None:
     market = [*flat(100, 2), (115, 120, 90, 100), *flat(100, 2)]
     ran = run_on(tmp_path, market, entry())
-    assert [(f.price, f.tag) for f in ran.fills] == [(100, ""), (115, "target")]
+    assert [(f.price, f.tag) for f in ran.fills] == [(100, ""), (110, "target")]
     assert ran.details["counts"]["ambiguous_candles"] == 0
 
 

@@ -192,6 +192,43 @@ def test_a_trailing_stop_follows_the_mark(tmp_path: Path) -> None:
     assert ran.fills == [bought(1, 100), sold(4, 100)]
 
 
+@pytest.mark.parametrize(
+    ("path", "mark", "sold_in"),
+    [
+        ("pessimistic", (100, 101, 94, 94), 3),  # the close
+        ("optimistic", (100, 101, 94, 94), 3),
+        ("pessimistic", DIP, 3),  # some path reaches it after the entry
+        ("optimistic", DIP, None),
+    ],
+)
+def test_an_order_that_came_within_the_candle_of_the_mark_is_triggered_by_its_close(
+    tmp_path: Path, path: str, mark: tuple[float, ...], sold_in: int | None
+) -> None:
+    market = [(*CALM, 100)] * 6
+    # the bid fills in candle 2, whose mark dips; its stop is alive from some moment of that candle on
+    entry = {0: lambda s: [s.buy(B, 1, limit="99.5", stop_loss=95)]}
+    market = [(100, 101, 100, 100, 100)] * 2 + [(*CALM, 100)] * 4
+    over = {"execution": {"trigger_price": "mark", "path": path}}
+    ran = on_marks(tmp_path, [CALM, CALM, mark, CALM, CALM, CALM], market, entry, **over)
+    assert ran.fills == [bought(2, "99.5"), *([sold(sold_in, 100)] if sold_in else [])]
+    unsure = mark == DIP
+    assert any("a mark candle may have triggered" in warning for warning in ran.result.warnings) is unsure
+
+
+def test_marks_coarser_than_the_candles_that_execute_are_said_and_refused_when_strict(tmp_path: Path) -> None:
+    lake = tmp_path / "lake"
+    write_candles(lake, [(*CALM, 100)] * 10, symbol=B, market="um")
+    columns = {"open_time": [time_of(n) for n in (0, 5)]}
+    columns |= {name: [mark[n] for mark in (CALM, CALM)] for n, name in enumerate(("open", "high", "low", "close"))}
+    write_rows(lake, "markPriceKlines", B, columns, timeframe="5m")
+    over: dict[str, Any] = {"run": {"market": "um", "timeframe": "5m"}, "execution": {"trigger_price": "mark"}}
+    ran = run_prepared(tmp_path, prepared_run(scripted({}), config_of(lake, [B], **over)))
+    assert any("mark prices of 5m, coarser than the candles of 1m" in warning for warning in ran.result.warnings)
+    over["execution"]["strict"] = True
+    with pytest.raises(DataError, match="coarser than the candles of 1m"):
+        prepared_run(scripted({}), config_of(lake, [B], **over))
+
+
 def test_a_stop_limit_on_the_mark_rests_as_a_limit(tmp_path: Path) -> None:
     market = [(*CALM, 100), (*CALM, 100), (*CALM, 100), (90, 91, 89, 90, 100), (90, 97, 90, 96, 100)]
     script = {0: lambda s: [s.buy(B, 1)], 1: lambda s: [s.sell(B, 1, stop=95, limit="94.5")]}

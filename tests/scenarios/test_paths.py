@@ -33,8 +33,8 @@ def held(folder: Path, candle: Any, path: str, **sections: Any) -> Ran:
         (OPTIMISTIC, (100, 130, 94, 100), 110),
         (NEAR, (100, 112, 88, 100), 95),  # equally near: against the trader
         # what the open decides comes first on every path
-        (PESSIMISTIC, (112, 113, 80, 100), 112),
-        (NEAR, (112, 113, 80, 100), 112),
+        (PESSIMISTIC, (112, 113, 80, 100), 110),
+        (NEAR, (112, 113, 80, 100), 110),
         (OPTIMISTIC, (90, 130, 80, 100), 90),
     ],
 )

@@ -33,14 +33,34 @@ def test_an_order_does_not_meet_the_candle_at_whose_close_it_was_sent(tmp_path: 
     assert ran.fills == []
 
 
-def test_a_limit_fills_at_the_open_when_that_is_better(tmp_path: Path) -> None:
-    market = [(100, 101, 99, 100), (90, 95, 89, 94), (94, 94, 94, 94)]
+@pytest.mark.parametrize("path", ["pessimistic", "open_near_extreme_first", "optimistic"])
+@pytest.mark.parametrize("terms", [{}, {"post_only": True}])
+def test_a_limit_that_rests_fills_at_its_limit_as_maker_also_when_the_market_opens_beyond_it(
+    tmp_path: Path, path: str, terms: dict[str, bool]
+) -> None:
+    market = [(100, 101, 99, 100), (100, 100, 98, 99), (90, 95, 89, 94), (100, 100, 100, 100)]
+    orders = scripted({0: lambda s: [s.buy(B, 1, limit=97, **terms)], 2: lambda s: [s.sell(B, 1, limit=96, **terms)]})
+    ran = run_on(tmp_path, market, orders, execution={"path": path})
+    assert ran.fills == [bought(2, 97), sold(3, 96)]
+    assert [(fill.at_open, fill.liquidity) for fill in ran.fills] == [(True, "maker")] * 2
+
+
+def test_a_limit_through_the_market_on_arrival_takes_at_its_first_open(tmp_path: Path) -> None:
+    market = [(100, 101, 99, 100), (90, 95, 89, 94), (97, 97, 97, 97)]
     ran = run_on(
         tmp_path,
         market,
-        scripted({0: lambda s: [s.buy(B, 1, limit=95)], 1: lambda s: [s.sell(B, 1, limit=93)]}),
+        scripted({0: lambda s: [s.buy(B, 1, limit=101)], 1: lambda s: [s.sell(B, 1, limit=93)]}),
     )
-    assert ran.fills == [bought(1, 90), sold(2, 94)]
+    assert ran.fills == [bought(1, 90), sold(2, 97)]
+    assert [(fill.at_open, fill.liquidity) for fill in ran.fills] == [(True, "taker")] * 2
+
+
+def test_a_limit_through_the_market_that_its_first_open_does_not_fill_rests_from_then_on(tmp_path: Path) -> None:
+    market = [(100, 101, 99, 100), (105, 106, 104, 105), (90, 95, 89, 94)]
+    ran = run_on(tmp_path, market, scripted({0: lambda s: [s.buy(B, 1, limit=101)]}))
+    assert ran.fills == [bought(2, 101)]
+    assert ran.fills[0].liquidity == "maker"
 
 
 def test_a_limit_through_the_market_pays_as_a_taker_and_never_more_than_its_limit(tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ def test_money_is_sized_by_the_rules_of_the_fill_not_of_the_decision(tmp_path: P
 @pytest.mark.parametrize(
     ("candle", "fills"),
     [
-        ((90, 100, 90, 100), [bought(3, 90, "0.137")]),  # at the open, 00:03:00: before the change
+        ((90, 100, 90, 100), [bought(3, 95, "0.129")]),  # at the open, 00:03:00: before the change
         ((100, 100, 90, 100), []),  # somewhere in the candle, so at its close: after it
     ],
 )

@@ -34,13 +34,38 @@ def test_a_trade_at_the_very_moment_of_the_order_is_not_met(tmp_path: Path) -> N
 
 
 def test_a_market_order_takes_no_more_than_was_traded_and_goes_on(tmp_path: Path) -> None:
-    tape = [*OPENING, (61, 101, 3, BUYS), (61, 102, 1, SELLS), (70, 103, 9, BUYS)]
+    tape = [*OPENING, (61, 101, 3, BUYS), (61, 102, 1, BUYS), (70, 103, 9, BUYS)]
     ran = run_on_tape(tmp_path, tape, after_first_candle(qty=6))
     assert executions(ran) == [
         executed(61, "buy", 101, 3, "taker"),
         executed(61, "buy", 102, 1, "taker"),
         executed(70, "buy", 103, 2, "taker"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("order", "price"),
+    [
+        ({"side": "buy"}, 101),
+        ({"side": "sell"}, 99),
+        ({"side": "buy", "limit": 102}, 101),
+        ({"side": "sell", "limit": 98, "time_in_force": "fok"}, 99),
+        ({"side": "buy", "limit": 102, "time_in_force": "ioc"}, 101),
+    ],
+)
+def test_what_takes_waits_for_a_trade_that_its_own_side_took(tmp_path: Path, order: Any, price: int) -> None:
+    buys = order["side"] == "buy"
+    other: Print = (61, 99, 5, SELLS) if buys else (61, 101, 5, BUYS)
+    own: Print = (62, 101, 5, BUYS) if buys else (62, 99, 5, SELLS)
+    ran = run_on_tape(tmp_path, [*OPENING, other, own], after_first_candle(qty=1, **order))
+    assert executions(ran) == [executed(62, order["side"], price, 1, "taker")]
+
+
+def test_trades_of_the_other_side_do_not_keep_a_market_order_waiting_for_ever(tmp_path: Path) -> None:
+    tape = [*OPENING, *[(60.0 * n + 1, 100.0, 1.0, SELLS) for n in range(1, 7)]]
+    ran = run_on_tape(tmp_path, tape, after_first_candle(qty=1), minutes=7)
+    assert executions(ran) == []
+    assert ran.updates[-1][1:] == ("expired", "max_wait")
 
 
 def test_participation_leaves_the_market_its_share_of_each_trade(tmp_path: Path) -> None:
@@ -181,7 +206,7 @@ def test_a_quote_of_the_moment_of_the_trade_is_not_known_to_it(tmp_path: Path) -
 
 
 def test_a_stop_triggers_on_a_trade_and_takes_from_the_next_later_one(tmp_path: Path) -> None:
-    tape = [*OPENING, (61, 102, 1, BUYS), (61, 103, 1, BUYS), (62, 101, 9, SELLS)]
+    tape = [*OPENING, (61, 102, 1, BUYS), (61, 103, 1, BUYS), (62, 101, 9, BUYS)]
     ran = run_on_tape(tmp_path, tape, after_first_candle(qty=2, stop=102))
     assert executions(ran) == [executed(62, "buy", 101, 2, "taker")]
     assert [status for _, status, _ in ran.updates] == ["accepted", "triggered"]
@@ -207,7 +232,7 @@ def test_a_trailing_stop_follows_every_trade(tmp_path: Path) -> None:
         (125, 100, 1, BUYS),  # no matter to the stop: from here on the exchange sleeps
         (130, 110, 1, BUYS),
         (130, 100, 1, SELLS),  # 5 % below 110 is 104.5: the fall within one instant counts
-        (131, 106, 9, BUYS),
+        (131, 106, 9, SELLS),
     ]
     act = scripted({0: lambda s: [s.buy(B, 2)], 1: lambda s: [s.sell(B, 2, trail="0.05", reduce_only=True)]})
     ran = run_on_tape(tmp_path, tape, act)
@@ -248,7 +273,7 @@ def test_exits_of_an_entry_meet_what_comes_after_its_fill(tmp_path: Path) -> Non
 
 
 def test_a_stop_that_triggered_is_beaten_by_no_target(tmp_path: Path) -> None:
-    tape = [*OPENING, (61, 100, 2, BUYS), (62, 94, 1, SELLS), (63, 106, 9, BUYS)]
+    tape = [*OPENING, (61, 100, 2, BUYS), (62, 94, 1, SELLS), (63, 106, 9, SELLS)]
     ran = run_on_tape(tmp_path, tape, after_first_candle(qty=2, stop_loss=95, take_profits=105))
     assert executions(ran) == [executed(61, "buy", 100, 2, "taker"), executed(63, "sell", 106, 2, "taker")]
 
@@ -267,3 +292,29 @@ def test_spot_pays_and_holds_what_trades_filled(tmp_path: Path) -> None:
     assert [e["qty"] for e in ran.events("fills")] == ["3.000", "1.995", "4.995"]
     assert ran.details["final"]["positions"] == {}
     assert float(ran.details["final"]["cash"]["USDT"]) == pytest.approx(10_000 + 2 * 4.995 - 0.001 * 4.995 * 202)
+
+
+# --- quotes that are out of date ----------------------------------------------------------------------------------
+
+
+def test_a_quote_that_a_later_trade_is_outside_of_counts_as_none(tmp_path: Path) -> None:
+    for price, ask in ((130, 130), ("101.01", "101.01"), (101, 101), (100, 101)):
+        tape = [*OPENING, (61, float(price), 5, BUYS)]
+        ran = run_on_tape(tmp_path / str(price), tape, after_first_candle(qty=1), quotes=QUOTED)
+        assert executions(ran) == [executed(61, "buy", ask, 1, "taker")]
+
+
+def test_a_quote_that_is_older_than_max_wait_counts_as_none(tmp_path: Path) -> None:
+    for second, price in ((1 + 300, 101), (1 + 300.000002, "100.5")):
+        tape = [*OPENING, (second, 100.5, 5, BUYS)]
+        order = scripted({4: lambda s: [s.buy(B, 1)]})  # at second 300
+        ran = run_on_tape(tmp_path / str(second), tape, order, quotes=QUOTED, minutes=7)
+        assert executions(ran) == [executed(second, "buy", price, 1, "taker")]
+
+
+def test_post_only_is_judged_by_the_last_trade_when_that_is_outside_of_the_quote(tmp_path: Path) -> None:
+    tape = [*OPENING[:1], (59, 105, 1, BUYS), (61, 105, 1, BUYS)]
+    for limit, reasons in (("104.99", []), ("105.01", ["would_take"])):
+        order = after_first_candle(qty=1, limit=limit, post_only=True)
+        ran = run_on_tape(tmp_path / limit, tape, order, quotes=QUOTED)
+        assert [reason for _, reason, _ in ran.refusals] == reasons

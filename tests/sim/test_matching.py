@@ -8,33 +8,27 @@ BUY, SELL = 1, -1
 
 
 @pytest.mark.parametrize(
-    ("side", "limit", "open_", "high", "low", "through", "touched"),
+    ("side", "limit", "high", "low", "through", "touched"),
     [
         # a buy rests below: traded through, touched exactly, not reached
-        (BUY, 95, 100, 105, 90, 95, 95),
-        (BUY, 95, 100, 105, 95, NO_FILL, 95),
-        (BUY, 95, 100, 105, 96, NO_FILL, NO_FILL),
-        # the market opens better than the limit: the open, not the limit
-        (BUY, 95, 94, 105, 90, 94, 94),
-        (BUY, 95, 90, 90, 90, 90, 90),
-        # the market opens at the limit and never trades below
-        (BUY, 100, 100, 105, 100, NO_FILL, 100),
-        (BUY, 100, 100, 105, 99, 100, 100),
+        (BUY, 95, 105, 90, 95, 95),
+        (BUY, 95, 105, 95, NO_FILL, 95),
+        (BUY, 95, 105, 96, NO_FILL, NO_FILL),
+        # the whole candle is beyond the limit: the limit, for who came through it took what was offered there
+        (BUY, 95, 94, 90, 95, 95),
+        (BUY, 95, 90, 90, 95, 95),
         # a sale rests above: the mirror image
-        (SELL, 105, 100, 110, 95, 105, 105),
-        (SELL, 105, 100, 105, 95, NO_FILL, 105),
-        (SELL, 105, 100, 104, 95, NO_FILL, NO_FILL),
-        (SELL, 105, 106, 110, 95, 106, 106),
-        (SELL, 105, 110, 110, 110, 110, 110),
-        (SELL, 100, 100, 100, 95, NO_FILL, 100),
-        (SELL, 100, 100, 101, 95, 100, 100),
+        (SELL, 105, 110, 95, 105, 105),
+        (SELL, 105, 105, 95, NO_FILL, 105),
+        (SELL, 105, 104, 95, NO_FILL, NO_FILL),
+        (SELL, 105, 110, 106, 105, 105),
     ],
 )
 def test_a_limit_fills_when_the_market_trades_through_it(
-    side: int, limit: int, open_: int, high: int, low: int, through: int, touched: int
+    side: int, limit: int, high: int, low: int, through: int, touched: int
 ) -> None:
-    assert limit_fill_price(side, limit, open_, high, low, False) == through
-    assert limit_fill_price(side, limit, open_, high, low, True) == touched
+    assert limit_fill_price(side, limit, high, low, False) == through
+    assert limit_fill_price(side, limit, high, low, True) == touched
 
 
 @pytest.mark.parametrize(

@@ -100,7 +100,7 @@ def test_what_a_candle_reaches_every_path_through_it_meets_at_the_same_price(
     legs = [(open_, first), (first, second)]
     if (price - open_) * side < 0:  # a limit that the open does not decide
         met = [limit_on_leg(side, price, *leg, touch) for leg in legs]
-        assert max(met) == limit_fill_price(side, price, open_, high, low, touch)
+        assert max(met) == limit_fill_price(side, price, high, low, touch)
     if (open_ - price) * side < 0:  # nor a stop
         met = [trigger_on_leg(side, price, *leg) for leg in legs]
         assert max(met) == stop_fill_price(side, price, open_, high, low)
