@@ -222,10 +222,11 @@ def test_an_order_sent_in_the_middle_of_a_longer_candle_does_not_meet_what_came_
 def test_a_limit_sent_at_an_open_does_not_get_that_open(tmp_path: Path, touch: bool, limit: Any, fills: Any) -> None:
     class Adds(Strategy):
         def on_candle(self, candle):  # type: ignore[no-untyped-def]
-            return None if self.position(B) or self.open_orders(B) else self.buy(B, 1)
+            flat_now = self.position(B).is_flat and not self.open_orders(B)
+            return [self.buy(B, 1)] if flat_now else None
 
         def on_fill(self, fill):  # type: ignore[no-untyped-def]
-            return self.buy(B, 1, limit=limit) if fill.price == 100 else None
+            return [self.buy(B, 1, limit=limit)] if fill.price == 100 else None
 
     market = [*flat(100, 1), (100, 110, 95, 105), (120, 121, 119, 120), (120, 120, 99, 110)]
     ran = run_on(tmp_path, market, Adds, execution={"touch_fills": touch, "market_fill": "open"})
