@@ -7,6 +7,7 @@ from typing import NamedTuple
 from backtester.core.bus import Bus
 from backtester.core.instruments import Instrument, InstrumentId
 from backtester.core.market import Candle
+from backtester.core.time import timeframe_us
 from backtester.core.topics import T_CANDLES
 from backtester.sim.sim_models import range_rate, return_rate
 
@@ -58,6 +59,7 @@ class MarketMemory:
 
     def __init__(self, instruments: Mapping[InstrumentId, Instrument], timeframe: str, window: int, bus: Bus) -> None:
         self.window = window
+        self.candle_us = timeframe_us(timeframe)
         self._timeframe = timeframe
         self._recent = {i: _Recent(window, 10**s.scale.price, 10**s.scale.qty) for i, s in instruments.items()}
         bus.subscribe(T_CANDLES, self.on_candle)

@@ -69,6 +69,7 @@ class Cashier:
         self._board = board
         self._ledger = Ledger(instruments)
         self._volume = TradedVolume()
+        self._taken: dict[tuple[InstrumentId, int], tuple[int, int]] = {}  # by side: in which candle, and how much
 
     def fill(
         self, working: WorkingOrder, reference: int, liquidity: Liquidity, ts: int, pool: Pool
@@ -81,7 +82,7 @@ class Cashier:
         spec = self._instruments[order.instrument]
         price = reference
         if liquidity is Liquidity.TAKER:
-            price = self._taker_price(working, spec, reference, pool)
+            price = self._taker_price(working, spec, reference, pool, self._window(pool, ts))
         if price <= 0:
             return Reason.BAD_PRICE
         limits = self._rules.rules[spec.id].at(ts).limits(order.kind)
@@ -117,14 +118,29 @@ class Cashier:
             scale=order.scale,
         )
         pool.left -= qty
-        if liquidity is Liquidity.TAKER and not self.is_warm(spec.id):
-            self.fills_before_warm += 1
+        if liquidity is Liquidity.TAKER:
+            self.fills_before_warm += not self.is_warm(spec.id)
+            window = self._window(pool, ts)
+            self._taken[spec.id, sign] = (window, self._taken_in(window, spec.id, sign) + qty)
         self._volume.add(self._board.now, notional)
         self._ledger.apply_fill(fill)
         return fill
 
-    def _taker_price(self, working: WorkingOrder, spec: Instrument, reference: int, pool: Pool) -> int:
-        """Return what an order that takes liquidity pays or gets; a limit is never filled worse than its price."""
+    def _window(self, pool: Pool, ts: int) -> int:
+        """Return when the candle began along which what we take adds up."""
+        if pool.window >= 0 or self._memory is None:
+            return pool.window
+        return ts // self._memory.candle_us * self._memory.candle_us
+
+    def _taken_in(self, window: int, instrument: InstrumentId, sign: int) -> int:
+        began, taken = self._taken.get((instrument, sign), (window, 0))
+        return taken if began == window else 0
+
+    def _taker_price(self, working: WorkingOrder, spec: Instrument, reference: int, pool: Pool, window: int) -> int:
+        """Return what an order that takes liquidity pays or gets; a limit is never filled worse than its price.
+
+        Models that look at its size look at all that we took on its side in this candle.
+        """
         order, sign, rules = working.order, working.sign, self._rules
         if self._memory is None:
             price = rules.slippage.price_units(sign, reference)
@@ -133,6 +149,7 @@ class Cashier:
             asked = order.qty_units or lots_for_budget(order.budget_units, reference, 1, 0, spec.shift)
             qty = min(pool.left, asked or abs(self._ledger.position(spec.id).qty_units))
             volume = pool.volume or now.volume // max(1, now.candles)
+            qty += self._taken_in(window, spec.id, sign)
             rate = rules.slippage.rate_of(qty, volume, now.mean_range)
             rate += rules.impact.rate_of(qty, now.volume, now.variance)
             price = worse_price(sign, reference, rate)

@@ -25,9 +25,9 @@ class Participation:
         known = opened.volume_before >= 0
         volume = self._units(opened.instrument, opened.volume_before) if known else 0
         if not self._share:
-            return Pool(volume=volume)
+            return Pool(volume=volume, window=opened.ts)
         offered = volume * self._share // RATE_SCALE if known else NO_CAP
-        pool = Pool(offered, volume)
+        pool = Pool(offered, volume, opened.ts)
         self._at_open[opened.instrument] = (opened.ts, offered, pool)
         return pool
 
@@ -35,10 +35,10 @@ class Participation:
         """Return what may be taken along a candle, after its open."""
         volume = self._units(candle.instrument, candle.volume)
         if not self._share:
-            return Pool(volume=volume)
+            return Pool(volume=volume, window=candle.open_time)
         opened, at_open, pool = self._at_open.pop(candle.instrument, (0, 0, Pool()))
         taken = at_open - pool.left if opened == candle.open_time else 0
-        return Pool(max(0, volume * self._share // RATE_SCALE - taken), volume)
+        return Pool(max(0, volume * self._share // RATE_SCALE - taken), volume, candle.open_time)
 
     def _units(self, instrument: InstrumentId, volume: float) -> int:
         return round(volume * self._per_unit[instrument])

@@ -175,6 +175,8 @@ class SimulatedExchange:
         order = working.order
         self._board.wake(order.instrument)
         working.takes_at_open = order.kind.has_limit and self._takes(working, last)
+        if order.kind.has_limit and self._open_is_shown(order.instrument) and working.takes_at(last, True):
+            working.accepted = self._board.now + 1  # nobody takes an open that he knows: it waits for the next one
         if not order.kind.has_limit or order.terms.at_once:
             self._wait_for_open(working)
         elif order.instrument in self._rules.tapes:
@@ -215,10 +217,13 @@ class SimulatedExchange:
 
     def _last_price(self, instrument: InstrumentId) -> int:
         """Return the last price that the exchange has shown: an open of this very tick, else the last close."""
-        shown = self._opens.get(instrument)
-        if shown is not None and shown.ts == self._board.now:
-            return shown.price_units
+        if self._open_is_shown(instrument):
+            return self._opens[instrument].price_units
         return self._board.price_units[instrument]
+
+    def _open_is_shown(self, instrument: InstrumentId) -> bool:
+        shown = self._opens.get(instrument)
+        return shown is not None and shown.ts == self._board.now
 
     def _watched_price(self, instrument: InstrumentId) -> int:
         """Return the last price that triggers look at; before the first mark, the last that was traded."""

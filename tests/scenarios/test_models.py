@@ -45,6 +45,29 @@ def test_slippage_grows_with_the_square_of_the_share_of_the_volume(tmp_path: Pat
     assert ran.fills == [bought(1, "100.10", 10), sold(2, "99.97", 5)]
 
 
+@pytest.mark.parametrize(
+    "models",
+    [
+        {"slippage": {"model": "volume_share", "bps": 0, "volume_impact": 1}},
+        {"impact": {"model": "square_root", "coefficient": 100, "window": 4}},
+    ],
+)
+def test_each_slice_of_a_candle_pays_for_what_the_ones_before_it_took(tmp_path: Path, models: Any) -> None:
+    market = [(100, 101, 100, 100 + i % 2, 100) for i in range(8)]
+
+    def prices(name: str, *sizes: int) -> list[Decimal]:
+        order = scripted({5: lambda s: [s.buy(B, size) for size in sizes]})
+        return [fill.price for fill in run_on(tmp_path / name, market, order, **models).fills]
+
+    slices = prices("slices", 2, 2, 2, 2)
+    assert slices == [prices(str(whole), whole)[0] for whole in (2, 4, 6, 8)]
+    assert slices == sorted(set(slices))
+    again = scripted({n: lambda s: [s.buy(B, 2)] for n in (5, 6)})  # each candle has a volume of its own
+    models = {"slippage": {"model": "volume_share", "bps": 0, "volume_impact": 1}}
+    fills = run_on(tmp_path / "later", [(100, 101, 99, 100, 100)] * 8, again, **models).fills
+    assert len({fill.price for fill in fills}) == 1
+
+
 def test_impact_is_the_square_root_law(tmp_path: Path) -> None:
     # closes 100, 101, 100, ...: returns of 1 % and 0.9901 %; four of them: sigma = sqrt(2 x 0.01^2 + 2 x 0.00990100^2)
     market = [(100, 101, 100, 100 + i % 2, 100) for i in range(7)]

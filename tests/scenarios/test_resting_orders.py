@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -207,3 +208,26 @@ def test_an_order_sent_in_the_middle_of_a_longer_candle_does_not_meet_what_came_
     ran = run_prepared(tmp_path, prepared_run(Switches, config))
     assert [fill.price for fill in ran.fills if fill.side == "sell"] == [90]
     assert [fill.price for fill in ran.fills if fill.price < 50] == []
+
+
+@pytest.mark.parametrize("touch", [False, True])
+@pytest.mark.parametrize(
+    ("limit", "fills"),
+    [
+        (130, [bought(1, 100), bought(2, 120)]),  # through the open that it knows: it takes at the next one
+        ("95.50", [bought(1, 100), bought(1, "95.50")]),  # along the rest of the candle
+        (100, [bought(1, 100), bought(3, 100)]),  # at the open, and the market may have left it upwards at once
+    ],
+)
+def test_a_limit_sent_at_an_open_does_not_get_that_open(tmp_path: Path, touch: bool, limit: Any, fills: Any) -> None:
+    class Adds(Strategy):
+        def on_candle(self, candle):  # type: ignore[no-untyped-def]
+            flat_now = self.position(B).is_flat and not self.open_orders(B)
+            return [self.buy(B, 1)] if flat_now else None
+
+        def on_fill(self, fill):  # type: ignore[no-untyped-def]
+            return [self.buy(B, 1, limit=limit)] if fill.price == 100 else None
+
+    market = [*flat(100, 1), (100, 110, 95, 105), (120, 121, 119, 120), (120, 120, 99, 110)]
+    ran = run_on(tmp_path, market, Adds, execution={"touch_fills": touch, "market_fill": "open"})
+    assert ran.fills[:2] == fills

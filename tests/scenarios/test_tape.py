@@ -318,3 +318,12 @@ def test_post_only_is_judged_by_the_last_trade_when_that_is_outside_of_the_quote
         order = after_first_candle(qty=1, limit=limit, post_only=True)
         ran = run_on_tape(tmp_path / limit, tape, order, quotes=QUOTED)
         assert [reason for _, reason, _ in ran.refusals] == reasons
+
+
+def test_on_a_tape_slices_of_one_candle_pay_for_each_other_and_those_of_the_next_do_not(tmp_path: Path) -> None:
+    tape = [*OPENING, (61, 100, 10, BUYS), *[(121.0 + n, 100.0, 1.0, BUYS) for n in range(3)], (181, 100, 1, BUYS)]
+    slippage = {"model": "volume_share", "bps": 0, "volume_impact": "0.1"}
+    ran = run_on_tape(tmp_path, tape, scripted({1: lambda s: [s.buy(B, 4)]}), slippage=slippage)
+    prices = [fill.price for fill in executions(ran)]
+    assert prices[0] < prices[1] < prices[2]
+    assert prices[3] < prices[2]
