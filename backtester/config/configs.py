@@ -140,6 +140,15 @@ class ExecutionSection(Section):
     strict: bool = False
 
 
+class FuturesSection(Section):
+    """What futures (um) cost beside trading.
+
+    funding: applied where the lake has the rates (auto), or not at all.
+    """
+
+    funding: Literal["auto", "off"] = "auto"
+
+
 class DataSection(Section):
     """Where the lake is, what a run reads of it, and what gaps in that mean.
 
@@ -263,6 +272,7 @@ class BacktestConfig(Section):
     slippage: SlippageSection = SlippageSection()
     impact: ImpactSection = ImpactSection()
     execution: ExecutionSection = ExecutionSection()
+    futures: FuturesSection = FuturesSection()
     risk: RiskSection = RiskSection()
     control: tuple[ControlSection, ...] = ()
     sizing: SizingSection = SizingSection()

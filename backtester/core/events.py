@@ -391,12 +391,16 @@ class Fill(Event, frozen=True, kw_only=True):
 
 
 class Cashflow(Event, frozen=True, kw_only=True):
-    """Money that moved without a trade: deposit, funding, settlement, interest. amount < 0 leaves the account."""
+    """Money that moved without a trade: deposit, funding, settlement, interest. amount < 0 leaves the account.
+
+    numbers: what the amount is made of, as text.
+    """
 
     kind: str
     asset: Asset
     amount_units: MoneyUnits
     instrument: InstrumentId | None = None
+    numbers: OmittedTexts = {}
 
 
 class Note(Event, frozen=True, kw_only=True):

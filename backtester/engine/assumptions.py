@@ -3,6 +3,7 @@
 from backtester.config.configs import BacktestConfig
 from backtester.engine.applied_rules import fees_in_words, rules_in_words
 from backtester.engine.exchange_setup import modelled_delays
+from backtester.engine.funding_plan import funding_in_words
 from backtester.engine.prepare import PreparedRun
 from backtester.engine.risk_setup import limits_in_words
 
@@ -35,7 +36,8 @@ def assumptions(run: PreparedRun) -> dict[str, str]:
     if set(models.values()) != {"none"}:
         words["sizing"] = "entries without a size: " + ", ".join(f"{i}{model}" for i, model in models.items())
     if config.run.market == "um":
-        words["leverage"] = "none: futures are fully collateralised, without funding or liquidation"
+        words["funding"] = funding_in_words(run.funding)
+        words["leverage"] = "none: futures are fully collateralised, without liquidation"
     return words
 
 

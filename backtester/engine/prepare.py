@@ -9,7 +9,7 @@ from backtester.config.instruments import instrument_of, rules_of
 from backtester.config.loading import Layer, merged, read_toml, validated
 from backtester.config.sizing import SizingSection
 from backtester.core.errors import DataError, StrategyError, UsageError
-from backtester.core.instruments import Instrument, InstrumentId, parse_instrument, split_id
+from backtester.core.instruments import SPOT, Instrument, InstrumentId, parse_instrument, split_id
 from backtester.core.rules import RuleBook
 from backtester.core.time import first_open, format_time, last_open, parse_time, timeframe_us
 from backtester.data.lake import Lake, damaged_error
@@ -25,6 +25,7 @@ from backtester.engine.feed_plan import (
     planned_feeds,
     traded_candles,
 )
+from backtester.engine.funding_plan import FundingPlan, check_funding, funding_plan
 from backtester.engine.gap_policy import RunGap, check_gaps, gaps_before, gaps_of_run, paused_spans
 from backtester.engine.tapes import (
     check_tapes,
@@ -61,6 +62,7 @@ class PreparedRun(NamedTuple):
 
     feeds: what strategies see, the run's own candles included. gaps: what the lake lacks of it from start to end.
     pauses: the spans [from, to) of ticks, per instrument, in which no position may be opened.
+    funding: None where none is applied.
     """
 
     config: BacktestConfig
@@ -73,6 +75,7 @@ class PreparedRun(NamedTuple):
     feeds: list[PlannedFeed]
     gaps: list[RunGap]
     pauses: dict[InstrumentId, list[tuple[int, int]]]
+    funding: FundingPlan | None
     start: int
     end: int
     warnings: list[str]
@@ -149,6 +152,10 @@ def prepare(
     if config.data.gap_policy == "pause_entries":
         candles = config.data.pause_candles
         pauses = paused_spans([*gaps_before(lake, sources, start, candles), *gaps], candles)
+    funding = None
+    if split_id(ids[0])[0] != SPOT and config.futures.funding == "auto":
+        funding = funding_plan(lake, ids, start, end)
+        check_funding(funding, start, end, strict=config.execution.strict, warnings=warnings)
     if damaged := lake.damaged(p for own in read.values() for p in own):
         raise damaged_error(lake.root, damaged)
     return PreparedRun(
@@ -162,6 +169,7 @@ def prepare(
         feeds,
         gaps,
         pauses,
+        funding,
         start,
         end,
         warnings,

@@ -67,7 +67,7 @@ class Cashier:
         self._rules = rules
         self._instruments = instruments
         self._board = board
-        self._ledger = Ledger(instruments)
+        self.ledger = Ledger(instruments)
         self._volume = TradedVolume()
 
     def fill(
@@ -120,7 +120,7 @@ class Cashier:
         if liquidity is Liquidity.TAKER and not self.is_warm(spec.id):
             self.fills_before_warm += 1
         self._volume.add(self._board.now, notional)
-        self._ledger.apply_fill(fill)
+        self.ledger.apply_fill(fill)
         return fill
 
     def _taker_price(self, working: WorkingOrder, spec: Instrument, reference: int, pool: Pool) -> int:
@@ -131,7 +131,7 @@ class Cashier:
         else:
             now = self._memory.of(spec.id)
             asked = order.qty_units or lots_for_budget(order.budget_units, reference, 1, 0, spec.shift)
-            qty = min(pool.left, asked or abs(self._ledger.position(spec.id).qty_units))
+            qty = min(pool.left, asked or abs(self.ledger.position(spec.id).qty_units))
             volume = pool.volume or now.volume // max(1, now.candles)
             rate = rules.slippage.rate_of(qty, volume, now.mean_range)
             rate += rules.impact.rate_of(qty, now.volume, now.variance)
@@ -170,7 +170,7 @@ class Cashier:
 
     def on_cashflow(self, flow: Cashflow) -> None:
         """Fold money that moved without a trade."""
-        self._ledger.apply_cashflow(flow)
+        self.ledger.apply_cashflow(flow)
 
     def _sized(self, order: SanitizedOrder, spec: Instrument, limits: OrderLimits, price: int, fee_rate: int) -> int:
         """Return the largest lot that the order's money pays for at this price; a spot sale at most what is held."""
@@ -184,7 +184,7 @@ class Cashier:
 
     def _free_base(self, order: SanitizedOrder, spec: Instrument) -> int:
         """Return the quantity of a spot asset that no order outside this one's group binds."""
-        free = self._ledger.asset(spec.base).cash_units - self.reservations.total_without(order.order_id)
+        free = self.ledger.asset(spec.base).cash_units - self.reservations.total_without(order.order_id)
         return max(0, free) // spec.base_money(1)
 
     def reducible(self, order: SanitizedOrder, ts: int) -> int:
@@ -193,7 +193,7 @@ class Cashier:
         """
         spec = self._instruments[order.instrument]
         limits = self._rules.rules[spec.id].at(ts).limits(order.kind)
-        held = max(0, -self._ledger.position(spec.id).qty_units * order.side.sign)
+        held = max(0, -self.ledger.position(spec.id).qty_units * order.side.sign)
         if spec.is_spot and not order.terms.close_position:
             held = min(held, self._free_base(order, spec))
         return floor_to(held, limits.lot_units)
@@ -203,9 +203,9 @@ class Cashier:
         others = self.reservations.total_without(order.order_id)
         if spec.is_spot and order.side is Side.SELL:
             bound = 0 if order.terms.close_position else others
-            payable = spec.base_money(qty) <= self._ledger.asset(spec.base).cash_units - bound
+            payable = spec.base_money(qty) <= self.ledger.asset(spec.base).cash_units - bound
         elif spec.is_spot:
-            payable = cost <= self._ledger.asset(spec.quote).cash_units - others
+            payable = cost <= self.ledger.asset(spec.quote).cash_units - others
         elif self._opens_forbidden_short(order, spec, qty):
             return Reason.SHORT_NOT_ALLOWED
         else:
@@ -214,19 +214,19 @@ class Cashier:
 
     def _opens_forbidden_short(self, order: SanitizedOrder, spec: Instrument, qty: int) -> bool:
         """Say whether a sale would go below zero where that is not allowed; each of two sales alone may only reduce."""
-        short = order.side is Side.SELL and opening_qty(self._ledger, spec, order.side, qty) > 0
+        short = order.side is Side.SELL and opening_qty(self.ledger, spec, order.side, qty) > 0
         return short and not self._rules.allow_short
 
     def _can_carry(
         self, order: SanitizedOrder, spec: Instrument, qty: int, notional: int, cost: int, others: int
     ) -> bool:
         """Say whether a futures position after this fill would be covered once over; reducing always may."""
-        opening = opening_qty(self._ledger, spec, order.side, qty)
+        opening = opening_qty(self.ledger, spec, order.side, qty)
         if opening == 0:
             return True
-        free = self._ledger.asset(spec.quote).cash_units - others
-        free -= collateral_units(self._ledger, self._instruments, spec.quote)
-        free += released_units(self._ledger, spec, qty, opening, notional)
+        free = self.ledger.asset(spec.quote).cash_units - others
+        free -= collateral_units(self.ledger, self._instruments, spec.quote)
+        free += released_units(self.ledger, spec, qty, opening, notional)
         cost -= mul_div(notional, qty - opening, qty, FLOOR)
         return cost <= free
 
