@@ -117,6 +117,7 @@ class Reason(StrEnum):
     DUPLICATE_CLIENT_ID = "duplicate_client_id"
     BAD_BRACKET = "bad_bracket"
     BAD_REPLACE = "bad_replace"
+    LEVERAGE_BRACKET = "leverage_bracket"
     MODEL_NOT_READY = "model_not_ready"
     NO_SIZE = "no_size"
     NO_STOP = "no_stop"

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from backtester.config.configs import BacktestConfig, InstrumentSection
+from backtester.config.configs import BacktestConfig, FuturesSection, InstrumentSection
 from backtester.config.instruments import instrument_of, rules_of
 from backtester.config.loading import Layer, merged, read_toml, validated
 from backtester.config.sizing import SizingSection
@@ -27,6 +27,7 @@ from backtester.engine.feed_plan import (
 )
 from backtester.engine.funding_plan import FundingPlan, check_funding, funding_plan
 from backtester.engine.gap_policy import RunGap, check_gaps, gaps_before, gaps_of_run, paused_spans
+from backtester.engine.margin_setup import MarginPlan, margin_plan, resolved_futures
 from backtester.engine.tapes import (
     check_tapes,
     common_span,
@@ -62,7 +63,7 @@ class PreparedRun(NamedTuple):
 
     feeds: what strategies see, the run's own candles included. gaps: what the lake lacks of it from start to end.
     pauses: the spans [from, to) of ticks, per instrument, in which no position may be opened.
-    funding: None where none is applied.
+    funding: None where none is applied. margin: how positions in futures are secured.
     """
 
     config: BacktestConfig
@@ -76,6 +77,7 @@ class PreparedRun(NamedTuple):
     gaps: list[RunGap]
     pauses: dict[InstrumentId, list[tuple[int, int]]]
     funding: FundingPlan | None
+    margin: MarginPlan
     start: int
     end: int
     warnings: list[str]
@@ -156,10 +158,12 @@ def prepare(
     if split_id(ids[0])[0] != SPOT and config.futures.funding == "auto":
         funding = funding_plan(lake, ids, start, end)
         check_funding(funding, start, end, strict=config.execution.strict, warnings=warnings)
+    futures = resolved_futures(config, ids, warnings)
+    margin = margin_plan(futures, ids, lake.root, start, end, strict=config.execution.strict, warnings=warnings)
     if damaged := lake.damaged(p for own in read.values() for p in own):
         raise damaged_error(lake.root, damaged)
     return PreparedRun(
-        _resolved(config, params, sizing, ids, sections, names, start, end),
+        _resolved(config, params, sizing, futures, ids, sections, names, start, end),
         found,
         params,
         instruments,
@@ -170,6 +174,7 @@ def prepare(
         gaps,
         pauses,
         funding,
+        margin,
         start,
         end,
         warnings,
@@ -363,6 +368,7 @@ def _resolved(
     config: BacktestConfig,
     params: StrategyParams,
     sizing: SizingSection,
+    futures: FuturesSection,
     ids: list[InstrumentId],
     sections: Mapping[InstrumentId, InstrumentSection],
     feeds: list[FeedName],
@@ -380,6 +386,7 @@ def _resolved(
         "strategy": {"name": config.strategy.name, "params": params.model_dump()},
         "fees": fees,
         "sizing": sizing.model_dump(),
+        "futures": futures.model_dump(),
         "data": config.data.model_dump() | {"feeds": [str(name) for name in feeds]},
         "instruments": {str(i): section.model_dump() for i, section in sections.items()},
     }

@@ -19,6 +19,7 @@ from backtester.engine.config_snapshot import config_text
 from backtester.engine.control_script import outside_warnings
 from backtester.engine.feed_plan import FeedName
 from backtester.engine.gap_policy import gap_records
+from backtester.engine.margin_setup import margin_record
 from backtester.engine.prepare import PreparedRun
 from backtester.engine.provenance import digest_of, engine_digest, modules_below, platform_text, versions
 from backtester.engine.wiring import Wired
@@ -89,10 +90,11 @@ def futures_record(run: PreparedRun, wired: Wired) -> dict[str, Any]:
         return {}
     assets = wired.account.ledger.assets
     return {
+        "margin": margin_record(run.margin),
         "funding": {
             "payments": 0 if wired.funding is None else wired.funding.payments,
             "amounts": {asset: fixed(a.funding_units, MONEY_EXPONENT) for asset, a in sorted(assets.items())},
-        }
+        },
     }
 
 
@@ -135,7 +137,7 @@ def warnings_after(run: PreparedRun, wired: Wired) -> list[str]:
     if dropped:
         found.append(f"{dropped} derived candles lacked parts and were not shown to the strategy")
     if run.config.run.market == "um":
-        found.append("futures are simulated without margin and liquidation")
+        found.append("futures are simulated without liquidation")
     if wired.equity.stats.lowest_units <= 0:
         found.append("ruined: equity fell to zero or below")
     return found

@@ -71,8 +71,8 @@ def wire(run: PreparedRun, folder: Path) -> Wired:
         FundingSchedule(run.funding.dues, board, bus)
         funding = FundingDesk(exchange.ledger, board, bus)
     equity = EquityTable(folder / "equity.parquet")
-    account = Account(instruments, currency, run.timeframe_us, equity.write, board, bus)
-    specs, ledger = SymbolSpecs(instruments, run.rules), Ledger(instruments)
+    account = Account(instruments, currency, run.timeframe_us, equity.write, board, bus, run.margin.terms)
+    specs, ledger = SymbolSpecs(instruments, run.rules), Ledger(instruments, run.margin.terms)
     fee_rates = {i: models.map(FeeModel.worst_rate) for i, models in rules.fees.items()}
     sizing = Sizing(
         {i: config.sizing.of(i) for i in instruments},
@@ -99,6 +99,7 @@ def wire(run: PreparedRun, folder: Path) -> Wired:
         candle_us={item.instrument: timeframe_us(item.stored_timeframe) for item in run.series},
         paused=run.pauses,
         limiter=limiter,
+        brackets=run.margin.brackets,
     )
     guard = None
     if limiter is not None and (config.control or breaker_terms(config.risk)):

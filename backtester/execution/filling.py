@@ -8,7 +8,8 @@ from backtester.core.events import Cashflow, Fill, Liquidity, Reason, SanitizedO
 from backtester.core.folds import Ledger, Reservations
 from backtester.core.funds import collateral_units, opening_qty, released_units
 from backtester.core.instruments import Instrument, InstrumentId
-from backtester.core.numbers import FLOOR, floor_to, mul_div
+from backtester.core.margin import FULL, MarginTerms
+from backtester.core.numbers import CEIL, FLOOR, floor_to, mul_div
 from backtester.core.order_terms import TimeInForce
 from backtester.core.rules import OrderLimits, RuleBook
 from backtester.core.timeline import Timeline
@@ -17,6 +18,7 @@ from backtester.execution.latency import Delay
 from backtester.execution.orders import WorkingOrder
 from backtester.execution.pool import Pool
 from backtester.execution.volume import TradedVolume
+from backtester.sim.brackets import BracketTable, max_size
 from backtester.sim.sim_models import FeeModel, ImpactModel, SlippageModel, worse_price
 from backtester.sim.sizing import cost_of, fee_of, lots_for_budget
 
@@ -28,7 +30,8 @@ class ExchangeRules(NamedTuple):
     market orders fill in the middle of the next candle instead of at its open. participation: the share (1e-8) of what
     trades that our orders may take; 0 is no cap. triggers_on_mark: stops, take-profits and trailing stops watch the
     mark price. delays: how long orders travel, where that is modelled; seed: of their jitter. strict: no order is taken
-    before the models know what they look at. tapes: the instruments whose trades execute instead of candles.
+    before the models know what they look at. tapes: the instruments whose trades execute instead of candles. margin:
+    how positions in futures are secured; brackets: what their leverage may be, by date.
     """
 
     rules: RuleBook
@@ -48,6 +51,8 @@ class ExchangeRules(NamedTuple):
     seed: int = 0
     strict: bool = False
     tapes: frozenset[InstrumentId] = frozenset()
+    margin: MarginTerms = FULL
+    brackets: Mapping[InstrumentId, Timeline[BracketTable]] = {}
 
 
 class Cashier:
@@ -67,7 +72,7 @@ class Cashier:
         self._rules = rules
         self._instruments = instruments
         self._board = board
-        self.ledger = Ledger(instruments)
+        self.ledger = Ledger(instruments, rules.margin)
         self._volume = TradedVolume()
 
     def fill(
@@ -208,6 +213,8 @@ class Cashier:
             payable = cost <= self.ledger.asset(spec.quote).cash_units - others
         elif self._opens_forbidden_short(order, spec, qty):
             return Reason.SHORT_NOT_ALLOWED
+        elif self._too_large(order, spec, qty, notional):
+            return Reason.LEVERAGE_BRACKET
         else:
             payable = self._can_carry(order, spec, qty, notional, cost, others)
         return None if payable else Reason.INSUFFICIENT_BALANCE
@@ -217,18 +224,28 @@ class Cashier:
         short = order.side is Side.SELL and opening_qty(self.ledger, spec, order.side, qty) > 0
         return short and not self._rules.allow_short
 
+    def _too_large(self, order: SanitizedOrder, spec: Instrument, qty: int, notional: int) -> bool:
+        """Say whether a position would become larger than its leverage allows; reducing always may."""
+        table = self._rules.brackets.get(spec.id)
+        if table is None or opening_qty(self.ledger, spec, order.side, qty) == 0:
+            return False
+        after = abs(self.ledger.position(spec.id).qty_units + order.side.sign * qty)
+        size = mul_div(notional, after, qty, CEIL)
+        return size > max_size(table.at(self._board.now), self._rules.margin.leverage_of(spec.id))
+
     def _can_carry(
         self, order: SanitizedOrder, spec: Instrument, qty: int, notional: int, cost: int, others: int
     ) -> bool:
-        """Say whether a futures position after this fill would be covered once over; reducing always may."""
+        """Say whether the initial margin of what a fill opens, and its fee, are there; reducing always may."""
         opening = opening_qty(self.ledger, spec, order.side, qty)
         if opening == 0:
             return True
         free = self.ledger.asset(spec.quote).cash_units - others
-        free -= collateral_units(self.ledger, self._instruments, spec.quote)
-        free += released_units(self.ledger, spec, qty, opening, notional)
-        cost -= mul_div(notional, qty - opening, qty, FLOOR)
-        return cost <= free
+        prices = self._board.price_units
+        free -= collateral_units(self.ledger, prices, spec.quote)
+        free += released_units(self.ledger, spec, qty, opening, notional, prices)
+        opened = notional - mul_div(notional, qty - opening, qty, FLOOR)
+        return self._rules.margin.margin_units(spec.id, opened) + cost - notional <= free
 
 
 def _too_small(limits: OrderLimits, qty: int, notional: int) -> Reason | None:
