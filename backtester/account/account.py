@@ -13,8 +13,9 @@ from backtester.core.events import (
     OrderUpdate,
     SanitizedOrder,
 )
-from backtester.core.folds import Ledger, Reservations
+from backtester.core.folds import Ledger, Position, Reservations
 from backtester.core.instruments import Asset, Instrument, InstrumentId
+from backtester.core.margin import FULL, MarginTerms
 from backtester.core.market import Dues, Marks
 from backtester.core.snapshots import AccountSnapshot, AssetRow, PositionRow
 from backtester.core.time import DAY
@@ -45,8 +46,9 @@ class Account:
         sink: EquitySink,
         board: Board,
         bus: Bus,
+        margin: MarginTerms = FULL,
     ) -> None:
-        self.ledger = Ledger(instruments)
+        self.ledger = Ledger(instruments, margin)
         self.curve = EquityCurve(self.ledger, instruments, currency, timeframe, board.now, sink)
         self._instruments = instruments
         self._currency = currency
@@ -101,17 +103,23 @@ class Account:
                 for asset, held in sorted(ledger.assets.items())
             ),
             positions=tuple(
-                PositionRow(
-                    instrument=instrument,
-                    qty_units=position.qty_units,
-                    basis_units=position.basis_units,
-                    mark_units=board.price_units[instrument],
-                    mark_time=board.price_time[instrument],
-                    unrealised_units=ledger.unrealised_units(instrument, board.price_units[instrument]),
-                    scale=self._instruments[instrument].scale,
-                )
-                for instrument, position in sorted(ledger.positions.items())
+                self._row(instrument, position) for instrument, position in sorted(ledger.positions.items())
             ),
+        )
+
+    def _row(self, instrument: InstrumentId, position: Position) -> PositionRow:
+        board, ledger = self._board, self.ledger
+        leverage = ledger.margin.leverage_of(instrument)
+        return PositionRow(
+            instrument=instrument,
+            qty_units=position.qty_units,
+            basis_units=position.basis_units,
+            mark_units=board.price_units[instrument],
+            mark_time=board.price_time[instrument],
+            unrealised_units=ledger.unrealised_units(instrument, board.price_units[instrument]),
+            leverage=leverage if leverage > 1 else 0,
+            margin_units=ledger.margin_of(instrument) if leverage > 1 else 0,
+            scale=self._instruments[instrument].scale,
         )
 
     def on_fill(self, fill: Fill) -> None:

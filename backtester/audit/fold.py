@@ -4,7 +4,7 @@ It recomputes every snapshot that the log holds and says where one differs.
 """
 
 from collections.abc import Iterable
-from decimal import ROUND_FLOOR, ROUND_HALF_EVEN, Decimal, localcontext
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal, localcontext
 from typing import Any
 
 from backtester.audit.reader import LogLine
@@ -120,6 +120,10 @@ class FoldedAccount:
             _same(f"{instrument} quantity", row["qty"], qty)
             _same(f"{instrument} basis", row["basis"], basis)
             _same(f"{instrument} unrealised", row["unrealised"], value - basis)
+            if "leverage" in row:
+                _same(
+                    f"{instrument} margin", row["margin"], (abs(basis) / row["leverage"]).quantize(_UNIT, ROUND_CEILING)
+                )
             equity += value if instrument.startswith("spot:") else value - basis
         _same("equity", snapshot["equity"], equity + self.cash.get(snapshot["currency"], Decimal(0)))
 

@@ -50,6 +50,8 @@ def print_summary(run: PreparedRun, result: RunResult, seconds: float) -> None:
     table.add_row("max drawdown", percent(m["max_drawdown"]), "win rate", percent(m["win_rate"]).lstrip("+"))
     table.add_row("final equity", money(m["final_equity"]), "realised", money(m["realised_pnl"]))
     table.add_row("initial equity", money(m["initial_equity"]), "fees", money(m["fees"]))
+    if "funding" in m:
+        table.add_row("", "", "funding", money(m["funding"]))
     out.print(table)
     for key, assumption in result.details["assumptions"].items():
         out.print(f"assumes {key.replace('_', ' ')}: {assumption}", style="dim", markup=False)

@@ -140,6 +140,30 @@ class ExecutionSection(Section):
     strict: bool = False
 
 
+Leverage = Annotated[int, Field(ge=1, le=150)]
+MarginMode = Literal["isolated", "cross"]
+
+
+class OwnLeverage(Section):
+    """What an instrument has of its own; None: as all."""
+
+    leverage: Leverage | None = None
+    margin_mode: MarginMode | None = None
+
+
+class FuturesSection(Section):
+    """How positions in futures (um) are secured, and what they cost beside trading.
+
+    leverage, margin_mode: of every instrument; instruments: of some of them others. funding: applied where the lake has
+    the rates (auto), or not at all.
+    """
+
+    leverage: Leverage = 1
+    margin_mode: MarginMode = "isolated"
+    funding: Literal["auto", "off"] = "auto"
+    instruments: dict[str, OwnLeverage] = Field(default_factory=dict)
+
+
 class DataSection(Section):
     """Where the lake is, what a run reads of it, and what gaps in that mean.
 
@@ -263,6 +287,7 @@ class BacktestConfig(Section):
     slippage: SlippageSection = SlippageSection()
     impact: ImpactSection = ImpactSection()
     execution: ExecutionSection = ExecutionSection()
+    futures: FuturesSection = FuturesSection()
     risk: RiskSection = RiskSection()
     control: tuple[ControlSection, ...] = ()
     sizing: SizingSection = SizingSection()

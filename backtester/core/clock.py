@@ -78,7 +78,7 @@ class Clock:
         while (window := self._next_window()) is not None:
             ticks, sources, rows, events, closes, marked = window
             for now, first, end in ticks:
-                if opens_wanted or timers or expiries:
+                if opens_wanted or timers or (expiries and expiries[0] < now):
                     await self._between(now)
                     if self._stopped:
                         return False
@@ -103,7 +103,7 @@ class Clock:
                                 told = True
                         if told:
                             await bus.drain_async() if asynchronous else drain()
-                    if expiries:
+                    if expiries and expiries[0] <= now:
                         await self._expire(now)
                     board.dues_time = now
                     if now >= board.next_dues:

@@ -117,6 +117,7 @@ class Reason(StrEnum):
     DUPLICATE_CLIENT_ID = "duplicate_client_id"
     BAD_BRACKET = "bad_bracket"
     BAD_REPLACE = "bad_replace"
+    LEVERAGE_BRACKET = "leverage_bracket"
     MODEL_NOT_READY = "model_not_ready"
     NO_SIZE = "no_size"
     NO_STOP = "no_stop"
@@ -408,12 +409,16 @@ class Fill(Event, frozen=True, kw_only=True):
 
 
 class Cashflow(Event, frozen=True, kw_only=True):
-    """Money that moved without a trade: deposit, funding, settlement, interest. amount < 0 leaves the account."""
+    """Money that moved without a trade: deposit, funding, settlement, interest. amount < 0 leaves the account.
+
+    numbers: what the amount is made of, as text.
+    """
 
     kind: str
     asset: Asset
     amount_units: MoneyUnits
     instrument: InstrumentId | None = None
+    numbers: OmittedTexts = {}
 
 
 class Note(Event, frozen=True, kw_only=True):

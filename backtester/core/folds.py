@@ -10,6 +10,7 @@ import msgspec
 
 from backtester.core.events import Cashflow, Fill, Side
 from backtester.core.instruments import Asset, Instrument, InstrumentId
+from backtester.core.margin import FULL, MarginTerms
 from backtester.core.numbers import FLOOR, fixed, mul_div
 
 
@@ -64,8 +65,10 @@ class AssetAccount(msgspec.Struct):
 class Ledger:
     """Balances per asset and positions per instrument, as a fold of fills and cashflows."""
 
-    def __init__(self, instruments: Mapping[InstrumentId, Instrument]) -> None:
+    def __init__(self, instruments: Mapping[InstrumentId, Instrument], margin: MarginTerms = FULL) -> None:
+        """Begin with nothing; margin: how positions in futures are secured."""
         self.instruments = instruments
+        self.margin = margin
         self.assets: dict[Asset, AssetAccount] = {}
         self.positions: dict[InstrumentId, Position] = {}
 
@@ -79,6 +82,10 @@ class Ledger:
     def position(self, instrument: InstrumentId) -> Position:
         """Return the position in an instrument; flat when there is none."""
         return self.positions.get(instrument, FLAT)
+
+    def margin_of(self, instrument: InstrumentId) -> int:
+        """Return the initial margin that a position in a future binds (1e-8 quote): its basis over its leverage."""
+        return self.margin.margin_units(instrument, abs(self.position(instrument).basis_units))
 
     def apply_fill(self, fill: Fill) -> int:
         """Take a fill into account; return the profit it realised, in 1e-8 quote, before fees."""

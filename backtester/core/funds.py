@@ -8,6 +8,7 @@ from msgspec import structs
 from backtester.core.events import Fill, SanitizedOrder, Side
 from backtester.core.folds import Ledger
 from backtester.core.instruments import Asset, Instrument, InstrumentId
+from backtester.core.margin import MarginTerms
 from backtester.core.numbers import CEIL, FLOOR, RATE_SCALE, mul_div
 
 
@@ -20,7 +21,27 @@ class Need(NamedTuple):
 
 def with_fee(notional_units: int, fee_rate: int) -> int:
     """Return a notional plus the most that a fee of this rate (1e-8) can add."""
-    return notional_units + max(0, mul_div(notional_units, fee_rate, RATE_SCALE, CEIL))
+    return notional_units + _fee(notional_units, fee_rate)
+
+
+def _fee(notional_units: int, fee_rate: int) -> int:
+    return max(0, mul_div(notional_units, fee_rate, RATE_SCALE, CEIL))
+
+
+def budget_need(terms: MarginTerms, instrument: Instrument, budget_units: int, fee_rate: int) -> int:
+    """Return what opening a position for a budget (notional and fee) binds: the margin and the fee."""
+    if terms.leverage_of(instrument.id) == 1:
+        return budget_units
+    return min(budget_units, terms.margin_units(instrument.id, budget_units) + _fee(budget_units, fee_rate))
+
+
+def affordable_budget(terms: MarginTerms, instrument: Instrument, free_units: int, fee_rate: int) -> int:
+    """Return the largest budget, to a few units, that binds no more than what is free."""
+    leverage = terms.leverage_of(instrument.id)
+    if leverage == 1:
+        return max(0, free_units)
+    left = max(0, free_units - 2)  # two roundings
+    return mul_div(left, leverage * RATE_SCALE, RATE_SCALE + leverage * max(0, fee_rate), FLOOR)
 
 
 def opening_qty(ledger: Ledger, instrument: Instrument, side: Side, qty_units: int) -> int:
@@ -35,7 +56,7 @@ def order_need(
 ) -> Need:
     """Return what an order of a known quantity binds: spot sells the base asset, everything else quote money.
 
-    A futures order binds its opening part's full notional (collateral is 1x) and the fee; reducing binds nothing.
+    A futures order binds the initial margin of its opening part, and the fee; reducing binds nothing.
     """
     if instrument.is_spot and side is Side.SELL:
         return Need(instrument.base, instrument.base_money(qty_units))
@@ -44,33 +65,50 @@ def order_need(
     opening = opening_qty(ledger, instrument, side, qty_units)
     if opening == 0:
         return Need(instrument.quote, 0)
-    return Need(instrument.quote, with_fee(instrument.notional_units(opening, price_units), fee_rate))
+    notional = instrument.notional_units(opening, price_units)
+    return Need(instrument.quote, ledger.margin.margin_units(instrument.id, notional) + _fee(notional, fee_rate))
 
 
-def released_units(ledger: Ledger, instrument: Instrument, qty_units: int, opening_units: int, notional: int) -> int:
-    """Return what a futures order frees by closing before it opens the other side: the collateral, and the profit.
+def released_units(
+    ledger: Ledger,
+    instrument: Instrument,
+    qty_units: int,
+    opening_units: int,
+    notional: int,
+    prices: Mapping[InstrumentId, int],
+) -> int:
+    """Return what a futures order frees by closing before it opens the other side: the margin, and the profit.
 
     Args:
         ledger: before the order.
         instrument: a future.
         qty_units, opening_units: the order's quantity, and the part of it that opens.
         notional: of the whole order, 1e-8 quote.
+        prices: the last ones, 10^-p: with cross margin the profit at them is free already.
     """
     held = ledger.position(instrument.id)
     if opening_units == qty_units or held.qty_units == 0:
         return 0
     worth = mul_div(notional, qty_units - opening_units, qty_units, FLOOR)
     profit = worth - abs(held.basis_units)
-    return abs(held.basis_units) + (profit if held.qty_units > 0 else -profit)
+    freed = ledger.margin_of(instrument.id) + (profit if held.qty_units > 0 else -profit)
+    return freed - _cross_profit(ledger, instrument.id, prices)
 
 
-def collateral_units(ledger: Ledger, instruments: Mapping[InstrumentId, Instrument], asset: Asset) -> int:
-    """Return how much of an asset secures open futures positions: their cost basis, at 1x."""
+def collateral_units(ledger: Ledger, prices: Mapping[InstrumentId, int], asset: Asset) -> int:
+    """Return how much of an asset secures open futures positions: their initial margin.
+
+    With cross margin less the profit, or with the loss, that they have at these prices (10^-p).
+    """
     return sum(
-        abs(position.basis_units)
-        for instrument, position in ledger.positions.items()
-        if not instruments[instrument].is_spot and instruments[instrument].quote == asset
+        ledger.margin_of(instrument) - _cross_profit(ledger, instrument, prices)
+        for instrument in ledger.positions
+        if not ledger.instruments[instrument].is_spot and ledger.instruments[instrument].quote == asset
     )
+
+
+def _cross_profit(ledger: Ledger, instrument: InstrumentId, prices: Mapping[InstrumentId, int]) -> int:
+    return ledger.unrealised_units(instrument, prices[instrument]) if instrument in ledger.margin.cross else 0
 
 
 def remaining(order: SanitizedOrder, fill: Fill, instrument: Instrument) -> SanitizedOrder:

@@ -246,6 +246,21 @@ class Expiry(msgspec.Struct, frozen=True, gc=False):
     ts: int
 
 
+class FundingDue(MarketEvent, frozen=True, gc=False):
+    """Funding is paid at ts on what is held then. rate_units, mark_units: in 1e-8; a mark of 0: none is known.
+
+    recorded: when the venue wrote the rate, some milliseconds later.
+    """
+
+    recorded: int
+    rate_units: int
+    mark_units: int
+
+    def cause(self) -> str:
+        """Return the name of the record as strategies see it."""
+        return f"{self.instrument}/fundingrate/{self.recorded}"
+
+
 class Dues(msgspec.Struct, frozen=True, gc=False):
     """The instant for funding, expiry, margin checks and snapshots: every instrument is marked."""
 

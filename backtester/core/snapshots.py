@@ -1,8 +1,10 @@
 """The account at one instant, as the log holds it."""
 
+from typing import Annotated
+
 import msgspec
 
-from backtester.core.events import Event, LogScale, MoneyUnits, PriceUnits, QtyUnits
+from backtester.core.events import MONEY, OMITTED, Event, LogScale, MoneyUnits, OmittedInt, PriceUnits, QtyUnits
 from backtester.core.instruments import Asset, InstrumentId
 
 
@@ -18,7 +20,10 @@ class AssetRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PositionRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One position of a snapshot: signed quantity, signed cost basis, last mark and when it was set."""
+    """One position of a snapshot: signed quantity, signed cost basis, last mark and when it was set.
+
+    leverage, margin: of a future that is not secured by its full notional; else left out.
+    """
 
     instrument: InstrumentId
     qty_units: QtyUnits
@@ -26,6 +31,8 @@ class PositionRow(msgspec.Struct, frozen=True, kw_only=True):
     mark_units: PriceUnits
     mark_time: int
     unrealised_units: MoneyUnits
+    leverage: OmittedInt = 0
+    margin_units: Annotated[int, MONEY, OMITTED] = 0
     scale: LogScale
 
 

@@ -28,6 +28,7 @@ from backtester.core.market import (
     Candle,
     Dues,
     Expiry,
+    FundingDue,
     FundingRate,
     FuturesMetrics,
     IndexPrice,
@@ -77,6 +78,9 @@ T_MARKET: Final = Topic[MarketCandle | MarketTrade](
 )
 T_EXPIRIES: Final = Topic[Expiry](
     "expiries", Expiry, logged=False, purpose="MATCH: a time at which an order ends or a command is given has come"
+)
+T_FUNDING_DUE: Final = Topic[FundingDue](
+    "funding_due", FundingDue, logged=False, purpose="between MATCH and DUES: a funding time has come, with its rate"
 )
 T_DUES: Final = Topic[Dues](
     "dues", Dues, logged=False, purpose="DUES: the instant for funding, expiry, margin and snapshots"

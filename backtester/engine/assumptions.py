@@ -3,6 +3,8 @@
 from backtester.config.configs import BacktestConfig
 from backtester.engine.applied_rules import fees_in_words, rules_in_words
 from backtester.engine.exchange_setup import modelled_delays
+from backtester.engine.funding_plan import funding_in_words
+from backtester.engine.margin_setup import margin_in_words
 from backtester.engine.prepare import PreparedRun
 from backtester.engine.risk_setup import limits_in_words
 
@@ -37,7 +39,8 @@ def assumptions(run: PreparedRun) -> dict[str, str]:
         if left_out := costs_not_sized(config):
             words["sizing"] += f"; {left_out}"
     if config.run.market == "um":
-        words["leverage"] = "none: futures are fully collateralised, without funding or liquidation"
+        words["funding"] = funding_in_words(run.funding)
+        words["leverage"] = f"{margin_in_words(run.margin)}; no liquidation"
     return words
 
 

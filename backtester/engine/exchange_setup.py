@@ -76,6 +76,8 @@ def exchange_rules(run: PreparedRun) -> ExchangeRules:
         seed=config.run.seed,
         strict=config.execution.strict,
         tapes=frozenset(item.instrument for item in run.series if item.tape),
+        margin=run.margin.terms,
+        brackets=run.margin.brackets,
     )
 
 

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from backtester.config.configs import BacktestConfig, InstrumentSection
+from backtester.config.configs import BacktestConfig, FuturesSection, InstrumentSection
 from backtester.config.instruments import instrument_of, rules_of
 from backtester.config.loading import Layer, merged, read_toml, validated
 from backtester.config.sizing import SizingSection
 from backtester.core.errors import DataError, StrategyError, UsageError
-from backtester.core.instruments import Instrument, InstrumentId, parse_instrument, split_id
+from backtester.core.instruments import SPOT, Instrument, InstrumentId, parse_instrument, split_id
 from backtester.core.rules import RuleBook
 from backtester.core.time import first_open, format_time, last_open, parse_time, timeframe_us
 from backtester.data.lake import Lake, damaged_error
@@ -25,7 +25,9 @@ from backtester.engine.feed_plan import (
     planned_feeds,
     traded_candles,
 )
+from backtester.engine.funding_plan import FundingPlan, check_funding, funding_plan
 from backtester.engine.gap_policy import RunGap, check_gaps, gaps_before, gaps_of_run, paused_spans
+from backtester.engine.margin_setup import MarginPlan, margin_plan, resolved_futures
 from backtester.engine.tapes import (
     check_quotes,
     check_tapes,
@@ -62,6 +64,7 @@ class PreparedRun(NamedTuple):
 
     feeds: what strategies see, the run's own candles included. gaps: what the lake lacks of it from start to end.
     pauses: the spans [from, to) of ticks, per instrument, in which no position may be opened.
+    funding: None where none is applied. margin: how positions in futures are secured.
     """
 
     config: BacktestConfig
@@ -74,6 +77,8 @@ class PreparedRun(NamedTuple):
     feeds: list[PlannedFeed]
     gaps: list[RunGap]
     pauses: dict[InstrumentId, list[tuple[int, int]]]
+    funding: FundingPlan | None
+    margin: MarginPlan
     start: int
     end: int
     warnings: list[str]
@@ -154,10 +159,16 @@ def prepare(
     if config.data.gap_policy == "pause_entries":
         candles = config.data.pause_candles
         pauses = paused_spans([*gaps_before(lake, sources, start, candles), *gaps], candles)
+    funding = None
+    if split_id(ids[0])[0] != SPOT and config.futures.funding == "auto":
+        funding = funding_plan(lake, ids, start, end)
+        check_funding(funding, start, end, strict=config.execution.strict, warnings=warnings)
+    futures = resolved_futures(config, ids, warnings)
+    margin = margin_plan(futures, ids, lake.root, start, end, strict=config.execution.strict, warnings=warnings)
     if damaged := lake.damaged(p for own in read.values() for p in own):
         raise damaged_error(lake.root, damaged)
     return PreparedRun(
-        _resolved(config, params, sizing, ids, sections, names, start, end),
+        _resolved(config, params, sizing, futures, ids, sections, names, start, end),
         found,
         params,
         instruments,
@@ -167,6 +178,8 @@ def prepare(
         feeds,
         gaps,
         pauses,
+        funding,
+        margin,
         start,
         end,
         warnings,
@@ -381,6 +394,7 @@ def _resolved(
     config: BacktestConfig,
     params: StrategyParams,
     sizing: SizingSection,
+    futures: FuturesSection,
     ids: list[InstrumentId],
     sections: Mapping[InstrumentId, InstrumentSection],
     feeds: list[FeedName],
@@ -398,6 +412,7 @@ def _resolved(
         "strategy": {"name": config.strategy.name, "params": params.model_dump()},
         "fees": fees,
         "sizing": sizing.model_dump(),
+        "futures": futures.model_dump(),
         "data": config.data.model_dump() | {"feeds": [str(name) for name in feeds]},
         "instruments": {str(i): section.model_dump() for i, section in sections.items()},
     }

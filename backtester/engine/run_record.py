@@ -7,17 +7,19 @@ from typing import Any
 
 from backtester.config.configs import RunContext
 from backtester.core.clock import merged_topics
+from backtester.core.instruments import SPOT
 from backtester.core.numbers import MONEY_EXPONENT, fixed
 from backtester.core.time import format_time
 from backtester.data.feeds.candle_feed import CandleFeed
 from backtester.data.feeds.records import RECORD_KINDS
-from backtester.data.schemas import BOOK_TICKER
+from backtester.data.schemas import BOOK_TICKER, FUNDING_RATE
 from backtester.engine.applied_rules import applied_versions
 from backtester.engine.assumptions import PATHS_IN_WORDS, assumptions, costs_not_sized, latency_not_modelled
 from backtester.engine.config_snapshot import config_text
 from backtester.engine.control_script import outside_warnings
 from backtester.engine.feed_plan import FeedName
 from backtester.engine.gap_policy import gap_records
+from backtester.engine.margin_setup import margin_record
 from backtester.engine.prepare import PreparedRun
 from backtester.engine.provenance import digest_of, engine_digest, modules_below, platform_text, versions
 from backtester.engine.risk_setup import limit_warnings
@@ -69,6 +71,7 @@ def run_record(
         },
         "breaker_trips": breaker_trips(wired),
         "candles_met": candles_met(wired),
+        **futures_record(run, wired),
         "assumptions": assumptions(run),
         "warnings": warnings,
     }
@@ -80,6 +83,20 @@ def candles_met(wired: Wired) -> dict[str, dict[str, int]]:
     """
     met, ambiguous = wired.exchange.candles_met, wired.exchange.ambiguous_candles
     return {i: {"met": met[i], "ambiguous": ambiguous[i]} for i in sorted(met) if met[i]}
+
+
+def futures_record(run: PreparedRun, wired: Wired) -> dict[str, Any]:
+    """Return what only a run of futures has: funding, received less paid, by asset, and how often it moved money."""
+    if run.config.run.market == SPOT:
+        return {}
+    assets = wired.account.ledger.assets
+    return {
+        "margin": margin_record(run.margin),
+        "funding": {
+            "payments": 0 if wired.funding is None else wired.funding.payments,
+            "amounts": {asset: fixed(a.funding_units, MONEY_EXPONENT) for asset, a in sorted(assets.items())},
+        },
+    }
 
 
 def warnings_after(run: PreparedRun, wired: Wired) -> list[str]:
@@ -129,7 +146,7 @@ def warnings_after(run: PreparedRun, wired: Wired) -> list[str]:
     if dropped:
         found.append(f"{dropped} derived candles lacked parts and were not shown to the strategy")
     if run.config.run.market == "um":
-        found.append("futures are simulated without funding, margin and liquidation")
+        found.append("futures are simulated without liquidation")
     if wired.equity.stats.lowest_units <= 0:
         found.append("ruined: equity fell to zero or below")
     return found
@@ -137,6 +154,8 @@ def warnings_after(run: PreparedRun, wired: Wired) -> list[str]:
 
 def _executes(run: PreparedRun, name: FeedName) -> bool:
     """Say whether the exchange goes by a feed, so that it is read although no strategy hears it."""
+    if name.kind == FUNDING_RATE.kind and run.funding is not None and name.instrument in run.instruments:
+        return True
     tapes = {item.instrument: item.tape for item in run.series if item.tape}
     return name.instrument in tapes and name.kind in (tapes[name.instrument], BOOK_TICKER.kind)
 
@@ -167,6 +186,7 @@ def run_metrics(run: PreparedRun, wired: Wired) -> dict[str, Metric]:
         realised_units=sum(account.realised_units for account in assets.values()),
         fees={str(asset): account.fees_units for asset, account in assets.items()},
         currency=currency,
+        funding_units=None if run.config.run.market == SPOT else sum(a.funding_units for a in assets.values()),
     )
 
 

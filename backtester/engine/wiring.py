@@ -20,9 +20,11 @@ from backtester.data.feeds.tape_feed import QuoteFeed
 from backtester.engine.control_script import ControlScript
 from backtester.engine.exchange_setup import exchange_rules, market_memory
 from backtester.engine.feeding import make_feeds
+from backtester.engine.funding_schedule import FundingSchedule
 from backtester.engine.prepare import PreparedRun
 from backtester.engine.risk_setup import breaker_terms, order_limiter
 from backtester.engine.tables import EquityTable, Recorder
+from backtester.execution.funding import FundingDesk
 from backtester.execution.simulated import SimulatedExchange
 from backtester.risk.guard import Guard
 from backtester.risk.order_validation import SymbolSpecs
@@ -48,6 +50,7 @@ class Wired(NamedTuple):
     equity: EquityTable
     recorder: Recorder
     guard: Guard | None
+    funding: FundingDesk | None
 
 
 def wire(run: PreparedRun, folder: Path) -> Wired:
@@ -63,9 +66,13 @@ def wire(run: PreparedRun, folder: Path) -> Wired:
     log = AuditLog(folder / "audit.jsonl", board, bus)
     rules = exchange_rules(run)
     exchange = SimulatedExchange(rules, instruments, board, bus, market_memory(run, bus))
+    funding = None
+    if run.funding is not None:
+        FundingSchedule(run.funding.dues, board, bus)
+        funding = FundingDesk(exchange.ledger, board, bus)
     equity = EquityTable(folder / "equity.parquet")
-    account = Account(instruments, currency, run.timeframe_us, equity.write, board, bus)
-    specs, ledger = SymbolSpecs(instruments, run.rules), Ledger(instruments)
+    account = Account(instruments, currency, run.timeframe_us, equity.write, board, bus, run.margin.terms)
+    specs, ledger = SymbolSpecs(instruments, run.rules), Ledger(instruments, run.margin.terms)
     fee_rates = {i: models.map(FeeModel.worst_rate) for i, models in rules.fees.items()}
     sizing = Sizing(
         {i: config.sizing.of(i) for i in instruments},
@@ -93,6 +100,7 @@ def wire(run: PreparedRun, folder: Path) -> Wired:
         paused=run.pauses,
         limiter=limiter,
         travel=bool(rules.delays),
+        brackets=run.margin.brackets,
     )
     guard = None
     if limiter is not None and (config.control or breaker_terms(config.risk)):
@@ -115,7 +123,7 @@ def wire(run: PreparedRun, folder: Path) -> Wired:
     feeds = make_feeds(run, {topic for topic, handlers in bus.handlers.items() if handlers})
     board.quote_at.update({feed.instrument: feed.at for feed in feeds if isinstance(feed, QuoteFeed)})
     clock = Clock(bus, board, feeds, run.start)
-    return Wired(bus, board, clock, feeds, host, exchange, slicer, account, log, equity, recorder, guard)
+    return Wired(bus, board, clock, feeds, host, exchange, slicer, account, log, equity, recorder, guard, funding)
 
 
 def deposit(wired: Wired, run: PreparedRun) -> None:

@@ -8,7 +8,8 @@ from backtester.core.events import Cashflow, Fill, Liquidity, Reason, SanitizedO
 from backtester.core.folds import Ledger, Reservations
 from backtester.core.funds import collateral_units, opening_qty, released_units
 from backtester.core.instruments import Instrument, InstrumentId
-from backtester.core.numbers import FLOOR, floor_to, mul_div
+from backtester.core.margin import FULL, MarginTerms
+from backtester.core.numbers import CEIL, FLOOR, floor_to, mul_div
 from backtester.core.order_terms import TimeInForce
 from backtester.core.rules import OrderLimits, RuleBook
 from backtester.core.timeline import Timeline
@@ -17,6 +18,7 @@ from backtester.execution.latency import Delay
 from backtester.execution.orders import WorkingOrder
 from backtester.execution.pool import Pool
 from backtester.execution.volume import TradedVolume
+from backtester.sim.brackets import BracketTable, max_size
 from backtester.sim.sim_models import FeeModel, ImpactModel, SlippageModel, worse_price
 from backtester.sim.sizing import cost_of, fee_of, lots_for_budget
 
@@ -28,7 +30,8 @@ class ExchangeRules(NamedTuple):
     market orders fill in the middle of the next candle instead of at its open. participation: the share (1e-8) of what
     trades that our orders may take; 0 is no cap. triggers_on_mark: stops, take-profits and trailing stops watch the
     mark price. delays: how long orders travel, where that is modelled; seed: of their jitter. strict: no order is taken
-    before the models know what they look at. tapes: the instruments whose trades execute instead of candles.
+    before the models know what they look at. tapes: the instruments whose trades execute instead of candles. margin:
+    how positions in futures are secured; brackets: what their leverage may be, by date.
     """
 
     rules: RuleBook
@@ -48,6 +51,8 @@ class ExchangeRules(NamedTuple):
     seed: int = 0
     strict: bool = False
     tapes: frozenset[InstrumentId] = frozenset()
+    margin: MarginTerms = FULL
+    brackets: Mapping[InstrumentId, Timeline[BracketTable]] = {}
 
 
 class Cashier:
@@ -67,7 +72,7 @@ class Cashier:
         self._rules = rules
         self._instruments = instruments
         self._board = board
-        self._ledger = Ledger(instruments)
+        self.ledger = Ledger(instruments, rules.margin)
         self._volume = TradedVolume()
         self._taken: dict[tuple[InstrumentId, int], tuple[int, int]] = {}  # by side: in which candle, and how much
 
@@ -123,7 +128,7 @@ class Cashier:
             window = self._window(pool, ts)
             self._taken[spec.id, sign] = (window, self._taken_in(window, spec.id, sign) + qty)
         self._volume.add(self._board.now, notional)
-        self._ledger.apply_fill(fill)
+        self.ledger.apply_fill(fill)
         return fill
 
     def _window(self, pool: Pool, ts: int) -> int:
@@ -147,7 +152,7 @@ class Cashier:
         else:
             now = self._memory.of(spec.id)
             asked = order.qty_units or lots_for_budget(order.budget_units, reference, 1, 0, spec.shift)
-            qty = min(pool.left, asked or abs(self._ledger.position(spec.id).qty_units))
+            qty = min(pool.left, asked or abs(self.ledger.position(spec.id).qty_units))
             volume = pool.volume or now.volume // max(1, now.candles)
             qty += self._taken_in(window, spec.id, sign)
             rate = rules.slippage.rate_of(qty, volume, now.mean_range)
@@ -187,7 +192,7 @@ class Cashier:
 
     def on_cashflow(self, flow: Cashflow) -> None:
         """Fold money that moved without a trade."""
-        self._ledger.apply_cashflow(flow)
+        self.ledger.apply_cashflow(flow)
 
     def _sized(self, order: SanitizedOrder, spec: Instrument, limits: OrderLimits, price: int, fee_rate: int) -> int:
         """Return the largest lot that the order's money pays for at this price; a spot sale at most what is held."""
@@ -201,7 +206,7 @@ class Cashier:
 
     def _free_base(self, order: SanitizedOrder, spec: Instrument) -> int:
         """Return the quantity of a spot asset that no order outside this one's group binds."""
-        free = self._ledger.asset(spec.base).cash_units - self.reservations.total_without(order.order_id)
+        free = self.ledger.asset(spec.base).cash_units - self.reservations.total_without(order.order_id)
         return max(0, free) // spec.base_money(1)
 
     def reducible(self, order: SanitizedOrder, ts: int) -> int:
@@ -210,7 +215,7 @@ class Cashier:
         """
         spec = self._instruments[order.instrument]
         limits = self._rules.rules[spec.id].at(ts).limits(order.kind)
-        held = max(0, -self._ledger.position(spec.id).qty_units * order.side.sign)
+        held = max(0, -self.ledger.position(spec.id).qty_units * order.side.sign)
         if spec.is_spot and not order.terms.close_position:
             held = min(held, self._free_base(order, spec))
         return floor_to(held, limits.lot_units)
@@ -220,32 +225,44 @@ class Cashier:
         others = self.reservations.total_without(order.order_id)
         if spec.is_spot and order.side is Side.SELL:
             bound = 0 if order.terms.close_position else others
-            payable = spec.base_money(qty) <= self._ledger.asset(spec.base).cash_units - bound
+            payable = spec.base_money(qty) <= self.ledger.asset(spec.base).cash_units - bound
         elif spec.is_spot:
-            payable = cost <= self._ledger.asset(spec.quote).cash_units - others
+            payable = cost <= self.ledger.asset(spec.quote).cash_units - others
         elif self._opens_forbidden_short(order, spec, qty):
             return Reason.SHORT_NOT_ALLOWED
+        elif self._too_large(order, spec, qty, notional):
+            return Reason.LEVERAGE_BRACKET
         else:
             payable = self._can_carry(order, spec, qty, notional, cost, others)
         return None if payable else Reason.INSUFFICIENT_BALANCE
 
     def _opens_forbidden_short(self, order: SanitizedOrder, spec: Instrument, qty: int) -> bool:
         """Say whether a sale would go below zero where that is not allowed; each of two sales alone may only reduce."""
-        short = order.side is Side.SELL and opening_qty(self._ledger, spec, order.side, qty) > 0
+        short = order.side is Side.SELL and opening_qty(self.ledger, spec, order.side, qty) > 0
         return short and not self._rules.allow_short
+
+    def _too_large(self, order: SanitizedOrder, spec: Instrument, qty: int, notional: int) -> bool:
+        """Say whether a position would become larger than its leverage allows; reducing always may."""
+        table = self._rules.brackets.get(spec.id)
+        if table is None or opening_qty(self.ledger, spec, order.side, qty) == 0:
+            return False
+        after = abs(self.ledger.position(spec.id).qty_units + order.side.sign * qty)
+        size = mul_div(notional, after, qty, CEIL)
+        return size > max_size(table.at(self._board.now), self._rules.margin.leverage_of(spec.id))
 
     def _can_carry(
         self, order: SanitizedOrder, spec: Instrument, qty: int, notional: int, cost: int, others: int
     ) -> bool:
-        """Say whether a futures position after this fill would be covered once over; reducing always may."""
-        opening = opening_qty(self._ledger, spec, order.side, qty)
+        """Say whether the initial margin of what a fill opens, and its fee, are there; reducing always may."""
+        opening = opening_qty(self.ledger, spec, order.side, qty)
         if opening == 0:
             return True
-        free = self._ledger.asset(spec.quote).cash_units - others
-        free -= collateral_units(self._ledger, self._instruments, spec.quote)
-        free += released_units(self._ledger, spec, qty, opening, notional)
-        cost -= mul_div(notional, qty - opening, qty, FLOOR)
-        return cost <= free
+        free = self.ledger.asset(spec.quote).cash_units - others
+        prices = self._board.price_units
+        free -= collateral_units(self.ledger, prices, spec.quote)
+        free += released_units(self.ledger, spec, qty, opening, notional, prices)
+        opened = notional - mul_div(notional, qty - opening, qty, FLOOR)
+        return self._rules.margin.margin_units(spec.id, opened) + cost - notional <= free
 
 
 def _too_small(limits: OrderLimits, qty: int, notional: int) -> Reason | None:

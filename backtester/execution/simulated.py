@@ -22,6 +22,7 @@ from backtester.core.events import (
     SanitizedReduceOnly,
     Status,
 )
+from backtester.core.folds import Ledger
 from backtester.core.funds import left_to_replace, remaining
 from backtester.core.instruments import Instrument, InstrumentId
 from backtester.core.market import Expiry, MarketCandle, MarketOpen, MarketTrade, MarkPrice
@@ -103,6 +104,11 @@ class SimulatedExchange:
     def fills_before_warm(self) -> int:
         """How many fills were priced before slippage and impact knew all that they look at."""
         return self._cashier.fills_before_warm
+
+    @property
+    def ledger(self) -> Ledger:
+        """The exchange's own view of the account, for those who only read it."""
+        return self._cashier.ledger
 
     def open_orders(self) -> list[SanitizedOrder]:
         """Return the orders that still work or are on their way, by id."""

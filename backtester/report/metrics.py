@@ -40,7 +40,14 @@ class TradeStats:
 
 
 def headline(
-    equity: EquityStats, trades: TradeStats, *, n_open: int, realised_units: int, fees: dict[str, int], currency: str
+    equity: EquityStats,
+    trades: TradeStats,
+    *,
+    n_open: int,
+    realised_units: int,
+    fees: dict[str, int],
+    currency: str,
+    funding_units: int | None = None,
 ) -> dict[str, Metric]:
     """Return the metrics of a run.
 
@@ -51,6 +58,7 @@ def headline(
         realised_units: price profit realised, before fees, 1e-8 of the currency.
         fees: fees paid per asset, 1e-8 of it.
         currency: the account's.
+        funding_units: received less paid, 1e-8 of the currency; None where nothing has funding.
     """
     values: dict[str, Metric] = {}
     if equity.first_units <= 0:
@@ -77,6 +85,8 @@ def headline(
     }
     if others:
         values["fees"]["in_other_assets"] = others
+    if funding_units is not None:
+        values["funding"] = _money("funding/1", funding_units, currency)
     return values
 
 

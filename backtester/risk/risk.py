@@ -28,7 +28,15 @@ from backtester.core.events import (
     TwapIntent,
 )
 from backtester.core.folds import Ledger, Reservations
-from backtester.core.funds import Need, collateral_units, opening_qty, order_need, released_units
+from backtester.core.funds import (
+    Need,
+    affordable_budget,
+    budget_need,
+    collateral_units,
+    opening_qty,
+    order_need,
+    released_units,
+)
 from backtester.core.instruments import Asset, Instrument, InstrumentId
 from backtester.core.numbers import FLOOR, MONEY_EXPONENT, decimal, floor_to, units_of
 from backtester.core.risk_events import ClosingIntent
@@ -48,6 +56,7 @@ from backtester.core.topics import (
 )
 from backtester.risk.brackets import attached_orders, rate_units
 from backtester.risk.exposure import rough_lots
+from backtester.risk.leverage import leverage_refusal
 from backtester.risk.limits import Asked, OrderLimiter, asked_of
 from backtester.risk.open_orders import OpenOrders
 from backtester.risk.order_validation import Refusal, RoundedOrder, SymbolSpecs, plain
@@ -56,6 +65,7 @@ from backtester.risk.pauses import Pauses
 from backtester.risk.replacing import changed_intent
 from backtester.risk.sizing import Sizing
 from backtester.risk.venue_filters import filters_refusal
+from backtester.sim.brackets import BracketTable
 
 
 class Risk:
@@ -80,11 +90,13 @@ class Risk:
         paused: Mapping[InstrumentId, Sequence[tuple[int, int]]] | None = None,
         limiter: OrderLimiter | None = None,
         travel: bool = False,
+        brackets: Mapping[InstrumentId, Timeline[BracketTable]] | None = None,
     ) -> None:
         """Wire the component.
 
         candle_us: length of the candles that execute, µs. paused: the spans [from, to) of ticks in which no
         position may be opened. limiter: the user's own limits. travel: orders take time to reach the exchange.
+        brackets: what the leverage of futures may be, by date.
         """
         self._specs = specs
         self._ledger = ledger
@@ -98,6 +110,7 @@ class Risk:
         self._pauses = Pauses(paused or {})
         self._reservations = Reservations()
         self._limiter = limiter
+        self._brackets = brackets or {}
         self.open_orders = OpenOrders(travel=travel)
         self._last_order_id = 0
         if limiter is not None:
@@ -132,7 +145,8 @@ class Risk:
 
     def _sized(self, intent: OrderIntent) -> SanitizedOrder | Refusal:
         """Return the order of an intent whose size the run's sizing finds."""
-        sized = self._sizing.sized(intent, self._free(self._currency))
+        spec, free = self._specs.get(intent.instrument), self._free(self._currency)
+        sized = self._sizing.sized(intent, free if spec is None else self._affordable(spec, free))
         if isinstance(sized, Refusal):
             return sized
         order = self._sanitized(sized.intent)
@@ -286,7 +300,9 @@ class Risk:
             budget, need, opening = sized
         if intent.terms.reduce_only:
             need, opening = self._reducing_need(intent, spec, rounded), 0
-        refusal = self._opening_refusal(intent, spec, opening, limits)
+        refusal = self._opening_refusal(intent, spec, opening, limits) or leverage_refusal(
+            self._brackets.get(spec.id), self._ledger, spec, intent.side, rounded, budget, self._board.now
+        )
         if refusal is not None:
             return refusal
         if rules.filters is not None or self._limiter is not None:
@@ -298,7 +314,7 @@ class Risk:
         free = self._free(need.asset)
         if not spec.is_spot and rounded.qty_units and opening:
             notional = spec.notional_units(rounded.qty_units, rounded.price_units)
-            free += released_units(self._ledger, spec, rounded.qty_units, opening, notional)
+            free += released_units(self._ledger, spec, rounded.qty_units, opening, notional, self._board.price_units)
         required = self._reservations.extra(need.asset, need.units, intent.oco)
         if required > max(0, free):  # what needs nothing is never refused for want of it
             return Refusal(
@@ -380,7 +396,7 @@ class Risk:
         sells_spot = spec.is_spot and intent.side is Side.SELL
         opening = lots if spec.is_spot else opening_qty(self._ledger, spec, intent.side, lots)
         if intent.fraction is not None and opening and not sells_spot:
-            budget = min(budget, max(0, self._free(spec.quote)))
+            budget = min(budget, self._affordable(spec, self._free(spec.quote)))
         least = max(limits.min_notional_units, spec.notional_units(limits.min_qty_units, rounded.price_units))
         most = limits.max_notional_units
         if most and budget > most:
@@ -392,7 +408,9 @@ class Risk:
         if sells_spot:
             held = floor_to(max(0, self._ledger.position(spec.id).qty_units), limits.lot_units)
             return budget, Need(spec.base, spec.base_money(min(lots, held))), opening
-        return budget, Need(spec.quote, budget if opening else 0), opening
+        fee_rate = self._worst_fee_rates[spec.id].at(self._board.now)
+        bound = budget_need(self._ledger.margin, spec, budget, fee_rate) if opening else 0
+        return budget, Need(spec.quote, bound), opening
 
     def _refuse(self, intent: AnyIntent, refusal: Refusal) -> None:
         self._bus.publish(
@@ -413,8 +431,12 @@ class Risk:
     # --- what is there -------------------------------------------------------------------------------------------
 
     def _free(self, asset: Asset) -> int:
-        collateral = collateral_units(self._ledger, self._ledger.instruments, asset)
+        collateral = collateral_units(self._ledger, self._board.price_units, asset)
         return self._ledger.asset(asset).cash_units - collateral - self._reservations.total(asset)
+
+    def _affordable(self, spec: Instrument, free: int) -> int:
+        """Return the largest budget that what is free can pay for, or secure."""
+        return affordable_budget(self._ledger.margin, spec, free, self._worst_fee_rates[spec.id].at(self._board.now))
 
     def _equity(self) -> Decimal:
         return decimal(self._ledger.equity_units(self._currency, self._board.price_units), MONEY_EXPONENT)

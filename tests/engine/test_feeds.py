@@ -189,7 +189,7 @@ def test_candles_of_an_instrument_that_is_not_traded_are_shown_and_never_execute
 
 
 def test_a_feed_that_no_hook_hears_is_not_read_and_the_run_says_so(tmp_path: Path, lake: Path) -> None:
-    ran = run(tmp_path, lake, Silent, ("fundingRate",))
+    ran = run(tmp_path, lake, Silent, ("fundingRate",), futures={"funding": "off"})
     assert "the feed um:BTCUSDT/fundingRate was not read: the strategy has no on_funding" in ran.details["warnings"]
     assert not any("fundingRate" in one["path"] for one in ran.details["data"])
     heard = run(tmp_path, lake, Everything, ("fundingRate",))

@@ -1,7 +1,8 @@
 """Whatever is ordered, replaced and taken back, and whatever the market does: what always holds."""
 
+from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -70,6 +71,7 @@ class OrderStreams(RuleBasedStateMachine):
     """One instrument, random orders, random candles."""
 
     exchange = SimulatedExchange
+    terms: ClassVar[Mapping[str, Any]] = {}  # instead of what is drawn
 
     @initialize(
         market=st.sampled_from(["spot", "um"]),
@@ -82,7 +84,7 @@ class OrderStreams(RuleBasedStateMachine):
         participation=st.sampled_from([0, 10**7, 10**8]),
     )
     def opens(self, **choices: Any) -> None:
-        self.floor = Floor(exchange=self.exchange, **choices)
+        self.floor = Floor(exchange=self.exchange, **{**choices, **self.terms})
         self.rules = OrderRules(self.floor)
         self.last = 100_00
         self.span, self.traded = (self.last, self.last), False
@@ -156,3 +158,21 @@ class OrderStreams(RuleBasedStateMachine):
 
 OrderStreams.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
 TestOrderStreams = OrderStreams.TestCase
+
+
+class IsolatedStreams(OrderStreams):
+    """The same with leverage, each position by its own margin."""
+
+    terms: ClassVar[Mapping[str, Any]] = {"market": "um", "mid": False, "leverage": 10}
+
+
+class CrossStreams(OrderStreams):
+    """The same with leverage, secured by all that the account has."""
+
+    terms: ClassVar[Mapping[str, Any]] = {"market": "um", "mid": False, "leverage": 4, "cross": True}
+
+
+IsolatedStreams.TestCase.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+CrossStreams.TestCase.settings = settings(max_examples=30, stateful_step_count=30, deadline=None)
+TestIsolatedStreams = IsolatedStreams.TestCase
+TestCrossStreams = CrossStreams.TestCase

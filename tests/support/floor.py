@@ -17,6 +17,7 @@ from backtester.core.bus import Bus
 from backtester.core.events import AnyIntent, Cashflow, Event, Fill, SanitizedOrder
 from backtester.core.folds import Ledger
 from backtester.core.instruments import Asset
+from backtester.core.margin import MarginTerms
 from backtester.core.market import Dues, Expiry, MarketCandle, MarketOpen
 from backtester.core.numbers import BPS
 from backtester.core.risk_events import Control, ControlAction
@@ -43,6 +44,8 @@ from backtester.risk.guard import Guard
 from backtester.risk.order_validation import SymbolSpecs
 from backtester.risk.risk import Risk
 from backtester.risk.sizing import Sizing
+from backtester.sim.brackets import BracketTable
+from backtester.sim.default_brackets import DEFAULT_BRACKETS
 from backtester.sim.sim_models import FeeModel, ImpactModel, SlippageModel
 from tests.support.specs import instrument, rules
 
@@ -69,6 +72,11 @@ class Floor:
         self.spec = instrument(market=market, qty_decimals=decimals)
         specs = {self.spec.id: self.spec}
         book = {self.spec.id: Timeline.constant(rules(lot=10 ** (decimals - 3)))}
+        leverage = choices.get("leverage", 1) if market == "um" else 1
+        cross = frozenset({self.spec.id} if choices.get("cross") else ())
+        margin = MarginTerms({self.spec.id: leverage}, cross)
+        self.brackets: BracketTable = choices.get("brackets", DEFAULT_BRACKETS)
+        brackets = {self.spec.id: Timeline.constant(self.brackets)} if leverage > 1 else {}
         self.fees = fees = FeeModel.flat(*(rate * BPS for rate in choices.get("fees", (2, 5))))
         self.slippage = SlippageModel(choices.get("slippage", 0) * BPS)
         self.bus, self.board = Bus(), Board()
@@ -95,13 +103,15 @@ class Floor:
                 path=path,
                 market_at_mid=mid,
                 participation=choices.get("participation", 0),
+                margin=margin,
+                brackets=brackets,
             ),
             specs,
             self.board,
             self.bus,
         )
-        self.account = Account(specs, Asset("USDT"), MINUTE, lambda _: None, self.board, self.bus)
-        limits, ledger = SymbolSpecs(specs, book), Ledger(specs)
+        self.account = Account(specs, Asset("USDT"), MINUTE, lambda _: None, self.board, self.bus, margin)
+        limits, ledger = SymbolSpecs(specs, book), Ledger(specs, margin)
         fee_rates = {self.spec.id: Timeline.constant(fees.worst_rate())}
         sizing = Sizing(
             {self.spec.id: choices.get("sizing", SizingRules())},
@@ -128,6 +138,7 @@ class Floor:
             sizing=sizing,
             candle_us={self.spec.id: MINUTE},
             limiter=limiter,
+            brackets=brackets,
         )
         if limiter is not None:
             Guard(

@@ -7,6 +7,7 @@ from collections import defaultdict
 
 from backtester.core.events import Event, Fill, Liquidity, OrderRejected, OrderUpdate, SanitizedOrder, Status
 from backtester.core.topics import T_ORDERS_CHANGED, T_ORDERS_SANITIZED
+from backtester.sim.brackets import max_leverage
 from tests.support.floor import MAX_WAIT, Floor
 
 _ORDERS = (T_ORDERS_SANITIZED.name, T_ORDERS_CHANGED.name)
@@ -97,6 +98,7 @@ class OrderRules:
         whole = fill.qty_units + fill.leaves_units
         require(not order.qty_units or whole == order.qty_units, "more than was ordered")
         self._consumes(fill)
+        self._is_secured(fill)
         before, self._position = self._position, self._position + fill.side.sign * fill.qty_units
         if terms.only_reduces:
             require(abs(self._position) < abs(before), "what only reduces added")
@@ -114,6 +116,15 @@ class OrderRules:
         else:
             self._left[fill.order_id] = fill.leaves_units
             self._last_part[fill.order_id] = fill.ts
+
+    def _is_secured(self, fill: Fill) -> None:
+        """A position that grew is no larger than its leverage allows, at the price that it grew at."""
+        floor = self._floor
+        leverage = floor.account.ledger.margin.leverage_of(floor.spec.id)
+        after = abs(self._position + fill.side.sign * fill.qty_units)
+        if leverage > 1 and after > abs(self._position):
+            size = floor.spec.notional_units(after, fill.price_units)
+            require(max_leverage(floor.brackets, size) >= leverage, "a position is too large for its leverage")
 
     def _consumes(self, fill: Fill) -> None:
         """What trades is there once: at the open, and along the candle what the open left."""

@@ -1,0 +1,28 @@
+"""How positions in futures are secured: each by margin of its own, or together by all that the account has."""
+
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+from backtester.core.instruments import InstrumentId
+from backtester.core.numbers import CEIL, mul_div
+
+
+class MarginTerms(NamedTuple):
+    """leverage: of an instrument's positions, >= 1; 1 where it is not named. cross: the instruments whose positions are
+    secured together; each of the others has margin of its own (isolated).
+    """
+
+    leverage: Mapping[InstrumentId, int] = {}
+    cross: frozenset[InstrumentId] = frozenset()
+
+    def leverage_of(self, instrument: InstrumentId) -> int:
+        """Return the leverage of an instrument's positions."""
+        return self.leverage.get(instrument, 1)
+
+    def margin_units(self, instrument: InstrumentId, size_units: int) -> int:
+        """Return the initial margin of a notional (1e-8), rounded up."""
+        return mul_div(size_units, 1, self.leverage_of(instrument), CEIL)
+
+
+FULL: Final = MarginTerms()
+"""Every position is secured by its full notional."""

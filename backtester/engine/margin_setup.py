@@ -1,0 +1,122 @@
+"""From `[futures]` and the lake's leverage tables to how a run's positions are secured; and that in words."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from backtester.config.configs import BacktestConfig, FuturesSection, OwnLeverage
+from backtester.core.errors import DataError, UsageError
+from backtester.core.instruments import SPOT, InstrumentId, parse_instrument, split_id
+from backtester.core.margin import FULL, MarginTerms
+from backtester.core.time import day_of, format_time
+from backtester.core.timeline import EVER, Timeline
+from backtester.data.rules.bracket_tables import bracket_tables
+from backtester.data.rules.lake_rules import LakeRules
+from backtester.data.rules.values import Brackets
+from backtester.sim.brackets import BracketTable
+from backtester.sim.default_brackets import DEFAULT_BRACKETS
+
+_HINT = "bt data rules import the venue's answer of leverageBracket"
+
+
+class MarginPlan(NamedTuple):
+    """How a run's futures are secured. brackets: by date, what leverage may be and what must be kept. sources: where
+    they come from, by instrument; without one the built-in table holds.
+    """
+
+    terms: MarginTerms = FULL
+    brackets: Mapping[InstrumentId, Timeline[BracketTable]] = {}
+    sources: Mapping[InstrumentId, list[dict[str, str]]] = {}
+
+
+def resolved_futures(config: BacktestConfig, ids: Iterable[InstrumentId], warnings: list[str]) -> FuturesSection:
+    """Return `[futures]` with what each of the run's instruments has of its own, under their identities.
+
+    Raises:
+        UsageError: the market is spot and the config asks for leverage.
+    """
+    section, market = config.futures, split_id(min(ids))[0]
+    own = {parse_instrument(name, market): one for name, one in section.instruments.items()}
+    if market == SPOT and (section.leverage > 1 or any((one.leverage or 1) > 1 for one in own.values())):
+        raise UsageError("spot has no leverage", hint="--set futures.leverage=1, or --market um")
+    if strangers := sorted(own.keys() - set(ids)):
+        warnings.append(f"futures.instruments names {', '.join(strangers)}: not in this run")
+    return section.model_copy(update={"instruments": {str(i): own[i] for i in ids if i in own}})
+
+
+def margin_plan(
+    section: FuturesSection,
+    ids: list[InstrumentId],
+    lake: Path,
+    start: int,
+    end: int,
+    *,
+    strict: bool,
+    warnings: list[str],
+) -> MarginPlan:
+    """Return how the positions of a run are secured.
+
+    Args:
+        section: resolved.
+        ids: what it trades; spot needs nothing.
+        start, end: the range, UTC µs.
+        warnings: takes what a reader must know of tables that are not known, or not for all of the range.
+
+    Raises:
+        DataError: a leverage table is not sound; or none is known, leverage is more than 1, and the run is strict.
+    """
+    if split_id(ids[0])[0] == SPOT:
+        return MarginPlan()
+    own = {i: section.instruments.get(i, OwnLeverage()) for i in ids}
+    terms = MarginTerms(
+        {i: one.leverage or section.leverage for i, one in own.items()},
+        frozenset(i for i, one in own.items() if (one.margin_mode or section.margin_mode) == "cross"),
+    )
+    rules = LakeRules(lake)
+    brackets, sources = {}, {}
+    for instrument in ids:
+        found = bracket_tables(rules, instrument)
+        brackets[instrument] = (found or Timeline([(EVER, DEFAULT_BRACKETS)])).between(start, end + 1)
+        problem = ""
+        if found is None:
+            problem = f"{instrument}: no leverage table is known: a strict built-in one is assumed"
+        else:
+            known = Timeline((v.date, v) for v in rules.history(instrument, Brackets)).between(start, end + 1)
+            sources[instrument] = [{"date": format_time(v.date), "source": v.source} for v in known.values]
+            if found.dates[0] > start:
+                day = day_of(found.dates[0])
+                problem = (
+                    f"{instrument}: the leverage table of {day} applied before that date: earlier ones are not known"
+                )
+        if problem and terms.leverage_of(instrument) > 1:
+            if strict and found is None:
+                raise DataError(f"{problem}; execution.strict refuses that", hint=_HINT)
+            warnings.append(f"{problem} ({_HINT})")
+    return MarginPlan(terms, brackets, sources)
+
+
+def margin_in_words(plan: MarginPlan) -> str:
+    """Return what leverage and margin are in force, instruments of the same together."""
+    same: dict[str, list[str]] = {}
+    for instrument in plan.brackets:
+        leverage = plan.terms.leverage_of(instrument)
+        mode = "cross" if instrument in plan.terms.cross else "isolated"
+        found = plan.sources.get(instrument)
+        dates = " and ".join(one["date"].partition("T")[0] for one in found) if found else ""
+        words = f"{leverage}x, {mode} margin, " + (
+            f"leverage table of {dates}" if found else "a built-in leverage table"
+        )
+        same.setdefault(words, []).append(instrument)
+    return "; ".join(f"{', '.join(instruments)}: {words}" for words, instruments in same.items())
+
+
+def margin_record(plan: MarginPlan) -> dict[str, Any]:
+    """Return for run.json, by instrument: leverage, mode, and where the leverage tables come from."""
+    return {
+        str(i): {
+            "leverage": plan.terms.leverage_of(i),
+            "mode": "cross" if i in plan.terms.cross else "isolated",
+            "brackets": plan.sources.get(i, "built in"),
+        }
+        for i in plan.brackets
+    }
