@@ -17,12 +17,13 @@ def config(**sections: object) -> BacktestConfig:
     return BacktestConfig.model_validate(sections)
 
 
-def test_the_base_is_the_config_itself_and_the_ends_change_three_keys() -> None:
+def test_the_base_is_the_config_itself_and_the_ends_change_four_keys() -> None:
     given_ = config(execution={"path": "open_near_extreme_first"}, slippage={"bps": 2}, fees={"taker_bps": 7})
     found = band_configs(given_)
     assert tuple(found) == BAND
     assert found["base"] == given_
     assert differences(found) == {
+        "execution.participation": {"pessimistic": "0.05", "base": "0.1", "optimistic": "1"},
         "execution.path": {
             "pessimistic": "pessimistic",
             "base": "open_near_extreme_first",

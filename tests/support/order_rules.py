@@ -5,7 +5,7 @@ The rules read what was heard, event by event, and know nothing of how the excha
 
 from collections import defaultdict
 
-from backtester.core.events import Event, Fill, Liquidity, OrderRejected, OrderUpdate, SanitizedOrder, Status
+from backtester.core.events import Event, Fill, Liquidity, OrderRejected, OrderUpdate, SanitizedOrder, Side, Status
 from backtester.core.topics import T_ORDERS_CHANGED, T_ORDERS_SANITIZED
 from backtester.sim.brackets import max_leverage
 from tests.support.floor import MAX_WAIT, Floor
@@ -50,11 +50,18 @@ class OrderRules:
             self._hear(topic, event)
             if isinstance(event, Fill):
                 require(traded, "filled while nobody traded")
-                require(low <= event.reference_price_units <= high, "filled where the market was not")
+                inside = low <= event.reference_price_units <= high
+                require(inside or self._jumped_over(event, low, high), "filled where the market was not")
         self._seen = len(self._floor.events)
         self._money_adds_up()
         working = [order.order_id for order in self._floor.exchange.open_orders()]
         require(sorted(self.live) == working, "an order that works no more did not end, or the other way round")
+
+    def _jumped_over(self, fill: Fill, low: int, high: int) -> bool:
+        """Whether a limit that rested was jumped over by the market: it fills at its own price, the worse one."""
+        limit = self._floor.orders[fill.order_id].limit_price_units
+        beyond = limit < low if fill.side is Side.SELL else limit > high
+        return beyond and fill.price_units == limit and fill.liquidity is Liquidity.MAKER
 
     def _hear(self, topic: str, event: Event) -> None:
         match event:
