@@ -422,7 +422,7 @@ class SimulatedExchange:
         elif order.terms.only_reduces and not self._cashier.reducible(order, ts):
             self.expire(working, Reason.NOTHING_TO_REDUCE)
         elif working.waits_for_open:
-            working.deadline = self._board.now + self._rules.max_wait_us[order.instrument] + 1  # the next open counts
+            self._wait_anew(working)
         else:
             self._keep_in_market(working)
 
@@ -430,7 +430,13 @@ class SimulatedExchange:
         """Let what triggered and found too little go on as what it is now: a market order, unless it has a limit."""
         if not working.order.limit_price_units and not working.waits_for_open:
             self._wait_for_open(working)
-            working.deadline += 1  # the next open counts
+            self._wait_anew(working)
+
+    def _wait_anew(self, working: WorkingOrder) -> None:
+        """Begin the wait again after a part: the next open is the first that counts, or the middle of its candle."""
+        working.deadline = self._board.now + self._rules.max_wait_us[working.order.instrument]
+        if not self._fills_at_mid(working):
+            working.deadline += 1
 
     def change(self, working: WorkingOrder, order: SanitizedOrder) -> None:
         """Put a changed order in the place of a working one, and say so."""
