@@ -118,6 +118,7 @@ class Reason(StrEnum):
     BAD_BRACKET = "bad_bracket"
     BAD_REPLACE = "bad_replace"
     LEVERAGE_BRACKET = "leverage_bracket"
+    LIQUIDATION = "liquidation"
     MODEL_NOT_READY = "model_not_ready"
     NO_SIZE = "no_size"
     NO_STOP = "no_stop"

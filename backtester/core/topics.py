@@ -24,6 +24,7 @@ from backtester.core.events import (
     TrailingStopIntent,
     TwapIntent,
 )
+from backtester.core.margin_events import MarginAlert
 from backtester.core.market import (
     Candle,
     Dues,
@@ -158,6 +159,9 @@ T_ACCOUNT_SNAPSHOT: Final = Topic[AccountSnapshot](
 )
 T_RISK_ALERT: Final = Topic[RiskAlert](
     "risk_alert", RiskAlert, logged=True, purpose="a breaker tripped, or is armed again"
+)
+T_MARGIN: Final = Topic[MarginAlert](
+    "margin", MarginAlert, logged=True, purpose="a position in futures comes near its liquidation, or is liquidated"
 )
 T_CONTROL: Final = Topic[Control]("control", Control, logged=True, purpose="an operator's command, scripted by time")
 T_NOTES: Final = Topic[Note]("notes", Note, logged=True, purpose="what a strategy wanted remembered")

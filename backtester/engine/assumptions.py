@@ -40,7 +40,8 @@ def assumptions(run: PreparedRun) -> dict[str, str]:
             words["sizing"] += f"; {left_out}"
     if config.run.market == "um":
         words["funding"] = funding_in_words(run.funding)
-        words["leverage"] = f"{margin_in_words(run.margin)}; no liquidation"
+        words["leverage"] = f"{margin_in_words(run.margin)}"
+        words["liquidation"] = liquidation_in_words(run)
     return words
 
 
@@ -57,6 +58,15 @@ def costs_not_sized(config: BacktestConfig) -> str:
         f"risk_per_trade counts fees and slippage.bps, not what {' and '.join(left_out)} adds: "
         "a stop loses more than sizing.percent"
     )
+
+
+def liquidation_in_words(run: PreparedRun) -> str:
+    """Return by which prices positions are liquidated, and at which."""
+    by_trades = sorted(i for i in run.instruments if i not in run.marks)
+    words = "along the mark candles" if run.marks else ""
+    if by_trades:
+        words += (", " if words else "") + f"along what is traded of {', '.join(by_trades)}"
+    return f"{words}, before any stop of the same candle, at the liquidation price or a worse open"
 
 
 def _fills(run: PreparedRun) -> str:

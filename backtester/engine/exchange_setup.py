@@ -78,6 +78,8 @@ def exchange_rules(run: PreparedRun) -> ExchangeRules:
         tapes=frozenset(item.instrument for item in run.series if item.tape),
         margin=run.margin.terms,
         brackets=run.margin.brackets,
+        liquidation_fees=run.margin.fees,
+        mark_paths=run.marks,
     )
 
 

@@ -8,6 +8,7 @@ from backtester.config.configs import BacktestConfig, FuturesSection, OwnLeverag
 from backtester.core.errors import DataError, UsageError
 from backtester.core.instruments import SPOT, InstrumentId, parse_instrument, split_id
 from backtester.core.margin import FULL, MarginTerms
+from backtester.core.numbers import exact_units
 from backtester.core.time import day_of, format_time
 from backtester.core.timeline import EVER, Timeline
 from backtester.data.rules.bracket_tables import bracket_tables
@@ -16,16 +17,19 @@ from backtester.data.rules.values import Brackets
 from backtester.sim.brackets import BracketTable
 from backtester.sim.default_brackets import DEFAULT_BRACKETS
 
+_USUAL_FEE = 2_000_000  # 2 %
+_RATE_EXPONENT = 8
 _HINT = "bt data rules import the venue's answer of leverageBracket"
 
 
 class MarginPlan(NamedTuple):
     """How a run's futures are secured. brackets: by date, what leverage may be and what must be kept. sources: where
-    they come from, by instrument; without one the built-in table holds.
+    they come from, by instrument; without one the built-in table holds. fees: of liquidation, rates in 1e-8.
     """
 
     terms: MarginTerms = FULL
     brackets: Mapping[InstrumentId, Timeline[BracketTable]] = {}
+    fees: Mapping[InstrumentId, int] = {}
     sources: Mapping[InstrumentId, list[dict[str, str]]] = {}
 
 
@@ -92,7 +96,15 @@ def margin_plan(
             if strict and found is None:
                 raise DataError(f"{problem}; execution.strict refuses that", hint=_HINT)
             warnings.append(f"{problem} ({_HINT})")
-    return MarginPlan(terms, brackets, sources)
+    return MarginPlan(terms, brackets, {i: _liquidation_fee(rules, i, start) for i in ids}, sources)
+
+
+def _liquidation_fee(rules: LakeRules, instrument: InstrumentId, time: int) -> int:
+    """Return what the venue takes of what it liquidates, as it lists it; else the larger one that is usual."""
+    listed = rules.symbol_at(instrument, time)
+    contract = None if listed is None else listed.contract
+    fee = None if contract is None else contract.liquidation_fee
+    return _USUAL_FEE if fee is None else exact_units(fee, _RATE_EXPONENT)
 
 
 def margin_in_words(plan: MarginPlan) -> str:

@@ -28,6 +28,7 @@ from backtester.engine.feed_plan import (
 from backtester.engine.funding_plan import FundingPlan, check_funding, funding_plan
 from backtester.engine.gap_policy import RunGap, check_gaps, gaps_before, gaps_of_run, paused_spans
 from backtester.engine.margin_setup import MarginPlan, margin_plan, resolved_futures
+from backtester.engine.mark_paths import check_marks, mark_paths
 from backtester.engine.tapes import (
     check_quotes,
     check_tapes,
@@ -37,6 +38,7 @@ from backtester.engine.tapes import (
     tape_partitions,
     tapes_of,
 )
+from backtester.execution.mark_path import MarkPath
 from backtester.strategy.base import Strategy, StrategyParams
 from backtester.strategy.registry import FoundStrategy, find_strategy
 
@@ -64,7 +66,8 @@ class PreparedRun(NamedTuple):
 
     feeds: what strategies see, the run's own candles included. gaps: what the lake lacks of it from start to end.
     pauses: the spans [from, to) of ticks, per instrument, in which no position may be opened.
-    funding: None where none is applied. margin: how positions in futures are secured.
+    funding: None where none is applied. margin: how positions in futures are secured. marks: by
+    which they are liquidated, where that is known.
     """
 
     config: BacktestConfig
@@ -79,6 +82,7 @@ class PreparedRun(NamedTuple):
     pauses: dict[InstrumentId, list[tuple[int, int]]]
     funding: FundingPlan | None
     margin: MarginPlan
+    marks: dict[InstrumentId, MarkPath]
     start: int
     end: int
     warnings: list[str]
@@ -165,6 +169,9 @@ def prepare(
         check_funding(funding, start, end, strict=config.execution.strict, warnings=warnings)
     futures = resolved_futures(config, ids, warnings)
     margin = margin_plan(futures, ids, lake.root, start, end, strict=config.execution.strict, warnings=warnings)
+    marks = mark_paths(lake, instruments, sources, start, end)
+    unmarked = {i: sources[i] for i in ids if margin.terms.leverage_of(i) > 1 and i not in marks}
+    check_marks(unmarked, start, end, strict=config.execution.strict, warnings=warnings)
     if damaged := lake.damaged(p for own in read.values() for p in own):
         raise damaged_error(lake.root, damaged)
     return PreparedRun(
@@ -180,6 +187,7 @@ def prepare(
         pauses,
         funding,
         margin,
+        marks,
         start,
         end,
         warnings,

@@ -92,10 +92,21 @@ def futures_record(run: PreparedRun, wired: Wired) -> dict[str, Any]:
     assets = wired.account.ledger.assets
     return {
         "margin": margin_record(run.margin),
+        "liquidation": _liquidation_record(wired),
         "funding": {
             "payments": 0 if wired.funding is None else wired.funding.payments,
             "amounts": {asset: fixed(a.funding_units, MONEY_EXPONENT) for asset, a in sorted(assets.items())},
         },
+    }
+
+
+def _liquidation_record(wired: Wired) -> dict[str, Any]:
+    watch = wired.exchange.liquidator
+    assert watch is not None
+    return {
+        "liquidations": dict(sorted(watch.liquidated.items())),
+        "margin_calls": dict(sorted(watch.calls.items())),
+        "shortfall": fixed(watch.shortfall_units, MONEY_EXPONENT),
     }
 
 
@@ -145,8 +156,11 @@ def warnings_after(run: PreparedRun, wired: Wired) -> list[str]:
     dropped = incomplete_dropped(wired)
     if dropped:
         found.append(f"{dropped} derived candles lacked parts and were not shown to the strategy")
-    if run.config.run.market == "um":
-        found.append("futures are simulated without liquidation")
+    if (watch := wired.exchange.liquidator) is not None:
+        found += [
+            f"{i}: liquidated, {parts} time{'' if parts == 1 else 's'} (margin calls: {watch.calls[i]})"
+            for i, parts in sorted(watch.liquidated.items())
+        ]
     if wired.equity.stats.lowest_units <= 0:
         found.append("ruined: equity fell to zero or below")
     return found

@@ -15,6 +15,7 @@ from backtester.core.rules import OrderLimits, RuleBook
 from backtester.core.timeline import Timeline
 from backtester.execution.conditions import MarketMemory
 from backtester.execution.latency import Delay
+from backtester.execution.mark_path import MarkPath
 from backtester.execution.orders import WorkingOrder
 from backtester.execution.pool import Pool
 from backtester.execution.volume import TradedVolume
@@ -31,7 +32,8 @@ class ExchangeRules(NamedTuple):
     trades that our orders may take; 0 is no cap. triggers_on_mark: stops, take-profits and trailing stops watch the
     mark price. delays: how long orders travel, where that is modelled; seed: of their jitter. strict: no order is taken
     before the models know what they look at. tapes: the instruments whose trades execute instead of candles. margin:
-    how positions in futures are secured; brackets: what their leverage may be, by date.
+    how positions in futures are secured; brackets: what their leverage may be, by date; liquidation_fees: rates
+    (1e-8) of what is liquidated; without brackets nothing is. mark_paths: by which.
     """
 
     rules: RuleBook
@@ -53,6 +55,8 @@ class ExchangeRules(NamedTuple):
     tapes: frozenset[InstrumentId] = frozenset()
     margin: MarginTerms = FULL
     brackets: Mapping[InstrumentId, Timeline[BracketTable]] = {}
+    liquidation_fees: Mapping[InstrumentId, int] = {}
+    mark_paths: Mapping[InstrumentId, MarkPath] = {}
 
 
 class Cashier:
@@ -128,6 +132,30 @@ class Cashier:
             window = self._window(pool, ts)
             self._taken[spec.id, sign] = (window, self._taken_in(window, spec.id, sign) + qty)
         self._volume.add(self._board.now, notional)
+        self.ledger.apply_fill(fill)
+        return fill
+
+    def forced(self, order: SanitizedOrder, qty: int, price: int, fee_units: int, ts: int) -> Fill:
+        """Return the fill of a liquidation at a price, taken into account; its fee is what the wallet can pay."""
+        spec = self._instruments[order.instrument]
+        fill = Fill(
+            ts=ts,
+            order_id=order.order_id,
+            instrument=spec.id,
+            base=spec.base,
+            quote=spec.quote,
+            kind=order.kind,
+            side=order.side,
+            qty_units=qty,
+            price_units=price,
+            reference_price_units=price,
+            fee_units=fee_units,
+            fee_asset=spec.quote,
+            liquidity=Liquidity.TAKER,
+            leaves_units=0,
+            tag=order.tag,
+            scale=spec.scale,
+        )
         self.ledger.apply_fill(fill)
         return fill
 

@@ -20,13 +20,14 @@ from backtester.core.events import (
     SanitizedCancel,
     SanitizedOrder,
     SanitizedReduceOnly,
+    Side,
     Status,
 )
 from backtester.core.folds import Ledger
 from backtester.core.funds import left_to_replace, remaining
 from backtester.core.instruments import Instrument, InstrumentId
 from backtester.core.market import Expiry, MarketCandle, MarketOpen, MarketTrade, MarkPrice
-from backtester.core.order_terms import TimeInForce
+from backtester.core.order_terms import Terms, TimeInForce
 from backtester.core.time import timeframe_us
 from backtester.core.topics import (
     T_CASHFLOWS,
@@ -45,6 +46,7 @@ from backtester.execution.conditions import MarketMemory
 from backtester.execution.exits import brought_by
 from backtester.execution.filling import Cashier, ExchangeRules
 from backtester.execution.latency import InFlight
+from backtester.execution.liquidation import Liquidator
 from backtester.execution.meeting import Meeting
 from backtester.execution.orders import State, WorkingOrder
 from backtester.execution.participation import Participation
@@ -70,6 +72,7 @@ class SimulatedExchange:
         self.ambiguous_candles: Counter[InstrumentId] = Counter()
         self.ambiguous_marks = 0  # mark candles that may or may not have triggered an order that came within them
         self._rules = rules
+        self._forced = 0
         self._instruments = instruments
         self._board = board
         self._bus = bus
@@ -91,12 +94,14 @@ class SimulatedExchange:
             watches=not rules.triggers_on_mark,
             quote_age_us=rules.max_wait_us,
         )
+        bus.subscribe(T_CASHFLOWS, self._cashier.on_cashflow, type(self).__name__)
+        # before the orders: the worse of a candle comes first
+        self.liquidator = Liquidator(self, rules, self.ledger, board, bus) if rules.brackets else None
         self._market = bus.subscribe(T_MARKET, self.on_market)
         self._market.pause()  # until an order works
         bus.subscribe(T_OPENS, self.on_open)
         bus.subscribe(T_EXPIRIES, self.on_expiry)
         bus.subscribe(T_ORDERS_SANITIZED, self.on_order)
-        bus.subscribe(T_CASHFLOWS, self._cashier.on_cashflow, type(self).__name__)
         if rules.triggers_on_mark:
             bus.subscribe(T_MARK, self.on_mark)
 
@@ -447,6 +452,46 @@ class SimulatedExchange:
     def cancel(self, working: WorkingOrder) -> None:
         """End an order because another of its group, or of its bracket, executed."""
         self._end(working, State.CANCELLED, Reason.OCO)
+
+    # --- the exchange closes a position ---------------------------------------------------------------------------
+
+    def withdraw(self, instrument: InstrumentId, candle: MarketCandle | None) -> None:
+        """Take back all working orders of an instrument that is liquidated; candle: along which that happens. Whether a
+        stop that it reaches as well would have come first nobody knows.
+        """
+        book = self._book[instrument]
+        if candle is not None:
+            path = (candle.open_units, candle.high_units, candle.low_units)
+            there = [w for w in book.values() if w.waits_for_trigger and w.accepted <= candle.open_time]
+            if any(w.met_at(*path, True) != NO_FILL for w in there):
+                self.candles_met[instrument] += 1
+                self.ambiguous_candles[instrument] += 1
+        for working in list(book.values()):
+            if working.order.order_id in book:
+                self._end(working, State.CANCELLED, Reason.LIQUIDATION)
+
+    def force(self, spec: Instrument, side: Side, qty: int, price: int, fee: int, ts: int) -> None:
+        """Close a part of a position by an order of the exchange's own; such orders count down from -1."""
+        self._forced -= 1
+        order = SanitizedOrder(
+            ts=ts,
+            order_id=self._forced,
+            instrument=spec.id,
+            kind=OrderKind.MARKET,
+            side=side,
+            qty_units=qty,
+            budget_units=0,
+            limit_price_units=0,
+            stop_price_units=0,
+            reserve_asset=spec.quote,
+            reserve_units=0,
+            tag=Reason.LIQUIDATION.value,
+            oco="",
+            terms=Terms(reduce_only=True),
+            scale=spec.scale,
+        )
+        self._bus.publish(T_ORDERS_CHANGED, order)
+        self._bus.publish(T_FILLS, self._cashier.forced(order, qty, price, fee, ts))
 
     # --- an order ends -------------------------------------------------------------------------------------------
 

@@ -53,7 +53,8 @@ def test_a_year_of_real_funding_on_a_constant_position_is_the_plain_sum(
         return [(strategy.buy if size > 0 else strategy.sell)(symbol, abs(size))]
 
     run = {"market": "um", "timeframe": "4h", "start": "2023-01-01", "end": "2024-01-01"}
-    config = config_of(lake, [symbol], run=run, data={"gap_policy": "continue"})
+    futures = {"margin_mode": "cross"}  # ETHUSDT doubles: an isolated short would be liquidated before the year is over
+    config = config_of(lake, [symbol], run=run, data={"gap_policy": "continue"}, futures=futures)
     ran = run_prepared(tmp_path, prepared_run(scripted({0: enter}), config))
     flows = [e for e in ran.events("cashflows") if e["kind"] == "funding"]
     assert len(flows) == 1094  # three a day, without the first, which came before the entry

@@ -80,6 +80,8 @@ class OrderRules:
             case OrderRejected(who="execution") if event.reason != "unknown_order":
                 require(event.order_id not in self._accepted, "an accepted order was rejected")
                 self._ends(event.order_id)
+            case Fill() if event.order_id < 0:
+                self._liquidates(event)
             case Fill():
                 self._fills(event)
 
@@ -124,6 +126,14 @@ class OrderRules:
             self._left[fill.order_id] = fill.leaves_units
             self._last_part[fill.order_id] = fill.ts
 
+    def _liquidates(self, fill: Fill) -> None:
+        """The exchange itself closes, and only that."""
+        require(fill.order_id in self.live, "a liquidation without an order")
+        before, self._position = self._position, self._position + fill.side.sign * fill.qty_units
+        require(abs(self._position) < abs(before), "a liquidation added")
+        require(self._position * before >= 0, "a liquidation went through zero")
+        self._ends(fill.order_id)
+
     def _is_secured(self, fill: Fill) -> None:
         """A position that grew is no larger than its leverage allows, at the price that it grew at."""
         floor = self._floor
@@ -162,5 +172,7 @@ class OrderRules:
         ledger, spec = self._floor.account.ledger, self._floor.spec
         require(ledger.identity_breaks() == [], "money does not add up")
         require(ledger.position(spec.id).qty_units == self._position, "another position than the fills made")
+        if not spec.is_spot and ledger.margin.leverage_of(spec.id) > 1:
+            require(ledger.asset(spec.quote).cash_units >= 0, "futures cost more than the account had")
         if spec.is_spot:
             require(all(account.cash_units >= 0 for account in ledger.assets.values()), "spot is overdrawn")

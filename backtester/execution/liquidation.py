@@ -1,0 +1,275 @@
+"""Liquidation: who cannot keep a position has it closed by the exchange, before anything else of a candle.
+
+Isolated positions fall at a price of their own, along the range of each candle. Positions with cross margin fall
+together: at the opens, then with all adverse extremes at once, then at the closes.
+"""
+
+from collections import Counter
+from typing import Protocol
+
+from backtester.core.board import Board
+from backtester.core.bus import Bus
+from backtester.core.events import Cashflow, Fill, Side
+from backtester.core.folds import Ledger
+from backtester.core.instruments import Asset, Instrument, InstrumentId
+from backtester.core.margin_events import MarginAlert, MarginState
+from backtester.core.market import Dues, MarketCandle, MarketOpen, MarketTrade
+from backtester.core.numbers import CEIL, FLOOR, MONEY_EXPONENT, RATE_SCALE, fixed, mul_div
+from backtester.core.topics import T_CASHFLOWS, T_DUES, T_FILLS, T_MARGIN, T_MARKET, T_OPENS
+from backtester.execution.filling import ExchangeRules
+from backtester.execution.mark_path import Path
+from backtester.sim.brackets import maintenance_margin
+from backtester.sim.liquidation import (
+    NO_PRICE,
+    Leg,
+    is_liquidated,
+    liquidation_band,
+    liquidation_result,
+    margin_surplus,
+    reduction_to_lower_bracket,
+)
+
+_CALL_RATE = 80 * RATE_SCALE // 100  # maintenance margin over balance at which the venue warns
+
+
+class Exchange(Protocol):
+    """What the exchange does for a liquidation."""
+
+    def withdraw(self, instrument: InstrumentId, candle: MarketCandle | None) -> None:
+        """Take back all working orders of an instrument; candle: along which it is liquidated."""
+
+    def force(self, spec: Instrument, side: Side, qty: int, price: int, fee: int, ts: int) -> None:
+        """Close a part of a position by an order of the exchange's own."""
+
+
+class Liquidator:
+    """Watches over positions in futures while there are any.
+
+    liquidated, calls: how often parts of positions were closed, and how often that came near.
+    """
+
+    def __init__(self, exchange: Exchange, rules: ExchangeRules, ledger: Ledger, board: Board, bus: Bus) -> None:
+        """Wire the component; ledger: the exchange's own, only read here."""
+        self.liquidated: Counter[InstrumentId] = Counter()
+        self.calls: Counter[InstrumentId] = Counter()
+        self.shortfall_units = 0
+        self._exchange = exchange
+        self._rules = rules
+        self._ledger = ledger
+        self._board = board
+        self._bus = bus
+        self._tick = 0
+        self._candles: dict[InstrumentId, MarketCandle] = {}  # of this tick
+        self._paths: dict[InstrumentId, Path] = {}
+        self._called: set[InstrumentId] = set()
+        self._insured: Counter[Asset] = Counter()  # on its way to the account
+        self._market = bus.subscribe(T_MARKET, self.on_market)
+        self._market.pause()  # until something is held
+        bus.subscribe(T_OPENS, self.on_open)
+        bus.subscribe(T_FILLS, self.on_fill)
+        bus.subscribe(T_CASHFLOWS, self.on_cashflow)
+        bus.subscribe(T_DUES, self.on_dues)
+
+    def on_fill(self, fill: Fill) -> None:
+        """Begin to watch, or cease to."""
+        if fill.instrument not in self._ledger.positions:
+            self._called.discard(fill.instrument)
+        if self._held():
+            self._market.resume()
+            self._board.want_dues(0)
+        else:
+            self._market.pause()
+
+    def on_cashflow(self, flow: Cashflow) -> None:
+        """What the insurance fund paid is in the account now."""
+        if flow.kind == "insurance":
+            self._insured[flow.asset] -= flow.amount_units
+
+    def on_open(self, opened: MarketOpen) -> None:
+        """Judge what is held by an open, before an order that waits for it closes at a price that bankrupts."""
+        at, instrument = opened.price_units, opened.instrument
+        self._candles, self._paths = {}, {}
+        if instrument in self._rules.margin.cross:
+            self._cross({i: at if i == instrument else self._last(i) for i in self._crossed()}, opened.ts)
+        elif instrument in self._ledger.positions:
+            self._isolated(instrument, Path(at, at, at, at), opened.ts)
+
+    def on_market(self, market: MarketCandle | MarketTrade) -> None:
+        """Judge what is held by a candle that closed, before any order meets it; by trades only at their last."""
+        if not isinstance(market, MarketCandle):
+            return
+        if market.ts != self._tick:
+            self._tick, self._candles, self._paths = market.ts, {}, {}
+        marks = self._rules.mark_paths.get(market.instrument)
+        path = None if marks is None else marks.over(market.open_time, market.ts)
+        traded = Path(market.open_units, market.low_units, market.high_units, market.close_units)
+        self._candles[market.instrument], self._paths[market.instrument] = market, path or traded
+        if market.instrument in self._rules.margin.cross:
+            for adverse in (False, True):
+                self._cross({i: self._price(i, adverse=adverse) for i in self._crossed()}, market.ts)
+        else:
+            self._isolated(market.instrument, path or traded, market.ts)
+
+    def on_dues(self, dues: Dues) -> None:
+        """Judge what is held by the last prices, and warn of what comes near."""
+        fresh = dues.ts == self._tick
+        last = {i: self._paths[i].close if fresh and i in self._paths else self._last(i) for i in self._held()}
+        self._candles = {}  # what was traded along them is over
+        self._cross({i: last[i] for i in self._crossed()}, dues.ts)
+        for instrument in self._held():
+            at = last[instrument]
+            if instrument not in self._rules.margin.cross:
+                self._isolated(instrument, Path(at, at, at, at), dues.ts)
+            self._warn(instrument, last, dues.ts)
+        if self._held():
+            self._board.want_dues(0)
+
+    def _held(self) -> list[InstrumentId]:
+        return sorted(i for i in self._ledger.positions if not self._ledger.instruments[i].is_spot)
+
+    def _last(self, instrument: InstrumentId) -> int:
+        return self._board.price_units[instrument]
+
+    # --- isolated ------------------------------------------------------------------------------------------------
+
+    def _isolated(self, instrument: InstrumentId, path: Path, ts: int) -> None:
+        """Reduce a position bracket by bracket, as long as the path reaches a price at which it falls."""
+        spec = self._ledger.instruments[instrument]
+        while qty := self._ledger.position(instrument).qty_units:
+            leg = Leg(qty, self._ledger.position(instrument).basis_units)
+            wallet = self.isolated_wallet(instrument)
+            table = self._rules.brackets[instrument].at(ts)
+            band = liquidation_band(wallet, (leg,), spec.shift, table)
+            if not band.is_reached(path.low, path.high):
+                return
+            at = band.lower if qty > 0 else band.upper
+            price = path.open if at == NO_PRICE else min(path.open, at) if qty > 0 else max(path.open, at)
+            price = self._traded(instrument, price)
+            equity = wallet + spec.notional_units(qty, price) - leg.basis
+            step = reduction_to_lower_bracket(qty, price, spec.shift, self._lot(instrument, ts), table)
+            self._close(spec, step if equity > 0 else abs(qty), price, wallet, ts)
+
+    def isolated_wallet(self, instrument: InstrumentId) -> int:
+        """Return what secures an isolated position: its margin, less its share of what free cash could not pay."""
+        asset = self._ledger.instruments[instrument].quote
+        margins = {i: self._ledger.margin_of(i) for i in self._alone(asset)}
+        lacking = max(0, sum(margins.values()) - self._cash(asset))
+        own = margins[instrument]
+        return max(0, own - (mul_div(lacking, own, sum(margins.values()), CEIL) if lacking else 0))
+
+    def _alone(self, asset: Asset) -> list[InstrumentId]:
+        crossed = self._rules.margin.cross
+        return [i for i in self._held() if i not in crossed and self._ledger.instruments[i].quote == asset]
+
+    def _close(self, spec: Instrument, qty: int, price: int, wallet: int, ts: int) -> None:
+        """Close a part at a price; fee and shortfall are those of its share of the wallet."""
+        position = self._ledger.position(spec.id)
+        held, basis = abs(position.qty_units), abs(position.basis_units)
+        side = Side.SELL if position.qty_units > 0 else Side.BUY
+        share = wallet if qty == held else mul_div(wallet, qty, held, FLOOR)
+        released = basis if qty == held else mul_div(basis, qty, held, FLOOR)
+        worth = spec.notional_units(qty, price)
+        balance = share + (worth - released if side is Side.SELL else released - worth)
+        self._execute(spec, side, qty, price, balance, ts)
+
+    def _execute(self, spec: Instrument, side: Side, qty: int, price: int, balance: int, ts: int) -> None:
+        rate = self._rules.liquidation_fees.get(spec.id, 0)
+        result = liquidation_result(balance, spec.notional_units(qty, price), rate)
+        self.liquidated[spec.id] += 1
+        self._alert(MarginState.LIQUIDATED, spec.id, balance, price, ts)
+        self._exchange.withdraw(spec.id, self._candles.get(spec.id))
+        if result.shortfall:
+            self.shortfall_units += result.shortfall
+            self._insured[spec.quote] += result.shortfall
+            self._bus.publish(
+                T_CASHFLOWS,
+                Cashflow(ts=ts, kind="insurance", asset=spec.quote, amount_units=result.shortfall, instrument=spec.id),
+            )
+        self._exchange.force(spec, side, qty, price, result.fee, ts)
+
+    def _traded(self, instrument: InstrumentId, price: int) -> int:
+        """Return the price within the candle that is judged: nobody sells where nobody bought, whatever the mark."""
+        candle = self._candles.get(instrument)
+        return price if candle is None else min(max(price, candle.low_units), candle.high_units)
+
+    def _cash(self, asset: Asset) -> int:
+        return self._ledger.asset(asset).cash_units + self._insured[asset]
+
+    # --- cross ---------------------------------------------------------------------------------------------------
+
+    def _crossed(self) -> list[InstrumentId]:
+        return [i for i in self._held() if i in self._rules.margin.cross]
+
+    def _price(self, instrument: InstrumentId, *, adverse: bool) -> int:
+        """Return an open of this tick, or the adverse extreme; the last price of what had no candle yet."""
+        path = self._paths.get(instrument)
+        if path is None:
+            return self._last(instrument)
+        if not adverse:
+            return path.open
+        return path.low if self._ledger.position(instrument).qty_units > 0 else path.high
+
+    def _cross(self, prices: dict[InstrumentId, int], ts: int) -> None:
+        """Reduce the position that must keep most, bracket by bracket, until the rest is safe at these prices."""
+        while held := self._crossed():
+            specs = self._ledger.instruments
+            asset = specs[held[0]].quote
+            wallet = self._cross_wallet(asset)
+            if not is_liquidated(wallet, sum(self._surplus(i, prices[i], ts) for i in held)):
+                return
+            keeps = {i: self._maintenance(i, prices[i], ts) for i in held}
+            worst = max(held, key=lambda i: (keeps[i], i))
+            qty = self._ledger.position(worst).qty_units
+            table = self._rules.brackets[worst].at(ts)
+            price = self._traded(worst, prices[worst])
+            balance = wallet + sum(self._ledger.unrealised_units(i, {**prices, worst: price}[i]) for i in held)
+            step = reduction_to_lower_bracket(qty, price, specs[worst].shift, self._lot(worst, ts), table)
+            size = abs(qty) if balance <= 0 else step
+            last = len(held) == 1 and size == abs(qty)
+            side = Side.SELL if qty > 0 else Side.BUY
+            # what the others still have stands for this one: only the last one's loss can be more than all
+            self._execute(specs[worst], side, size, price, balance if last else max(0, balance), ts)
+
+    def _cross_wallet(self, asset: Asset) -> int:
+        margins = sum(self._ledger.margin_of(i) for i in self._alone(asset))
+        return self._cash(asset) - margins
+
+    def _surplus(self, instrument: InstrumentId, price: int, ts: int) -> int:
+        position, spec = self._ledger.position(instrument), self._ledger.instruments[instrument]
+        leg = Leg(position.qty_units, position.basis_units)
+        return margin_surplus((leg,), price, spec.shift, self._rules.brackets[instrument].at(ts))
+
+    def _maintenance(self, instrument: InstrumentId, price: int, ts: int) -> int:
+        spec, qty = self._ledger.instruments[instrument], abs(self._ledger.position(instrument).qty_units)
+        return maintenance_margin(self._rules.brackets[instrument].at(ts), spec.notional_units(qty, price))
+
+    def _lot(self, instrument: InstrumentId, ts: int) -> int:
+        return self._rules.rules[instrument].at(ts).at_market.lot_units
+
+    # --- warnings ------------------------------------------------------------------------------------------------
+
+    def _warn(self, instrument: InstrumentId, last: dict[InstrumentId, int], ts: int) -> None:
+        """Say once that maintenance margin has come to most of the balance; again after it was less."""
+        if not self._ledger.position(instrument).qty_units:
+            return
+        if instrument in self._rules.margin.cross:
+            group, wallet = self._crossed(), self._cross_wallet(self._ledger.instruments[instrument].quote)
+        else:
+            group, wallet = [instrument], self.isolated_wallet(instrument)
+        balance = wallet + sum(self._ledger.unrealised_units(i, last[i]) for i in group)
+        keeps = sum(self._maintenance(i, last[i], ts) for i in group)
+        if keeps * RATE_SCALE < balance * _CALL_RATE:
+            self._called.discard(instrument)
+        elif instrument not in self._called:
+            self._called.add(instrument)
+            self.calls[instrument] += 1
+            self._alert(MarginState.CALL, instrument, balance, last[instrument], ts)
+
+    def _alert(self, state: MarginState, instrument: InstrumentId, balance: int, price: int, ts: int) -> None:
+        spec = self._ledger.instruments[instrument]
+        numbers = {
+            "price": fixed(price, spec.scale.price),
+            "balance": fixed(balance, MONEY_EXPONENT),
+            "maintenance": fixed(self._maintenance(instrument, price, ts), MONEY_EXPONENT),
+        }
+        self._bus.publish(T_MARGIN, MarginAlert(ts=ts, instrument=instrument, state=state, numbers=numbers))
