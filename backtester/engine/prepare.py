@@ -29,6 +29,7 @@ from backtester.engine.funding_plan import FundingPlan, check_funding, funding_p
 from backtester.engine.gap_policy import RunGap, check_gaps, gaps_before, gaps_of_run, paused_spans
 from backtester.engine.margin_setup import MarginPlan, margin_plan, resolved_futures
 from backtester.engine.mark_paths import check_marks, mark_paths
+from backtester.engine.resolution import check_mark_feeds, check_resolution, mark_feeds
 from backtester.engine.tapes import (
     check_quotes,
     check_tapes,
@@ -128,15 +129,15 @@ def prepare(
     lake = Lake(Path(config.data.dir))
     timeframe = config.run.timeframe
     needs = _needs(found, params)
-    names = feed_names([*config.data.feeds, *needs.feeds, *_mark_feeds(config)], ids, config.run.market)
+    names = feed_names([*config.data.feeds, *needs.feeds, *mark_feeds(config)], ids, config.run.market)
     tapes = tapes_of(lake, config.execution.data, names, ids)
     names = sorted({*names, *(tape_name(i, kind) for i, kind in tapes.items())})
     asked_start, asked_end = (parse_time(text) if text else None for text in (config.run.start, config.run.end))
     sources = {
         i: execution_timeframe(lake, i, [timeframe, *_shown_timeframes(names, i)], asked_start, asked_end) for i in ids
     }
-    _check_resolution(config, {i: timeframe for i, timeframe in sources.items() if i not in tapes})
-    _check_marks(config, names, sources, warnings)
+    check_resolution(config, {i: timeframe for i, timeframe in sources.items() if i not in tapes})
+    check_mark_feeds(config, names, sources, warnings)
     stored = {i: lake.partitions(split_id(i)[0], KLINES.kind, split_id(i)[1], sources[i]) for i in ids}
     trades = tape_partitions(lake, tapes)
     start, end = _range(config, {i: _span(stored[i], sources[i], trades.get(i)) for i in ids})
@@ -159,10 +160,7 @@ def prepare(
     warnings += check_quotes(lake, quoted, start, end, longest_us=age, strict=config.execution.strict)
     gaps = gaps_of_run(lake, sources, feeds, start, end)
     check_gaps(gaps, config.data, str(lake.root), warnings)
-    pauses = {}
-    if config.data.gap_policy == "pause_entries":
-        candles = config.data.pause_candles
-        pauses = paused_spans([*gaps_before(lake, sources, start, candles), *gaps], candles)
+    pauses = _pauses(config, lake, sources, start, gaps)
     funding = None
     if split_id(ids[0])[0] != SPOT and config.futures.funding == "auto":
         funding = funding_plan(lake, ids, start, end)
@@ -194,57 +192,13 @@ def prepare(
     )
 
 
-def _mark_feeds(config: BacktestConfig) -> list[str]:
-    """Return the feed that triggers on mark prices need, unless the config names one of its own.
-
-    Raises:
-        UsageError: the market has no mark price.
-    """
-    if config.execution.trigger_price != "mark":
-        return []
-    if config.run.market == "spot":
-        raise UsageError(
-            "execution.trigger_price is mark, and spot has no mark price", hint="--set execution.trigger_price=last"
-        )
-    named = any(feed.split("/")[-1].startswith("markPriceKlines") for feed in config.data.feeds)
-    return [] if named else [f"markPriceKlines:{config.run.timeframe}"]
-
-
-def _check_resolution(config: BacktestConfig, sources: Mapping[InstrumentId, str]) -> None:
-    """Refuse, where the run is strict, what the execution data are too coarse to show.
-
-    Raises:
-        DataError: the latency is shorter than a candle.
-    """
-    execution = config.execution
-    delay = (execution.latency_ms + execution.latency_jitter_ms) * 1000
-    coarse = sorted(f"{i} ({tf})" for i, tf in sources.items() if 0 < delay < timeframe_us(tf))
-    if execution.strict and coarse:
-        raise DataError(
-            f"a latency of {delay / 1000:f} ms cannot be seen on the candles that execute: {', '.join(coarse)}",
-            hint="read finer data, or say that it moves no fill: --set execution.strict=false",
-        )
-
-
-def _check_marks(
-    config: BacktestConfig, names: list[FeedName], sources: Mapping[InstrumentId, str], warnings: list[str]
-) -> None:
-    """Warn of mark prices, where they trigger, that are coarser than the candles; refuse them where the run is strict.
-
-    Raises:
-        DataError: the run is strict.
-    """
-    if config.execution.trigger_price != "mark":
-        return
-    for i, source in sources.items():
-        own = [name.timeframe for name in names if (name.instrument, name.kind) == (i, "markPriceKlines")]
-        finest = min(own, key=timeframe_us, default=source)
-        if timeframe_us(finest) <= timeframe_us(source):
-            continue
-        said = f"{i}: triggers watch mark prices of {finest}, coarser than the candles of {source}: they fire late"
-        if config.execution.strict:
-            raise DataError(said, hint=f"--feeds markPriceKlines:{source}, or --set execution.strict=false")
-        warnings.append(said)
+def _pauses(
+    config: BacktestConfig, lake: Lake, sources: Mapping[InstrumentId, str], start: int, gaps: list[RunGap]
+) -> dict[InstrumentId, list[tuple[int, int]]]:
+    if config.data.gap_policy != "pause_entries":
+        return {}
+    candles = config.data.pause_candles
+    return paused_spans([*gaps_before(lake, sources, start, candles), *gaps], candles)
 
 
 def _shown_timeframes(names: list[FeedName], instrument: InstrumentId) -> list[str]:

@@ -14,6 +14,7 @@ from backtester.core.bus import Bus
 from backtester.core.events import (
     AnyOrder,
     Liquidity,
+    OrderKind,
     OrderRejected,
     OrderUpdate,
     Reason,

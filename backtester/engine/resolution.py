@@ -1,0 +1,62 @@
+"""Whether the data of a run are fine enough for what its config asks the exchange to show."""
+
+from collections.abc import Mapping
+
+from backtester.config.configs import BacktestConfig
+from backtester.core.errors import DataError, UsageError
+from backtester.core.instruments import InstrumentId
+from backtester.core.time import timeframe_us
+from backtester.engine.feed_plan import FeedName
+
+
+def mark_feeds(config: BacktestConfig) -> list[str]:
+    """Return the feed that triggers on mark prices need, unless the config names one of its own.
+
+    Raises:
+        UsageError: the market has no mark price.
+    """
+    if config.execution.trigger_price != "mark":
+        return []
+    if config.run.market == "spot":
+        raise UsageError(
+            "execution.trigger_price is mark, and spot has no mark price", hint="--set execution.trigger_price=last"
+        )
+    named = any(feed.split("/")[-1].startswith("markPriceKlines") for feed in config.data.feeds)
+    return [] if named else [f"markPriceKlines:{config.run.timeframe}"]
+
+
+def check_resolution(config: BacktestConfig, sources: Mapping[InstrumentId, str]) -> None:
+    """Refuse, where the run is strict, what the execution data are too coarse to show.
+
+    Raises:
+        DataError: the latency is shorter than a candle.
+    """
+    execution = config.execution
+    delay = (execution.latency_ms + execution.latency_jitter_ms) * 1000
+    coarse = sorted(f"{i} ({tf})" for i, tf in sources.items() if 0 < delay < timeframe_us(tf))
+    if execution.strict and coarse:
+        raise DataError(
+            f"a latency of {delay / 1000:f} ms cannot be seen on the candles that execute: {', '.join(coarse)}",
+            hint="read finer data, or say that it moves no fill: --set execution.strict=false",
+        )
+
+
+def check_mark_feeds(
+    config: BacktestConfig, names: list[FeedName], sources: Mapping[InstrumentId, str], warnings: list[str]
+) -> None:
+    """Warn of mark prices, where they trigger, that are coarser than the candles; refuse them where the run is strict.
+
+    Raises:
+        DataError: the run is strict.
+    """
+    if config.execution.trigger_price != "mark":
+        return
+    for i, source in sources.items():
+        own = [name.timeframe for name in names if (name.instrument, name.kind) == (i, "markPriceKlines")]
+        finest = min(own, key=timeframe_us, default=source)
+        if timeframe_us(finest) <= timeframe_us(source):
+            continue
+        said = f"{i}: triggers watch mark prices of {finest}, coarser than the candles of {source}: they fire late"
+        if config.execution.strict:
+            raise DataError(said, hint=f"--feeds markPriceKlines:{source}, or --set execution.strict=false")
+        warnings.append(said)
