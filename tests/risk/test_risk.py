@@ -128,7 +128,7 @@ def test_reducing_a_future_binds_nothing(tmp_path: Path) -> None:
 
 
 def test_a_losing_short_can_still_be_closed_when_nothing_is_free(tmp_path: Path) -> None:
-    market = [*flat(100, 2), *flat(400, 6)]
+    market = [*flat(100, 2), *flat(150, 6)]
     ran = run_on(
         tmp_path,
         market,
@@ -136,7 +136,7 @@ def test_a_losing_short_can_still_be_closed_when_nothing_is_free(tmp_path: Path)
         run={"market": "um"},
     )
     assert ran.refusals == []
-    assert ran.fills == [sold(1, 100, 99), bought(4, 400, 50), bought(6, 400, 49)]
+    assert ran.fills == [sold(1, 100, 99), bought(4, 150, 50), bought(6, 150, 49)]
 
 
 def test_a_cancel_of_an_order_that_is_not_open_is_refused(tmp_path: Path) -> None:
