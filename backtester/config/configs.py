@@ -117,6 +117,7 @@ class ExecutionSection(Section):
     """How the simulated exchange behaves where the data leave a choice; the defaults choose against the trader.
 
     data: what executes orders: trades of an instrument when the run reads them (auto), always or never.
+    timeframe: the stored candles that execute; empty: the longest stored from which all that is seen can be made.
     touch_fills: a limit fills when the market touches it (default: must trade through). max_wait: candles that a
     market order waits for a trade before it expires. stop_through: a stop that is already through the market when
     it arrives is rejected, or executes at the market. path: how the price is assumed to go through a candle.
@@ -128,6 +129,7 @@ class ExecutionSection(Section):
     """
 
     data: Literal["auto", "candles", "trades"] = "auto"
+    timeframe: Literal[""] | Timeframe = ""
     touch_fills: bool = False
     path: Literal["pessimistic", "optimistic", "open_near_extreme_first"] = "pessimistic"
     market_fill: Literal["open", "mid"] = "open"

@@ -83,15 +83,30 @@ def feed_names(texts: Iterable[str], traded: Sequence[InstrumentId], market: str
 
 
 def execution_timeframe(
-    lake: Lake, instrument: InstrumentId, shown: Iterable[str], start: int | None, end: int | None
+    lake: Lake, instrument: InstrumentId, shown: Iterable[str], start: int | None, end: int | None, declared: str = ""
 ) -> str:
     """Return the stored timeframe that executes: one from which every candle that a strategy sees can be made, so
-    that no decision is finer than its execution; see `Lake.source_timeframe`.
+    that no decision is finer than its execution; the declared one, else see `Lake.source_timeframe`.
 
     Raises:
+        UsageError: what a strategy sees cannot be made from the declared one.
         DataError: the lake does not have it.
     """
     finest = math.gcd(*(timeframe_us(timeframe) for timeframe in shown))
+    if declared:
+        if finest % timeframe_us(declared):
+            raise UsageError(
+                f"execution.timeframe is {declared}, and {instrument} is decided on {_NAMES[finest]}",
+                hint=f"choose one that divides {_NAMES[finest]}, or leave it empty",
+            )
+        market, symbol = split_id(instrument)
+        stored = lake.timeframes(market, KLINES.kind, symbol)
+        if declared not in stored:
+            raise DataError(
+                f"execution.timeframe is {declared}, and {instrument} is stored in {', '.join(stored)}",
+                hint=f"bt download --market {market} --symbols {symbol} --timeframe {declared}, or another timeframe",
+            )
+        return declared
     return lake.source_timeframe(*split_id(instrument), _NAMES[finest], start, end)
 
 

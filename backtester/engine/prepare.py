@@ -29,7 +29,7 @@ from backtester.engine.funding_plan import FundingPlan, check_funding, funding_p
 from backtester.engine.gap_policy import RunGap, check_gaps, gaps_before, gaps_of_run, paused_spans
 from backtester.engine.margin_setup import MarginPlan, margin_plan, resolved_futures
 from backtester.engine.mark_paths import check_marks, mark_paths
-from backtester.engine.resolution import check_mark_feeds, check_resolution, mark_feeds
+from backtester.engine.resolution import check_mark_feeds, check_resolution, finer_candles, mark_feeds
 from backtester.engine.tapes import (
     check_quotes,
     check_tapes,
@@ -134,7 +134,10 @@ def prepare(
     names = sorted({*names, *(tape_name(i, kind) for i, kind in tapes.items())})
     asked_start, asked_end = (parse_time(text) if text else None for text in (config.run.start, config.run.end))
     sources = {
-        i: execution_timeframe(lake, i, [timeframe, *_shown_timeframes(names, i)], asked_start, asked_end) for i in ids
+        i: execution_timeframe(
+            lake, i, [timeframe, *_shown_timeframes(names, i)], asked_start, asked_end, config.execution.timeframe
+        )
+        for i in ids
     }
     check_resolution(config, {i: timeframe for i, timeframe in sources.items() if i not in tapes})
     check_mark_feeds(config, names, sources, warnings)
@@ -160,6 +163,7 @@ def prepare(
     warnings += check_quotes(lake, quoted, start, end, longest_us=age, strict=config.execution.strict)
     gaps = gaps_of_run(lake, sources, feeds, start, end)
     check_gaps(gaps, config.data, str(lake.root), warnings)
+    warnings += [] if config.execution.timeframe or tapes else finer_candles(lake, sources, start, end)
     pauses = _pauses(config, lake, sources, start, gaps)
     funding = None
     if split_id(ids[0])[0] != SPOT and config.futures.funding == "auto":

@@ -4,8 +4,10 @@ from collections.abc import Mapping
 
 from backtester.config.configs import BacktestConfig
 from backtester.core.errors import DataError, UsageError
-from backtester.core.instruments import InstrumentId
+from backtester.core.instruments import InstrumentId, split_id
 from backtester.core.time import timeframe_us
+from backtester.data.lake import Lake
+from backtester.data.schemas import KLINES
 from backtester.engine.feed_plan import FeedName
 
 
@@ -60,3 +62,24 @@ def check_mark_feeds(
         if config.execution.strict:
             raise DataError(said, hint=f"--feeds markPriceKlines:{source}, or --set execution.strict=false")
         warnings.append(said)
+
+
+def finer_candles(lake: Lake, sources: Mapping[InstrumentId, str], start: int, end: int) -> list[str]:
+    """Return a warning per instrument of which the lake has finer candles than those that execute, without a gap."""
+    found = []
+    for instrument, timeframe in sources.items():
+        market, symbol = split_id(instrument)
+        finer = [
+            name
+            for name in lake.timeframes(market, KLINES.kind, symbol)
+            if timeframe_us(name) < timeframe_us(timeframe)
+            and timeframe_us(timeframe) % timeframe_us(name) == 0
+            and not lake.gaps(market, KLINES.kind, symbol, name, start, end)
+        ]
+        if finer:
+            finest = min(finer, key=timeframe_us)
+            found.append(
+                f"{instrument}: candles of {timeframe} execute, and finer ones are stored: "
+                f"--set execution.timeframe={finest} fills along them"
+            )
+    return found
