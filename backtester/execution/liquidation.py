@@ -15,6 +15,7 @@ from backtester.core.instruments import Asset, Instrument, InstrumentId
 from backtester.core.margin_events import MarginAlert, MarginState
 from backtester.core.market import Dues, MarketCandle, MarketOpen, MarketTrade
 from backtester.core.numbers import CEIL, FLOOR, MONEY_EXPONENT, RATE_SCALE, fixed, mul_div
+from backtester.core.time import DAY
 from backtester.core.topics import T_CASHFLOWS, T_DUES, T_FILLS, T_MARGIN, T_MARKET, T_OPENS
 from backtester.execution.filling import ExchangeRules
 from backtester.execution.mark_path import Path
@@ -30,6 +31,7 @@ from backtester.sim.liquidation import (
 )
 
 _CALL_RATE = 80 * RATE_SCALE // 100  # maintenance margin over balance at which the venue warns
+_QUIET_PART = 512  # of the last price: how far it may move before all is looked at again
 
 
 class Exchange(Protocol):
@@ -63,6 +65,8 @@ class Liquidator:
         self._paths: dict[InstrumentId, Path] = {}
         self._called: set[InstrumentId] = set()
         self._insured: Counter[Asset] = Counter()  # on its way to the account
+        self._quiet: dict[InstrumentId, tuple[int, int]] = {}  # last prices between which nothing can happen
+        self._quiet_till = 0
         self._market = bus.subscribe(T_MARKET, self.on_market)
         self._market.pause()  # until something is held
         bus.subscribe(T_OPENS, self.on_open)
@@ -72,6 +76,7 @@ class Liquidator:
 
     def on_fill(self, fill: Fill) -> None:
         """Begin to watch, or cease to."""
+        self._quiet_till = 0
         if fill.instrument not in self._ledger.positions:
             self._called.discard(fill.instrument)
         if self._held():
@@ -82,6 +87,7 @@ class Liquidator:
 
     def on_cashflow(self, flow: Cashflow) -> None:
         """What the insurance fund paid is in the account now."""
+        self._quiet_till = 0
         if flow.kind == "insurance":
             self._insured[flow.asset] -= flow.amount_units
 
@@ -112,6 +118,14 @@ class Liquidator:
 
     def on_dues(self, dues: Dues) -> None:
         """Judge what is held by the last prices, and warn of what comes near."""
+        if dues.ts < self._quiet_till and dues.ts != self._tick:
+            prices = self._board.price_units
+            for instrument, (low, high) in self._quiet.items():
+                if not low <= prices[instrument] <= high:
+                    break
+            else:
+                self._board.want_dues(0)
+                return
         fresh = dues.ts == self._tick
         last = {i: self._paths[i].close if fresh and i in self._paths else self._last(i) for i in self._held()}
         self._candles = {}  # what was traded along them is over
@@ -123,6 +137,34 @@ class Liquidator:
             self._warn(instrument, last, dues.ts)
         if self._held():
             self._board.want_dues(0)
+            self._find_quiet(dues.ts)
+
+    def _find_quiet(self, ts: int) -> None:
+        """Remember around the last prices of isolated positions where neither a call nor a liquidation can come, until
+        something else than a price moves: on trades every one of them is looked at.
+        """
+        self._quiet, self._quiet_till = {}, 0
+        if self._crossed():
+            return
+        for instrument in self._held():
+            if instrument in self._called:
+                return
+            last = self._last(instrument)
+            away = last // _QUIET_PART
+            ends = (last - away, last + away)  # both conditions only worsen toward one of them
+            if any(self._is_near(instrument, at, ts) for at in ends):
+                return
+            self._quiet[instrument] = ends
+        self._quiet_till = ts - ts % DAY + DAY  # leverage tables change at midnight
+
+    def _is_near(self, instrument: InstrumentId, at: int, ts: int) -> bool:
+        """Say whether a call or a liquidation would come of an isolated position at a price."""
+        position, spec = self._ledger.position(instrument), self._ledger.instruments[instrument]
+        wallet, table = self.isolated_wallet(instrument), self._rules.brackets[instrument].at(ts)
+        leg = Leg(position.qty_units, position.basis_units)
+        balance = wallet + self._ledger.unrealised_units(instrument, at)
+        calls = self._maintenance(instrument, at, ts) * RATE_SCALE >= balance * _CALL_RATE
+        return calls or liquidation_band(wallet, (leg,), spec.shift, table).is_reached(at, at)
 
     def _held(self) -> list[InstrumentId]:
         return sorted(i for i in self._ledger.positions if not self._ledger.instruments[i].is_spot)
