@@ -1,6 +1,7 @@
 """The slicer: sends the parts of TWAP and iceberg orders, and says how the whole ended."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from msgspec import structs
 
@@ -226,26 +227,16 @@ def _part(order: SanitizedOrder, qty_units: int, now: int) -> OrderIntent:
     terms = order.terms
     if order.kind is OrderKind.TWAP and order.limit_price_units:
         terms = Terms(time_in_force=TimeInForce.IOC, reduce_only=terms.reduce_only)
-    qty = decimal(qty_units, order.scale.qty)
-    if not order.limit_price_units:
-        return MarketOrderIntent(
-            ts=now,
-            instrument=order.instrument,
-            side=order.side,
-            qty=qty,
-            tag=order.tag,
-            client_id=order.client_id,
-            terms=terms,
-            algo_id=order.order_id,
-        )
-    return LimitOrderIntent(
-        ts=now,
-        instrument=order.instrument,
-        side=order.side,
-        qty=qty,
-        tag=order.tag,
-        client_id=order.client_id,
-        terms=terms,
-        algo_id=order.order_id,
-        limit_price=order.limit_price,
-    )
+    common: dict[str, Any] = {
+        "ts": now,
+        "instrument": order.instrument,
+        "side": order.side,
+        "qty": decimal(qty_units, order.scale.qty),
+        "tag": order.tag,
+        "client_id": order.client_id,
+        "terms": terms,
+        "algo_id": order.order_id,
+    }
+    if order.limit_price_units:
+        return LimitOrderIntent(limit_price=order.limit_price, **common)
+    return MarketOrderIntent(**common)

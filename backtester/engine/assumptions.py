@@ -114,13 +114,13 @@ def _volume(run: PreparedRun) -> str:
     words = []
     if any(not item.tape for item in run.series):
         words.append(
-            f"our orders take at most {100 * share:g}% of what trades in a candle, at an open of the candle before; "
-            "the rest waits"
+            f"our orders take at most {float(100 * share):g}% of what trades in a candle, at an open of the candle "
+            "before; the rest waits"
             if share
             else "no cap: an order fills whole, however little trades"
         )
     if any(item.tape for item in run.series):
-        words.append(f"our orders take at most {100 * (share or 1):g}% of each trade; the rest waits")
+        words.append(f"our orders take at most {float(100 * (share or 1)):g}% of each trade; the rest waits")
     return "; ".join(words)
 
 
