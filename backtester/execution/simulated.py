@@ -79,9 +79,7 @@ class SimulatedExchange:
         self._bus = bus
         self._cashier = Cashier(rules, instruments, board, memory)
         self._in_flight = InFlight(rules.delays, rules.seed)
-        self._replaced: dict[
-            int, SanitizedOrder
-        ] = {}  # by the id of a replacement on its way: the order as it was then
+        self._replaced: dict[int, SanitizedOrder] = {}  # by id of a replacement on its way: the order as it was then
         self._marks: dict[InstrumentId, int] = {}
         self._book: dict[InstrumentId, dict[int, WorkingOrder]] = {i: {} for i in instruments}
         self._opens: dict[InstrumentId, MarketOpen] = {}
@@ -245,19 +243,7 @@ class SimulatedExchange:
     def _on_cancel(self, cancel: SanitizedCancel) -> None:
         working = self._book[cancel.instrument].get(cancel.order_id)
         if working is None:
-            self._bus.publish(
-                T_ORDERS_REJECTED,
-                OrderRejected(
-                    ts=self._board.now,
-                    who="execution",
-                    reason=Reason.UNKNOWN_ORDER,
-                    instrument=cancel.instrument,
-                    order_id=cancel.order_id,
-                    tag="",
-                    client_id="",
-                    numbers={},
-                ),
-            )
+            self._reject(cancel, Reason.UNKNOWN_ORDER, {})
             return
         self._end(working, State.CANCELLED, cancel.reason or Reason.REQUESTED)
 
@@ -348,11 +334,11 @@ class SimulatedExchange:
             if working.order.order_id not in book:
                 continue  # its oco group ended a moment ago
             late = working.accepted > began
-            if (
-                self._mark_fires_late(working, high, low, price)
-                if late
-                else working.met_at(open_, high, low, True) >= 0
-            ):
+            if late:
+                fires = self._mark_fires_late(working, high, low, price)
+            else:
+                fires = working.met_at(open_, high, low, True) != NO_FILL
+            if fires:
                 self.trigger(working)
                 self.enter(working, self._last_price(spec.id))
             elif working.is_trailing:
@@ -516,7 +502,7 @@ class SimulatedExchange:
         if working.order.attached and working.brought:
             self._brackets.end_unborn(working, self._last_price(working.order.instrument))
 
-    def _reject(self, order: SanitizedOrder, reason: Reason, numbers: dict[str, str]) -> None:
+    def _reject(self, order: SanitizedOrder | SanitizedCancel, reason: Reason, numbers: dict[str, str]) -> None:
         self._bus.publish(
             T_ORDERS_REJECTED,
             OrderRejected(
@@ -525,8 +511,8 @@ class SimulatedExchange:
                 reason=reason,
                 instrument=order.instrument,
                 order_id=order.order_id,
-                tag=order.tag,
-                client_id=order.client_id,
+                tag=order.tag if isinstance(order, SanitizedOrder) else "",
+                client_id=order.client_id if isinstance(order, SanitizedOrder) else "",
                 numbers=numbers,
             ),
         )
