@@ -108,8 +108,11 @@ class Clock:
                     board.dues_time = now
                     if now >= board.next_dues:
                         board.next_dues = NEVER
-                        publish(T_DUES, Dues(now))
-                        await bus.drain_async() if asynchronous else drain()
+                        if asynchronous:
+                            publish(T_DUES, Dues(now))
+                            await bus.drain_async()
+                        else:
+                            deliver(T_DUES, Dues(now))
                 tape = first  # records stand in rank order: those of the tape come last
                 if end - first == 1 and not timers and not asynchronous:
                     if not late[sources[first]]:
