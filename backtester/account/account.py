@@ -14,7 +14,7 @@ from backtester.core.events import (
     SanitizedOrder,
 )
 from backtester.core.folds import Ledger, Position, Reservations
-from backtester.core.instruments import Asset, Instrument, InstrumentId
+from backtester.core.instruments import Instrument, InstrumentId, split_holding
 from backtester.core.margin import FULL, MarginTerms
 from backtester.core.market import Dues, Marks
 from backtester.core.snapshots import AccountSnapshot, AssetRow, PositionRow
@@ -30,6 +30,7 @@ from backtester.core.topics import (
     T_ORDERS_SANITIZED,
     T_ORDERS_UPDATE,
 )
+from backtester.core.valuation import Valuation
 
 
 class Account:
@@ -41,17 +42,17 @@ class Account:
     def __init__(
         self,
         instruments: Mapping[InstrumentId, Instrument],
-        currency: Asset,
+        valuation: Valuation,
         timeframe: int,
         sink: EquitySink,
         board: Board,
         bus: Bus,
         margin: MarginTerms = FULL,
     ) -> None:
-        self.ledger = Ledger(instruments, margin)
-        self.curve = EquityCurve(self.ledger, instruments, currency, timeframe, board.now, sink)
+        self.ledger = Ledger(instruments, margin, valuation)
+        self.curve = EquityCurve(self.ledger, timeframe, board.now, sink)
         self._instruments = instruments
-        self._currency = currency
+        self._valuation = valuation
         self._board = board
         self._bus = bus
         self._reservations = Reservations()
@@ -89,23 +90,34 @@ class Account:
         board, ledger = self._board, self.ledger
         return AccountSnapshot(
             ts=ts,
-            currency=self._currency,
-            equity_units=ledger.equity_units(self._currency, board.price_units),
+            currency=self._valuation.currency,
+            rates=self._rates(),
+            equity_units=ledger.equity_units(board.price_units),
             assets=tuple(
                 AssetRow(
-                    asset=asset,
+                    wallet=split_holding(holding)[0],
+                    asset=split_holding(holding)[1],
                     cash_units=held.cash_units,
-                    reserved_units=self._reservations.total(asset),
+                    reserved_units=self._reservations.total(holding),
                     realised_units=held.realised_units,
                     fees_units=held.fees_units,
                     funding_units=held.funding_units,
                 )
-                for asset, held in sorted(ledger.assets.items())
+                for holding, held in sorted(ledger.assets.items())
             ),
             positions=tuple(
                 self._row(instrument, position) for instrument, position in sorted(ledger.positions.items())
             ),
         )
+
+    def _rates(self) -> dict[str, str]:
+        """Return the price of each asset that is converted, as text: exact, so that a reader comes to the same sum."""
+        found: dict[str, str] = {}
+        for asset in sorted({split_holding(holding)[1] for holding in self.ledger.assets}):
+            if asset in self._valuation.conversions:
+                mul, den = self._valuation.conversions[asset].ratio(self._board.price_units)
+                found[asset] = f"{mul}/{den}"
+        return found
 
     def _row(self, instrument: InstrumentId, position: Position) -> PositionRow:
         board, ledger = self._board, self.ledger
@@ -141,7 +153,7 @@ class Account:
     def on_order(self, order: AnyOrder) -> None:
         """Note what an order reserves."""
         if isinstance(order, SanitizedOrder):
-            self._reservations.hold(order.order_id, order.reserve_asset, order.reserve_units, order.oco)
+            self._reservations.hold(order.order_id, order.reserved, order.reserve_units, order.oco)
             if order.reserve_units > 0:
                 self._move()
 

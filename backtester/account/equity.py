@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backtester.core.folds import FLAT, Ledger, Position
-from backtester.core.instruments import Asset, Instrument, InstrumentId
+from backtester.core.instruments import InstrumentId
 from backtester.core.market import Marks
-from backtester.core.numbers import mul_div_half_even
+from backtester.core.numbers import RATE_SCALE, mul_div_half_even
 from backtester.core.time import grid_offset_us
 
 # Arrays of one length: ts, then 1e-8 of the account's currency: equity, cash, unrealised, exposure (gross notional).
@@ -24,51 +24,47 @@ EquityRow = tuple[int, int, int, int, int]
 _INT64_SAFE = 2**62
 
 
+_Rate = tuple[NDArray[Any] | int, NDArray[Any] | int]  # by what an amount is multiplied, then divided
+
+
 class _Change(NamedTuple):
-    """The account after a fill or a cashflow. settled: the last boundary before it."""
+    """The account after a fill or a cashflow. settled: the last boundary before it; cash: as `Ledger.loose_cash`."""
 
     settled: int
     row: EquityRow
-    cash_units: int
+    cash: dict[str, int]
     positions: dict[InstrumentId, Position]
 
 
 class EquityCurve:
     """Turns changes of a ledger and windows of marks into equity rows, in time order."""
 
-    def __init__(
-        self,
-        ledger: Ledger,
-        instruments: Mapping[InstrumentId, Instrument],
-        currency: Asset,
-        timeframe: int,
-        start: int,
-        sink: EquitySink,
-    ) -> None:
+    def __init__(self, ledger: Ledger, timeframe: int, start: int, sink: EquitySink) -> None:
         self._ledger = ledger
-        self._instruments = instruments
-        self._currency = currency
+        self._instruments = ledger.instruments
+        self._valuation = ledger.valuation
         self._timeframe = timeframe
         self._start = start
         self._sink = sink
         self._changes: list[_Change] = []
-        self._cash = 0
+        self._cash: dict[str, int] = {}
         self._positions: dict[InstrumentId, Position] = {}
 
     def change(self, now: int, settled: int, prices: Mapping[InstrumentId, int]) -> None:
         """Remember the ledger as it is after a fill or a cashflow, and the row that this makes."""
-        cash = self._ledger.asset(self._currency).cash_units
+        worth, loose = self._valuation.worth, self._ledger.loose_cash()
+        cash = sum(worth(asset, units, prices) for asset, units in loose.items())
         equity, unrealised, exposure = cash, 0, 0
         positions = dict(self._ledger.positions)
         for instrument_id, position in positions.items():
-            spec = self._instruments[instrument_id]
-            value = spec.notional_units(position.qty_units, prices[instrument_id])
-            profit = value - position.basis_units
-            equity += value if spec.is_spot else profit
+            spec, price = self._instruments[instrument_id], prices[instrument_id]
+            value = spec.notional_units(position.qty_units, price)
+            profit = worth(spec.settle, spec.gain * (value - position.basis_units), prices)
+            value = worth(spec.settle, value, prices)
+            equity += value if spec.is_paid else profit
             unrealised += profit
             exposure += abs(value)
-        row = (now, equity, cash, unrealised, exposure)
-        self._changes.append(_Change(settled, row, cash, positions))
+        self._changes.append(_Change(settled, (now, equity, cash, unrealised, exposure), loose, positions))
 
     def value(self, marks: Marks) -> None:
         """Value every boundary of a window, with the rows of its changes between them, and hand the rows on."""
@@ -79,18 +75,26 @@ class EquityCurve:
         at = np.searchsorted(ticks, [c.settled for c in changes], side="right")
         lengths = np.diff(np.concatenate(([0], at, [len(ticks)])))
         held = [self._positions, *(change.positions for change in changes)]
-        cashes = [self._cash, *(change.cash_units for change in changes)]
+        cashes = [self._cash, *(change.cash for change in changes)]
+        assets = sorted({asset for cash in cashes for asset, units in cash.items() if units})
         closes = {i: marks.closes[i][kept] for i in sorted({i for positions in held for i in positions})}
-        kind = self._integers(cashes, held, closes, changes)
-        cash = _spread(cashes, lengths, kind)
+        rates = self._rates(assets, closes, marks, kept)
+        kind = self._integers(cashes, held, closes, rates, changes)
+        cash: NDArray[Any] = np.zeros(len(ticks), dtype=kind)
+        for asset in assets:
+            cash += _worth(_spread([c.get(asset, 0) for c in cashes], lengths, kind), rates.get(asset))
         equity, unrealised, exposure = cash.copy(), np.zeros_like(cash), np.zeros_like(cash)
         for instrument_id, prices in closes.items():
-            spec = self._instruments[instrument_id]
+            spec, rate = self._instruments[instrument_id], rates.get(self._instruments[instrument_id].settle)
             here = [positions.get(instrument_id, FLAT) for positions in held]
             qty = _spread([p.qty_units * spec.notional_mul for p in here], lengths, kind)
-            value = mul_div_half_even(qty, prices, spec.notional_den)
-            profit = value - _spread([p.basis_units for p in here], lengths, kind)
-            equity += value if spec.is_spot else profit
+            if spec.is_inverse:
+                value = mul_div_half_even(qty, 1, np.maximum(prices, 1))
+            else:
+                value = mul_div_half_even(qty, prices, spec.notional_den)
+            profit = _worth(spec.gain * (value - _spread([p.basis_units for p in here], lengths, kind)), rate)
+            value = _worth(value, rate)
+            equity += value if spec.is_paid else profit
             unrealised += profit
             exposure += abs(value)
         columns = [ticks.astype(kind), equity, cash, unrealised, exposure]
@@ -102,19 +106,49 @@ class EquityCurve:
         if len(ts):
             self._sink((ts, equity, cash, unrealised, exposure))
 
+    def _rates(
+        self,
+        assets: list[str],
+        closes: dict[InstrumentId, NDArray[np.int64]],
+        marks: Marks,
+        kept: NDArray[np.bool_],
+    ) -> dict[str, _Rate]:
+        """Return what each asset is worth at each tick, of those that are not the account's currency."""
+        found: dict[str, _Rate] = {}
+        for asset in sorted({*assets, *(self._instruments[i].settle for i in closes)}):
+            if asset == self._valuation.currency:
+                continue
+            conversion = self._valuation.conversions[asset]
+            if conversion.instrument is None:
+                found[asset] = (conversion.rate_units, RATE_SCALE)
+                continue
+            prices, one = marks.closes[conversion.instrument][kept], int(10**conversion.decimals)
+            if conversion.is_inverted:  # before its first price nothing is worth anything
+                found[asset] = (np.where(prices > 0, one, 0), np.maximum(prices, 1))
+            else:
+                found[asset] = (prices, one)
+        return found
+
     def _integers(
         self,
-        cashes: list[int],
+        cashes: list[dict[str, int]],
         held: list[dict[InstrumentId, Position]],
         closes: dict[InstrumentId, NDArray[np.int64]],
+        rates: dict[str, _Rate],
         changes: list[_Change],
     ) -> type:
         """Return int64 where nothing on the way can pass it, else Python's own integers: slower, never wrong."""
-        bound = max(abs(cash) for cash in cashes)
+
+        def most_of(asset: str) -> int:
+            rate = rates.get(asset)
+            return 1 if rate is None else int(np.max(rate[0], initial=1))
+
+        bound = sum(max(abs(c.get(a, 0)) for c in cashes) * most_of(a) for a in {a for c in cashes for a in c})
         for instrument_id, prices in closes.items():
-            here = [positions.get(instrument_id, FLAT) for positions in held]
-            most = max(abs(p.qty_units) for p in here) * self._instruments[instrument_id].notional_mul
-            bound += most * int(abs(prices).max(initial=0)) + max(abs(p.basis_units) for p in here)
+            spec, here = self._instruments[instrument_id], [p.get(instrument_id, FLAT) for p in held]
+            most = max(abs(p.qty_units) for p in here) * spec.notional_mul
+            most *= 1 if spec.is_inverse else int(abs(prices).max(initial=0))
+            bound += (most + max(abs(p.basis_units) for p in here)) * most_of(spec.settle)
         bound = max(bound, *(abs(value) for change in changes for value in change.row), 0)
         return np.int64 if bound < _INT64_SAFE else object
 
@@ -130,3 +164,8 @@ class EquityCurve:
 def _spread(values: list[int], lengths: NDArray[np.int64], kind: type) -> NDArray[Any]:
     """Return each value repeated over its stretch of ticks."""
     return np.repeat(np.array(values, dtype=kind), lengths)
+
+
+def _worth(amounts: NDArray[Any], rate: _Rate | None) -> NDArray[Any]:
+    """Return amounts of an asset in the account's currency."""
+    return amounts if rate is None else mul_div_half_even(amounts, *rate)

@@ -5,6 +5,7 @@ It recomputes every snapshot that the log holds and says where one differs.
 
 from collections.abc import Iterable
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal, localcontext
+from fractions import Fraction
 from typing import Any
 
 from backtester.audit.reader import LogLine
@@ -18,7 +19,7 @@ class Divergence(Exception):
 
 
 class FoldedAccount:
-    """Cash, reservations and positions by asset and instrument, as the log's events make them."""
+    """Cash and reservations by wallet and asset, positions by instrument, as the log's events make them."""
 
     def __init__(self) -> None:
         self.cash: dict[str, Decimal] = {}
@@ -27,6 +28,9 @@ class FoldedAccount:
         self.funding: dict[str, Decimal] = {}
         self.positions: dict[str, tuple[Decimal, Decimal]] = {}  # signed quantity, signed basis
         self.reserved: dict[int, tuple[str, str, Decimal]] = {}  # order → asset, group, amount
+        self.contracts: dict[str, Decimal] = {}  # by instrument, as its fills say
+        self.settles: dict[str, str] = {}
+        self.bases: dict[str, str] = {}  # spot only
         self.fills = 0
         self.snapshots = 0
 
@@ -39,11 +43,13 @@ class FoldedAccount:
         event = line.event
         match line.topic:
             case "cashflows":
-                self._move(self.funding if event["kind"] == "funding" else {}, event["asset"], Decimal(event["amount"]))
-                self._move(self.cash, event["asset"], Decimal(event["amount"]))
+                where, amount = _holding(event["wallet"], event["asset"]), Decimal(event["amount"])
+                self._move(self.funding if event["kind"] == "funding" else {}, where, amount)
+                self._move(self.cash, where, amount)
             case "orders_sanitized" | "orders_changed" if "reserve" in event:
                 group = event["oco"] or f"#{event['order_id']}"
-                self.reserved[event["order_id"]] = (event["reserve_asset"], group, Decimal(event["reserve"]))
+                bound = _holding(event["instrument"].partition(":")[0], event["reserve_asset"])
+                self.reserved[event["order_id"]] = (bound, group, Decimal(event["reserve"]))
             case "orders_rejected":
                 self.reserved.pop(event["order_id"], None)
             case "orders_update" if event["status"] in ("cancelled", "expired", "filled"):
@@ -60,22 +66,29 @@ class FoldedAccount:
     def _fill(self, fill: dict[str, Any]) -> None:
         self.fills += 1
         market, _, _ = fill["instrument"].partition(":")
-        base, quote = fill["base"], fill["quote"]
         qty, price, fee = Decimal(fill["qty"]), Decimal(fill["price"]), Decimal(fill["fee"])
-        notional = (qty * price).quantize(_UNIT, ROUND_HALF_EVEN)
+        contract = Decimal(fill.get("contract", 1))
+        inverse, paid = market == "cm", market in ("spot", "option")
+        self.contracts[fill["instrument"]] = contract
+        money = _holding(market, fill["base"] if inverse else fill["quote"])
+        notional = _worth(market, qty, price, contract)
         signed = qty if fill["side"] == "buy" else -qty
-        realised = self._trade(fill["instrument"], signed, notional)
-        self._move(self.realised, quote, realised)
-        self._move(self.fees, fill["fee_asset"], fee)
-        self._move(self.cash, fill["fee_asset"], -fee)
+        realised = self._trade(fill["instrument"], signed, notional) * (-1 if inverse else 1)
+        self._move(self.realised, money, realised)
+        fee_from = _holding(market, fill["fee_asset"])
+        self._move(self.fees, fee_from, fee)
+        self._move(self.cash, fee_from, -fee)
+        if paid:
+            self._move(self.cash, money, -notional if signed > 0 else notional)
+        else:
+            self._move(self.cash, money, realised)
         if market == "spot":
-            self._move(self.cash, base, signed)
-            self._move(self.cash, quote, -notional if signed > 0 else notional)
-            if fill["fee_asset"] == base:
+            self._move(self.cash, _holding(market, fill["base"]), signed)
+            self.bases[fill["instrument"]] = _holding(market, fill["base"])
+            if fill["fee_asset"] == fill["base"]:
                 held, basis = self.positions[fill["instrument"]]
                 self.positions[fill["instrument"]] = (held - fee, basis)
-        else:
-            self._move(self.cash, quote, realised)
+        self.settles[fill["instrument"]] = money
         if Decimal(fill["leaves"]) == 0:
             self.reserved.pop(fill["order_id"], None)
 
@@ -99,7 +112,7 @@ class FoldedAccount:
     def _compare(self, snapshot: dict[str, Any]) -> None:
         self.snapshots += 1
         for row in snapshot["assets"]:
-            asset = row["asset"]
+            asset = _holding(row["wallet"], row["asset"])
             expected = {
                 "cash": self.cash,
                 "realised": self.realised,
@@ -113,19 +126,29 @@ class FoldedAccount:
         shown = {row["instrument"]: row for row in snapshot["positions"]}
         if set(held) != set(shown):
             raise Divergence(f"positions are {sorted(shown)}, the fills make {sorted(held)}")
+        rates = {snapshot["currency"]: Fraction(1)} | {a: Fraction(r) for a, r in snapshot.get("rates", {}).items()}
+        loose = dict(self.cash)
         equity = Decimal(0)
         for instrument, (qty, basis) in held.items():
-            row = shown[instrument]
-            value = (qty * Decimal(row["mark"])).quantize(_UNIT, ROUND_HALF_EVEN)
+            row, market = shown[instrument], instrument.partition(":")[0]
+            value = _worth(market, qty, Decimal(row["mark"]), self.contracts[instrument])
+            profit = basis - value if market == "cm" else value - basis
             _same(f"{instrument} quantity", row["qty"], qty)
             _same(f"{instrument} basis", row["basis"], basis)
-            _same(f"{instrument} unrealised", row["unrealised"], value - basis)
+            _same(f"{instrument} unrealised", row["unrealised"], profit)
             if "leverage" in row:
                 _same(
                     f"{instrument} margin", row["margin"], (abs(basis) / row["leverage"]).quantize(_UNIT, ROUND_CEILING)
                 )
-            equity += value if instrument.startswith("spot:") else value - basis
-        _same("equity", snapshot["equity"], equity + self.cash.get(snapshot["currency"], Decimal(0)))
+            if instrument in self.bases:
+                loose[self.bases[instrument]] -= qty
+            adds = value if market in ("spot", "option") else profit
+            equity += _converted(adds, rates, self.settles[instrument])
+        totals: dict[str, Decimal] = {}
+        for holding, amount in loose.items():
+            self._move(totals, holding.partition(":")[2], amount)
+        equity += sum((_converted(amount, rates, asset) for asset, amount in totals.items()), Decimal(0))
+        _same("equity", snapshot["equity"], equity)
 
     def _reserved(self, asset: str) -> Decimal:
         """Orders of one oco group reserve once: the most of them."""
@@ -134,6 +157,24 @@ class FoldedAccount:
             if held == asset:
                 groups[group] = max(groups.get(group, Decimal(0)), amount)
         return sum(groups.values(), Decimal(0))
+
+
+def _holding(wallet: str, asset: str) -> str:
+    return f"{wallet}:{asset}"
+
+
+def _worth(market: str, qty: Decimal, price: Decimal, contract: Decimal) -> Decimal:
+    """Return what a quantity is worth at a price, in what it settles in: inverse contracts in coin."""
+    worth = qty * contract / price if market == "cm" else qty * contract * price
+    return worth.quantize(_UNIT, ROUND_HALF_EVEN)
+
+
+def _converted(amount: Decimal, rates: dict[str, Fraction], holding: str) -> Decimal:
+    """Return an amount in the account's currency, as 1e-8 half-even."""
+    if not amount:
+        return amount
+    exact = Fraction(amount) * rates[holding.rpartition(":")[2]]
+    return Decimal(round(exact * 10**8)) * _UNIT  # a Fraction rounds half to even
 
 
 def _same(what: str, said: str, folded: Decimal) -> None:

@@ -3,6 +3,7 @@
 The effective config of a run, with every default spelled out, is its `config.toml`.
 """
 
+from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -17,7 +18,7 @@ from backtester.config.sizing import SizingSection
 class RunSection(Section):
     """What to run over. start and end are half-open, UTC; empty means all that the lake has for every symbol."""
 
-    market: Literal["spot", "um"] = "spot"
+    market: Literal["spot", "um", "cm", "option"] = "spot"
     symbols: tuple[str, ...] = ()
     timeframe: Timeframe = "1m"
     start: Time = ""
@@ -40,10 +41,17 @@ class StrategySection(Section):
 
 
 class AccountSection(Section):
-    """What the account starts with. Every instrument must be quoted in this currency."""
+    """What the account starts with, and in what currency it is summed up.
+
+    initial_cash: of the currency, in the wallet of the run's market. wallets: instead, amounts by `wallet:asset`, for
+    example "um:USDT" or "cm:BTC"; each market has a wallet of its own. conversions: by asset what one unit is worth in
+    the currency: an instrument of the run whose price says it, or a number; by default such an instrument is found.
+    """
 
     initial_cash: Annotated[Exact, Field(gt=0, le=10**10, decimal_places=8)] = Decimal(10_000)
     currency: Annotated[str, Field(min_length=1)] = "USDT"
+    wallets: dict[str, Annotated[Exact, Field(ge=0, le=10**10, decimal_places=8)]] = Field(default_factory=dict)
+    conversions: dict[str, str] = Field(default_factory=dict)
 
 
 class FeeTierSection(Section):
@@ -54,8 +62,25 @@ class FeeTierSection(Section):
     taker_bps: Bps
 
 
+class MarketFees(Section):
+    """Rates of one market."""
+
+    maker_bps: Bps
+    taker_bps: Bps
+
+
+REGULAR_FEES: Mapping[str, MarketFees] = {
+    "spot": MarketFees(maker_bps=Decimal(10), taker_bps=Decimal(10)),
+    "um": MarketFees(maker_bps=Decimal(2), taker_bps=Decimal(5)),
+    "cm": MarketFees(maker_bps=Decimal(2), taker_bps=Decimal(5)),
+    "option": MarketFees(maker_bps=Decimal(3), taker_bps=Decimal(3)),
+}
+"""The regular tier of each market, in basis points (maker, taker)."""
+
+
 class FeesSection(Section):
-    """Fees in basis points; a negative rate is a rebate. Without values the market's regular tier: spot 10/10, um 2/5.
+    """Fees in basis points; a negative rate is a rebate. Without values the market's regular tier: spot 10/10, um and
+    cm 2/5, option 3/3. markets: rates of some markets of their own.
 
     spot_asset: "quote" takes spot fees in the quote asset, "received" from what was bought or received.
     discount_pct: how much less a fee is when it is paid in discount_asset, which is taken to be bought when needed: the
@@ -64,10 +89,21 @@ class FeesSection(Section):
 
     maker_bps: Bps | None = None
     taker_bps: Bps | None = None
+    markets: dict[str, MarketFees] = Field(default_factory=dict)
     tiers: tuple[FeeTierSection, ...] = ()
     spot_asset: Literal["quote", "received"] = "quote"
     discount_asset: str = ""
     discount_pct: Annotated[Exact, Field(ge=0, lt=100, decimal_places=4)] = Decimal(0)
+
+    def of(self, market: str) -> MarketFees:
+        """Return the rates of a market: its own, else those of all, else the regular tier."""
+        own, regular = self.markets.get(market), REGULAR_FEES[market]
+        if own is not None:
+            return own
+        return MarketFees(
+            maker_bps=regular.maker_bps if self.maker_bps is None else self.maker_bps,
+            taker_bps=regular.taker_bps if self.taker_bps is None else self.taker_bps,
+        )
 
     @model_validator(mode="after")
     def _discount_names_its_asset(self) -> "FeesSection":
@@ -239,13 +275,15 @@ class InstrumentSection(TradingRules):
 
     versions: the rules by date, instead of those of the lake, or those that ship. fees: fee rates by date, instead of
     `[fees]` and the lake. price_decimals, qty_decimals: the scale of the exchange's integers; by default what data and
-    rules need.
+    rules need. contract_size: of an inverse contract the quote money that it is worth, of an option the base units that
+    it is on.
     """
 
     base: str | None = None
     quote: str | None = None
     price_decimals: Annotated[int, Field(ge=0, le=12)] | None = None
     qty_decimals: Annotated[int, Field(ge=0, le=8)] | None = None
+    contract_size: Annotated[Exact, Field(gt=0, decimal_places=8)] | None = None
     versions: tuple[RulesVersion, ...] = ()
     fees: tuple[FeesVersion, ...] = ()
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from backtester.config.configs import FeesSection, FeesVersion, InstrumentSection, RulesVersion, TradingRules
 from backtester.core.errors import UsageError
-from backtester.core.instruments import Asset, Instrument, InstrumentId, Scale, split_id, split_symbol
+from backtester.core.instruments import CM, Asset, Instrument, InstrumentId, Scale, expiry_of, split_id, split_symbol
 from backtester.core.numbers import CEIL, FLOOR, MONEY_EXPONENT, decimal, decimals_of, exact_units, units_of
 from backtester.core.rules import InstrumentRules, OrderLimits, VenueFilters, both
 from backtester.core.time import parse_time
@@ -30,6 +30,7 @@ class KnownRules(NamedTuple):
 
     base: str = ""
     quote: str = ""
+    contract_size: Decimal | None = None
     versions: Sequence[RulesVersion] = ()
     fees: Sequence[FeesVersion] = ()
 
@@ -97,6 +98,7 @@ def resolved_section(
         quote=quote,
         price_decimals=_price_decimals(instrument, section, history, price_decimals),
         qty_decimals=_qty_decimals(instrument, section, history, received=fees.spot_asset == "received"),
+        contract_size=section.contract_size or known.contract_size or _usual_contract(instrument, base),
         versions=_distinct(rules.between(start, end + 1)),
         fees=_fees_versions(section, known, fees, start, end + 1),
     )
@@ -145,6 +147,15 @@ def _assets(instrument: InstrumentId, section: InstrumentSection, known: KnownRu
     return base, quote
 
 
+def _usual_contract(instrument: InstrumentId, base: str) -> Decimal | None:
+    """Return the size of a contract where none is listed: the venue's COIN-M contracts are of 100 USD of BTC, else of
+    10.
+    """
+    if split_id(instrument)[0] != CM:
+        return None
+    return Decimal(100 if base == "BTC" else 10)
+
+
 def _price_decimals(
     instrument: InstrumentId, section: InstrumentSection, history: Sequence[RulesVersion], of_data: int
 ) -> int:
@@ -188,6 +199,8 @@ def instrument_of(instrument: InstrumentId, section: InstrumentSection) -> Instr
         base=Asset(section.base or ""),
         quote=Asset(section.quote or ""),
         scale=Scale(section.price_decimals, section.qty_decimals),
+        contract_units=exact_units(section.contract_size or Decimal(0), MONEY_EXPONENT),
+        expiry=expiry_of(symbol),
     )
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Final
 
 import msgspec
 
-from backtester.core.instruments import Asset, InstrumentId, Scale
+from backtester.core.instruments import Asset, Holding, InstrumentId, Scale, holding_of
 from backtester.core.numbers import MONEY_EXPONENT, decimal
 from backtester.core.order_terms import PLAIN, Bracket, Terms
 
@@ -309,6 +309,11 @@ class SanitizedOrder(Event, frozen=True, kw_only=True):
     scale: LogScale
 
     @property
+    def reserved(self) -> Holding:
+        """What its funds are bound of: an asset in the wallet of its market."""
+        return holding_of(self.instrument.partition(":")[0], self.reserve_asset)
+
+    @property
     def qty(self) -> Decimal:
         """Base quantity; 0 when it is sized at the fill."""
         return decimal(self.qty_units, self.scale.qty)
@@ -368,7 +373,8 @@ class Fill(Event, frozen=True, kw_only=True):
 
     ts: when the exchange executed; the log adds the tick at which we learnt of it. qty > 0, in base units.
     price and reference_price (before slippage) in quote per base. fee in fee_asset; negative is a rebate.
-    leaves: what is still open of the order; 0 ends it.
+    leaves: what is still open of the order; 0 ends it. contract: of an inverse contract the quote money that it is
+    worth, of an option the base units that it is on.
     """
 
     order_id: int
@@ -386,6 +392,7 @@ class Fill(Event, frozen=True, kw_only=True):
     leaves_units: QtyUnits
     tag: str
     client_id: str = ""
+    contract_units: Annotated[int, MONEY, OMITTED] = 0
     scale: LogScale
 
     @property
@@ -410,12 +417,13 @@ class Fill(Event, frozen=True, kw_only=True):
 
 
 class Cashflow(Event, frozen=True, kw_only=True):
-    """Money that moved without a trade: deposit, funding, settlement, interest. amount < 0 leaves the account.
+    """Money that moved without a trade: deposit, funding, settlement, transfer. amount < 0 leaves the wallet.
 
-    numbers: what the amount is made of, as text.
+    wallet: the market whose wallet it moves in. numbers: what the amount is made of, as text.
     """
 
     kind: str
+    wallet: str
     asset: Asset
     amount_units: MoneyUnits
     instrument: InstrumentId | None = None

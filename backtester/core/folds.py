@@ -9,13 +9,16 @@ from collections.abc import Mapping
 import msgspec
 
 from backtester.core.events import Cashflow, Fill, Side
-from backtester.core.instruments import Asset, Instrument, InstrumentId
+from backtester.core.instruments import Holding, Instrument, InstrumentId, holding_of, split_holding
 from backtester.core.margin import FULL, MarginTerms
 from backtester.core.numbers import FLOOR, fixed, mul_div
+from backtester.core.valuation import PLAIN, Valuation
 
 
 class Position(msgspec.Struct, frozen=True):
-    """A signed quantity (10^-q) and its signed cost basis (1e-8 quote): both > 0 long, < 0 short, 0 flat."""
+    """A signed quantity (10^-q) and its signed cost basis (1e-8 of the asset it settles in): both > 0 long, < 0 short,
+    0 flat.
+    """
 
     qty_units: int = 0
     basis_units: int = 0
@@ -24,8 +27,8 @@ class Position(msgspec.Struct, frozen=True):
 FLAT = Position()
 
 
-def position_after(position: Position, signed_qty: int, notional: int) -> tuple[Position, int]:
-    """Return the position after a fill, and the profit that the fill realised (1e-8 quote).
+def position_after(position: Position, signed_qty: int, notional: int, gain: int = 1) -> tuple[Position, int]:
+    """Return the position after a fill, and the profit that the fill realised, in the money of the notional.
 
     A partial close releases floor(basis × closed / held), the last close releases the rest; a fill through zero
     closes what is held with its share of the notional (floor) and opens the other side with what is left.
@@ -33,7 +36,8 @@ def position_after(position: Position, signed_qty: int, notional: int) -> tuple[
     Args:
         position: before the fill.
         signed_qty: > 0 bought, < 0 sold, in 10^-q.
-        notional: > 0, in 1e-8 quote.
+        notional: >= 0, in 1e-8 of the asset it settles in.
+        gain: 1 when a long's profit rises with the notional, -1 when it falls (inverse contracts).
     """
     held, basis = position.qty_units, position.basis_units
     direction = 1 if signed_qty > 0 else -1
@@ -42,7 +46,7 @@ def position_after(position: Position, signed_qty: int, notional: int) -> tuple[
     size, closing = abs(held), min(abs(held), abs(signed_qty))
     closing_notional = notional if closing == abs(signed_qty) else mul_div(notional, closing, abs(signed_qty), FLOOR)
     released = abs(basis) if closing == size else mul_div(abs(basis), closing, size, FLOOR)
-    realised = closing_notional - released if held > 0 else released - closing_notional
+    realised = gain * (closing_notional - released if held > 0 else released - closing_notional)
     side = 1 if held > 0 else -1
     left = Position(held - side * closing, basis - side * released)
     opened = signed_qty + side * closing
@@ -63,20 +67,26 @@ class AssetAccount(msgspec.Struct):
 
 
 class Ledger:
-    """Balances per asset and positions per instrument, as a fold of fills and cashflows."""
+    """Balances per wallet and asset, and positions per instrument, as a fold of fills and cashflows."""
 
-    def __init__(self, instruments: Mapping[InstrumentId, Instrument], margin: MarginTerms = FULL) -> None:
-        """Begin with nothing; margin: how positions in futures are secured."""
+    def __init__(
+        self,
+        instruments: Mapping[InstrumentId, Instrument],
+        margin: MarginTerms = FULL,
+        valuation: Valuation = PLAIN,
+    ) -> None:
+        """Begin with nothing; margin: how positions in futures are secured; valuation: in what all is summed up."""
         self.instruments = instruments
         self.margin = margin
-        self.assets: dict[Asset, AssetAccount] = {}
+        self.valuation = valuation
+        self.assets: dict[Holding, AssetAccount] = {}
         self.positions: dict[InstrumentId, Position] = {}
 
-    def asset(self, asset: Asset) -> AssetAccount:
-        """Return the account of an asset, made when first asked for."""
-        account = self.assets.get(asset)
+    def asset(self, holding: Holding) -> AssetAccount:
+        """Return the account of an asset in a wallet, made when first asked for."""
+        account = self.assets.get(holding)
         if account is None:
-            account = self.assets[asset] = AssetAccount()
+            account = self.assets[holding] = AssetAccount()
         return account
 
     def position(self, instrument: InstrumentId) -> Position:
@@ -84,30 +94,30 @@ class Ledger:
         return self.positions.get(instrument, FLAT)
 
     def margin_of(self, instrument: InstrumentId) -> int:
-        """Return the initial margin that a position in a future binds (1e-8 quote): its basis over its leverage."""
+        """Return the initial margin that a position in a future binds (1e-8 of what it settles in): its basis over its
+        leverage.
+        """
         return self.margin.margin_units(instrument, abs(self.position(instrument).basis_units))
 
     def apply_fill(self, fill: Fill) -> int:
-        """Take a fill into account; return the profit it realised, in 1e-8 quote, before fees."""
+        """Take a fill into account; return the profit it realised, in 1e-8 of what it settles in, before fees."""
         instrument = self.instruments[fill.instrument]
         notional = instrument.notional_units(fill.qty_units, fill.price_units)
         signed_qty = fill.qty_units if fill.side is Side.BUY else -fill.qty_units
-        position, realised = position_after(self.position(instrument.id), signed_qty, notional)
-        quote = self.asset(instrument.quote)
-        quote.realised_units += realised
-        fees = self.asset(fill.fee_asset)
+        position, realised = position_after(self.position(instrument.id), signed_qty, notional, instrument.gain)
+        money = self.asset(instrument.cash)
+        money.realised_units += realised
+        fees = self.asset(holding_of(instrument.market, fill.fee_asset))
         fees.fees_units += fill.fee_units
         fees.cash_units -= fill.fee_units
+        money.cash_units += (-notional if signed_qty > 0 else notional) if instrument.is_paid else realised
         if instrument.is_spot:
-            base = self.asset(instrument.base)
+            base = self.asset(instrument.coin)
             base.traded_units += instrument.base_money(signed_qty)
             base.cash_units += instrument.base_money(signed_qty)
-            quote.cash_units -= notional if signed_qty > 0 else -notional
             if fill.fee_asset == instrument.base:  # what was taken as fee is not held; its cost stays in the basis
                 fee_qty = fill.fee_units // instrument.base_money(1)
                 position = Position(position.qty_units - fee_qty, position.basis_units)
-        else:
-            quote.cash_units += realised
         if position.qty_units == 0 and position.basis_units == 0:
             self.positions.pop(instrument.id, None)
         else:
@@ -116,7 +126,7 @@ class Ledger:
 
     def apply_cashflow(self, flow: Cashflow) -> None:
         """Take a cashflow into account: funding under funding, the rest under transfers."""
-        account = self.asset(flow.asset)
+        account = self.asset(holding_of(flow.wallet, flow.asset))
         account.cash_units += flow.amount_units
         if flow.kind == "funding":
             account.funding_units += flow.amount_units
@@ -124,36 +134,59 @@ class Ledger:
             account.transfers_units += flow.amount_units
 
     def value_units(self, instrument_id: InstrumentId, price_units: int) -> int:
-        """Return what a position adds to equity beside cash (1e-8 quote): spot its value, a future its profit."""
+        """Return what a position adds to equity beside cash (1e-8 of what it settles in): spot and options their
+        value, a future its profit.
+        """
         position = self.position(instrument_id)
         instrument = self.instruments[instrument_id]
-        value = instrument.notional_units(position.qty_units, price_units)
-        return value if instrument.is_spot else value - position.basis_units
+        if instrument.is_paid:
+            return instrument.notional_units(position.qty_units, price_units)
+        return instrument.profit_units(position.qty_units, position.basis_units, price_units)
 
-    def equity_units(self, currency: Asset, prices: Mapping[InstrumentId, int]) -> int:
+    def equity_units(self, prices: Mapping[InstrumentId, int]) -> int:
         """Return the account's value at these prices (10^-p), in 1e-8 of its currency."""
-        return self.asset(currency).cash_units + sum(self.value_units(i, prices[i]) for i in self.positions)
+        worth = self.valuation.worth
+        total = sum(worth(asset, units, prices) for asset, units in self.loose_cash().items())
+        for instrument in self.positions:
+            total += worth(
+                self.instruments[instrument].settle, self.value_units(instrument, prices[instrument]), prices
+            )
+        return total
+
+    def loose_cash(self) -> dict[str, int]:
+        """Return per asset, all wallets together, what is held (1e-8) beside what spot positions are valued as."""
+        loose: dict[str, int] = {}
+        for holding, account in self.assets.items():
+            asset = split_holding(holding)[1]
+            loose[asset] = loose.get(asset, 0) + account.cash_units
+        for instrument_id, position in self.positions.items():
+            instrument = self.instruments[instrument_id]
+            if instrument.is_spot:
+                loose[instrument.base] -= instrument.base_money(position.qty_units)
+        return loose
 
     def unrealised_units(self, instrument_id: InstrumentId, price_units: int) -> int:
-        """Return the profit of an open position at a price, in 1e-8 quote."""
+        """Return the profit of an open position at a price, in 1e-8 of what it settles in."""
         position = self.position(instrument_id)
-        return self.instruments[instrument_id].notional_units(position.qty_units, price_units) - position.basis_units
+        return self.instruments[instrument_id].profit_units(position.qty_units, position.basis_units, price_units)
 
     def identity_breaks(self) -> list[str]:
         """Return where `equity change = realised + unrealised - fees + funding` fails, per asset; [] when exact.
 
         Unrealised profit is value minus basis on both sides, so what remains to check is that cash is what
-        transfers, realised profit, fees, funding and the money bound in spot positions say it is, that a base
-        asset's balance is what was traded less what was charged, and that it equals the position.
+        transfers, realised profit, fees, funding and the money paid for spot and option positions say it is, that a
+        base asset's balance is what was traded less what was charged, and that it equals the position.
         """
         breaks = []
-        bound: dict[Asset, int] = {}
-        held: dict[Asset, int] = {}
+        bound: dict[Holding, int] = {}
+        held: dict[Holding, int] = {}
         for instrument_id, position in self.positions.items():
             instrument = self.instruments[instrument_id]
+            if instrument.is_paid:
+                bound[instrument.cash] = bound.get(instrument.cash, 0) + position.basis_units
             if instrument.is_spot:
-                bound[instrument.quote] = bound.get(instrument.quote, 0) + position.basis_units
-                held[instrument.base] = held.get(instrument.base, 0) + instrument.base_money(position.qty_units)
+                held[instrument.coin] = held.get(instrument.coin, 0) + instrument.base_money(position.qty_units)
+        coins = {i.coin for i in self.instruments.values() if i.is_spot}
         for asset, account in sorted(self.assets.items()):
             expected = (
                 account.transfers_units
@@ -165,8 +198,7 @@ class Ledger:
             )
             if account.cash_units != expected:
                 breaks.append(f"{asset}: cash is {fixed(account.cash_units, 8)}, its parts sum to {fixed(expected, 8)}")
-            is_base = any(i.is_spot and i.base == asset for i in self.instruments.values())
-            if is_base and held.get(asset, 0) != account.cash_units - account.transfers_units:
+            if asset in coins and held.get(asset, 0) != account.cash_units - account.transfers_units:
                 breaks.append(
                     f"{asset}: {fixed(account.cash_units, 8)} held, positions say {fixed(held.get(asset, 0), 8)}"
                 )
@@ -177,11 +209,11 @@ class Reservations:
     """Funds bound by open orders: per order until its terminal event; orders of one oco group bind them once."""
 
     def __init__(self) -> None:
-        self._held: dict[int, tuple[Asset, int, str]] = {}  # order id → asset, units, oco name
-        self._groups: dict[tuple[str, Asset], dict[int, int]] = {}  # oco name, asset → units by order id
-        self._totals: dict[Asset, int] = {}
+        self._held: dict[int, tuple[Holding, int, str]] = {}  # order id → asset, units, oco name
+        self._groups: dict[tuple[str, Holding], dict[int, int]] = {}  # oco name, asset → units by order id
+        self._totals: dict[Holding, int] = {}
 
-    def hold(self, order_id: int, asset: Asset, units: int, group: str) -> None:
+    def hold(self, order_id: int, asset: Holding, units: int, group: str) -> None:
         """Bind units of an asset to an order, instead of what it held; group is its oco name, or empty."""
         self.release(order_id)
         self._held[order_id] = (asset, units, group)
@@ -206,11 +238,11 @@ class Reservations:
             del self._groups[(group, asset)]
         return units > 0
 
-    def total(self, asset: Asset) -> int:
+    def total(self, asset: Holding) -> int:
         """Return how much of an asset is bound."""
         return self._totals.get(asset, 0)
 
-    def extra(self, asset: Asset, units: int, group: str) -> int:
+    def extra(self, asset: Holding, units: int, group: str) -> int:
         """Return how much more an order of `units` in a group would bind."""
         members = self._groups.get((group, asset)) if group else None
         return max(0, units - max(members.values())) if members else units

@@ -7,15 +7,15 @@ from msgspec import structs
 
 from backtester.core.events import Fill, SanitizedOrder, Side
 from backtester.core.folds import Ledger
-from backtester.core.instruments import Asset, Instrument, InstrumentId
+from backtester.core.instruments import Holding, Instrument, InstrumentId
 from backtester.core.margin import MarginTerms
 from backtester.core.numbers import CEIL, FLOOR, RATE_SCALE, mul_div
 
 
 class Need(NamedTuple):
-    """Funds that an order binds: units (1e-8) of an asset."""
+    """Funds that an order binds: units (1e-8) of an asset in a wallet."""
 
-    asset: Asset
+    holding: Holding
     units: int
 
 
@@ -59,14 +59,14 @@ def order_need(
     A futures order binds the initial margin of its opening part, and the fee; reducing binds nothing.
     """
     if instrument.is_spot and side is Side.SELL:
-        return Need(instrument.base, instrument.base_money(qty_units))
+        return Need(instrument.coin, instrument.base_money(qty_units))
     if instrument.is_spot:
-        return Need(instrument.quote, with_fee(instrument.notional_units(qty_units, price_units), fee_rate))
+        return Need(instrument.cash, with_fee(instrument.notional_units(qty_units, price_units), fee_rate))
     opening = opening_qty(ledger, instrument, side, qty_units)
     if opening == 0:
-        return Need(instrument.quote, 0)
+        return Need(instrument.cash, 0)
     notional = instrument.notional_units(opening, price_units)
-    return Need(instrument.quote, ledger.margin.margin_units(instrument.id, notional) + _fee(notional, fee_rate))
+    return Need(instrument.cash, ledger.margin.margin_units(instrument.id, notional) + _fee(notional, fee_rate))
 
 
 def released_units(
@@ -90,20 +90,20 @@ def released_units(
     if opening_units == qty_units or held.qty_units == 0:
         return 0
     worth = mul_div(notional, qty_units - opening_units, qty_units, FLOOR)
-    profit = worth - abs(held.basis_units)
+    profit = instrument.gain * (worth - abs(held.basis_units))
     freed = ledger.margin_of(instrument.id) + (profit if held.qty_units > 0 else -profit)
     return freed - _cross_profit(ledger, instrument.id, prices)
 
 
-def collateral_units(ledger: Ledger, prices: Mapping[InstrumentId, int], asset: Asset) -> int:
-    """Return how much of an asset secures open futures positions: their initial margin.
+def collateral_units(ledger: Ledger, prices: Mapping[InstrumentId, int], holding: Holding) -> int:
+    """Return how much of an asset in a wallet secures open futures positions: their initial margin.
 
     With cross margin less the profit, or with the loss, that they have at these prices (10^-p).
     """
     return sum(
         ledger.margin_of(instrument) - _cross_profit(ledger, instrument, prices)
         for instrument in ledger.positions
-        if not ledger.instruments[instrument].is_spot and ledger.instruments[instrument].quote == asset
+        if ledger.instruments[instrument].is_margined and ledger.instruments[instrument].cash == holding
     )
 
 

@@ -4,6 +4,8 @@ Identity is `market:symbol` everywhere: in events, tables, ranks and config sect
 """
 
 import re
+from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Final, NamedTuple, NewType
 
 import msgspec
@@ -13,10 +15,14 @@ from backtester.core.numbers import HALF_EVEN, MONEY_EXPONENT, mul_div
 
 InstrumentId = NewType("InstrumentId", str)
 Asset = NewType("Asset", str)
+Holding = NewType("Holding", str)
+"""An asset in the wallet of a market: `um:USDT`. Each market has a wallet of its own."""
 
 SPOT: Final = "spot"
 UM: Final = "um"
-MARKETS: Final = (SPOT, UM)
+CM: Final = "cm"
+OPTION: Final = "option"
+MARKETS: Final = (SPOT, UM, CM, OPTION)
 MARKET_ALIASES: Final = {"futures": UM}
 
 # Longest first, so that BTCFDUSD ends in FDUSD and not in USD.
@@ -39,6 +45,7 @@ _QUOTES: Final = (
     "ETH",
     "BNB",
 )
+_DATED: Final = re.compile(r"[_-](?P<day>\d{6})(?:-|$)")
 _ID: Final = re.compile(r'^(?P<market>[a-z][a-z0-9_.]*):(?P<symbol>[^\s:/\\"]+)$')
 
 
@@ -49,8 +56,36 @@ class Scale(NamedTuple):
     qty: int
 
 
+class Contract(StrEnum):
+    """What is traded: an asset; a future that settles in quote money, or in coin; or an option."""
+
+    SPOT = "spot"
+    LINEAR = "linear"
+    INVERSE = "inverse"
+    OPTION = "option"
+
+
+_CONTRACTS: Final = {SPOT: Contract.SPOT, CM: Contract.INVERSE, OPTION: Contract.OPTION}
+
+
+def holding_of(wallet: str, asset: str) -> Holding:
+    """Return the name of an asset in a market's wallet."""
+    return Holding(f"{wallet}:{asset}")
+
+
+def split_holding(holding: Holding) -> tuple[str, Asset]:
+    """Return (wallet, asset) of a holding."""
+    wallet, _, asset = holding.partition(":")
+    return wallet, Asset(asset)
+
+
 class Instrument(msgspec.Struct, frozen=True, kw_only=True):
-    """One tradable instrument, linear: its value is quantity × price in the quote asset."""
+    """One tradable instrument.
+
+    Linear: its value is quantity × price in the quote asset; of an option, × the base units of one contract. Inverse:
+    quantity × contract / price, in the base asset. contract_units (1e-8): of an inverse contract the quote money that
+    it is worth, of an option the base units that it is on. expiry: UTC µs; 0 is never.
+    """
 
     id: InstrumentId
     market: str
@@ -58,9 +93,20 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
     base: Asset
     quote: Asset
     scale: Scale
+    contract_units: int = 0
+    expiry: int = 0
     # Derived, because they are asked for at every valuation: whether buying moves the base asset itself (and selling
-    # needs it); and that a notional is quantity × mul × price / den.
+    # needs it); whether money moves by the whole notional, not by profit alone; where that money is, and the base
+    # asset; the sign of the profit when the notional rises; and that a notional is quantity × mul × price / den, of an
+    # inverse contract quantity × mul / price.
+    kind: Contract = Contract.LINEAR
     is_spot: bool = False
+    is_paid: bool = False
+    is_inverse: bool = False
+    settle: Asset = Asset("")
+    cash: Holding = Holding("")
+    coin: Holding = Holding("")
+    gain: int = 1
     notional_mul: int = 1
     notional_den: int = 1
 
@@ -70,13 +116,45 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
         return self.scale.price + self.scale.qty - MONEY_EXPONENT
 
     def __post_init__(self) -> None:
-        msgspec.structs.force_setattr(self, "is_spot", self.market == SPOT)
-        msgspec.structs.force_setattr(self, "notional_mul", int(10 ** max(0, -self.shift)))
-        msgspec.structs.force_setattr(self, "notional_den", int(10 ** max(0, self.shift)))
+        kind = _CONTRACTS.get(self.market, Contract.LINEAR)
+        inverse = kind is Contract.INVERSE
+        settle = self.base if inverse else self.quote
+        mul, den = int(10 ** max(0, -self.shift)), int(10 ** max(0, self.shift))
+        if inverse:
+            mul, rest = divmod(self.contract_units * int(10**self.scale.price), int(10**self.scale.qty))
+            if rest or not mul:
+                raise UsageError(f"{self.id}: a contract of {self.contract_units} x 1e-8 is not whole in its scale")
+        elif kind is Contract.OPTION:
+            mul *= self.contract_units // int(10**MONEY_EXPONENT)
+        derived: dict[str, object] = {
+            "kind": kind,
+            "is_spot": kind is Contract.SPOT,
+            "is_paid": kind in (Contract.SPOT, Contract.OPTION),
+            "is_inverse": inverse,
+            "settle": settle,
+            "cash": holding_of(self.market, settle),
+            "coin": holding_of(self.market, self.base),
+            "gain": -1 if inverse else 1,
+            "notional_mul": mul,
+            "notional_den": den,
+        }
+        for name, value in derived.items():
+            msgspec.structs.force_setattr(self, name, value)
+
+    @property
+    def is_margined(self) -> bool:
+        """Whether a position binds margin instead of its price: futures."""
+        return not self.is_paid
 
     def notional_units(self, qty_units: int, price_units: int) -> int:
-        """Return quantity × price in money units (1e-8 quote), half-even; signed as qty is."""
+        """Return what a quantity is worth at a price, in 1e-8 of the asset it settles in, half-even; signed as qty."""
+        if self.is_inverse:
+            return mul_div(qty_units, self.notional_mul, price_units, HALF_EVEN)
         return mul_div(qty_units * self.notional_mul, price_units, self.notional_den, HALF_EVEN)
+
+    def profit_units(self, qty_units: int, basis_units: int, price_units: int) -> int:
+        """Return the profit of a position (signed quantity and basis) at a price, in 1e-8 of what it settles in."""
+        return self.gain * (self.notional_units(qty_units, price_units) - basis_units)
 
     def base_money(self, qty_units: int) -> int:
         """Return a quantity as units of the base asset's balance (1e-8)."""
@@ -105,6 +183,21 @@ def split_id(instrument: str) -> tuple[str, str]:
     """Return (market, symbol) of an identity."""
     market, _, symbol = instrument.partition(":")
     return market, symbol
+
+
+def expiry_of(symbol: str) -> int:
+    """Return when a symbol's contract expires, UTC µs: 08:00 of the day that its name says; 0 when it says none.
+
+    BTCUSDT_260925, BTCUSD_250627, BTC-251226-100000-C.
+    """
+    match = _DATED.search(symbol)
+    if match is None:
+        return 0
+    try:
+        day = datetime.strptime(match["day"], "%y%m%d").replace(tzinfo=UTC)
+    except ValueError:
+        return 0
+    return int(day.timestamp() + 8 * 3600) * 1_000_000
 
 
 def split_symbol(symbol: str) -> tuple[str, str] | None:

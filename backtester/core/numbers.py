@@ -40,8 +40,8 @@ def mul_div(a: int, b: int, den: int, rounding: int) -> int:
     return quotient
 
 
-def mul_div_half_even(a: NDArray[Any], b: NDArray[Any], den: int) -> NDArray[Any]:
-    """Return `mul_div(a, b, den, HALF_EVEN)` for each pair of two integer arrays of one shape."""
+def mul_div_half_even(a: NDArray[Any], b: NDArray[Any] | int, den: NDArray[Any] | int) -> NDArray[Any]:
+    """Return `mul_div(a, b, den, HALF_EVEN)` for each element of integer arrays of one shape; den > 0."""
     product = a * b
     quotient = product // den
     twice = 2 * (product - quotient * den)

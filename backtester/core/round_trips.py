@@ -72,7 +72,7 @@ class RoundTrips:
         held = self._positions.get(spec.id, FLAT).qty_units
         closing = min(abs(held), fill.qty_units) if held * fill.side.sign < 0 else 0
         notional = spec.notional_units(fill.qty_units, fill.price_units)
-        fee = fill.fee_units if fill.fee_asset == spec.quote else 0
+        fee = fill.fee_units if fill.fee_asset == spec.settle else 0
         if 0 < closing < fill.qty_units:
             part = mul_div(notional, closing, fill.qty_units, FLOOR)
             part_fee = mul_div(fee, closing, fill.qty_units, FLOOR)
@@ -83,8 +83,8 @@ class RoundTrips:
 
     def _take(self, spec: Instrument, fill: Fill, qty: int, notional: int, fee: int) -> None:
         before = self._positions.get(spec.id, FLAT)
-        after, realised = position_after(before, qty * fill.side.sign, notional)
-        if fill.fee_asset == spec.base and spec.is_spot:
+        after, realised = position_after(before, qty * fill.side.sign, notional, spec.gain)
+        if spec.is_spot and fill.fee_asset == spec.base:
             after = Position(after.qty_units - fill.fee_units // spec.base_money(1), after.basis_units)
         self._positions[spec.id] = after
         trade = self._open.get(spec.id)

@@ -4,13 +4,24 @@ from typing import Annotated
 
 import msgspec
 
-from backtester.core.events import MONEY, OMITTED, Event, LogScale, MoneyUnits, OmittedInt, PriceUnits, QtyUnits
+from backtester.core.events import (
+    MONEY,
+    OMITTED,
+    Event,
+    LogScale,
+    MoneyUnits,
+    OmittedInt,
+    OmittedTexts,
+    PriceUnits,
+    QtyUnits,
+)
 from backtester.core.instruments import Asset, InstrumentId
 
 
 class AssetRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One asset of a snapshot, all in 1e-8 of it: cash held, reserved for orders, and sums since the start."""
+    """One asset in a market's wallet, all in 1e-8 of it: cash held, reserved for orders, and sums since the start."""
 
+    wallet: str
     asset: Asset
     cash_units: MoneyUnits
     reserved_units: MoneyUnits
@@ -37,9 +48,13 @@ class PositionRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AccountSnapshot(Event, frozen=True, kw_only=True):
-    """The whole account at one instant, valued at mark in its currency."""
+    """The whole account at one instant, valued at mark in its currency.
+
+    rates: what one unit of each other asset that is held was worth in it, as text.
+    """
 
     currency: Asset
+    rates: OmittedTexts = {}  # noqa: RUF012 - msgspec makes a new one for each
     equity_units: MoneyUnits
     assets: tuple[AssetRow, ...]
     positions: tuple[PositionRow, ...]

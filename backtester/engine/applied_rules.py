@@ -5,7 +5,7 @@ from pathlib import Path
 
 from backtester.config.configs import BacktestConfig, FeesVersion, InstrumentSection, RulesVersion
 from backtester.config.instruments import KnownRules, date_of, has_rules, resolved_section
-from backtester.core.instruments import InstrumentId
+from backtester.core.instruments import CM, OPTION, InstrumentId, split_id
 from backtester.core.numbers import RATE_SCALE, decimal, exact_units
 from backtester.core.time import day_of, format_time
 from backtester.data.rules.lake_rules import LakeRules
@@ -59,6 +59,7 @@ def known_rules(lake: LakeRules, instrument: InstrumentId) -> KnownRules:
     return KnownRules(
         base=symbol[-1].value.base if symbol else "",
         quote=symbol[-1].value.quote if symbol else "",
+        contract_size=symbol[-1].value.contract_size if symbol and split_id(instrument)[0] in (CM, OPTION) else None,
         versions=[RulesVersion(date=format_time(v.date), source=v.source, **v.value.order_rules()) for v in symbol],
         fees=[
             FeesVersion(

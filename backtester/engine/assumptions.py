@@ -1,6 +1,7 @@
 """What the simulated exchange assumes in a run, in words: part of run.json, and on the screen."""
 
 from backtester.config.configs import BacktestConfig
+from backtester.core.instruments import split_id
 from backtester.engine.applied_rules import fees_in_words, rules_in_words
 from backtester.engine.exchange_setup import modelled_delays
 from backtester.engine.funding_plan import funding_in_words
@@ -38,7 +39,7 @@ def assumptions(run: PreparedRun) -> dict[str, str]:
         words["sizing"] = "entries without a size: " + ", ".join(f"{i}{model}" for i, model in models.items())
         if left_out := costs_not_sized(config):
             words["sizing"] += f"; {left_out}"
-    if config.run.market == "um":
+    if run.margin.brackets:
         words["funding"] = funding_in_words(run.funding)
         words["leverage"] = f"{margin_in_words(run.margin)}"
         words["liquidation"] = liquidation_in_words(run)
@@ -101,12 +102,19 @@ def _fees(config: BacktestConfig) -> str:
     fees = config.fees
     own = fees_in_words(config)
     return (
-        f"maker {fees.maker_bps} bps, taker {fees.taker_bps} bps"
+        "; ".join(_rates(config, market) for market in sorted({split_id(i)[0] for i in config.instruments}))
         + (f", {len(fees.tiers)} volume tiers" if fees.tiers else "")
         + (", taken from what is bought" if fees.spot_asset == "received" else "")
         + (f"; {own}" if own else "")
         + (f"; {fees.discount_pct}% less for {fees.discount_asset}, bought when needed" if fees.discount_asset else "")
     )
+
+
+def _rates(config: BacktestConfig, market: str) -> str:
+    """Return the rates of a market; its name only where the run has several."""
+    rates = config.fees.of(market)
+    name = f"{market} " if config.fees.markets else ""
+    return f"{name}maker {rates.maker_bps} bps, taker {rates.taker_bps} bps"
 
 
 def _volume(run: PreparedRun) -> str:

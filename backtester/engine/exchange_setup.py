@@ -5,7 +5,7 @@ from decimal import Decimal
 from backtester.config.configs import BacktestConfig, SlippageSection
 from backtester.config.instruments import date_of
 from backtester.core.bus import Bus
-from backtester.core.instruments import InstrumentId
+from backtester.core.instruments import InstrumentId, split_id
 from backtester.core.numbers import CEIL, MONEY_EXPONENT, RATE_SCALE, exact_units, mul_div
 from backtester.core.time import timeframe_us
 from backtester.core.timeline import Timeline
@@ -28,8 +28,7 @@ _PCT_DECIMALS = 6  # and 1e-6 percent
 def fee_models(config: BacktestConfig, instrument: InstrumentId) -> Timeline[FeeModel]:
     """Return the fee models of an instrument by date: its own rates, else those of `[fees]`, under the same tiers."""
     fees = config.fees
-    assert fees.maker_bps is not None
-    assert fees.taker_bps is not None
+    regular = fees.of(split_id(instrument)[0])
     tiers = [(exact_units(t.volume, MONEY_EXPONENT), t.maker_bps, t.taker_bps) for t in fees.tiers]
     paid = exact_units(100 - fees.discount_pct, _PCT_DECIMALS)
 
@@ -47,7 +46,7 @@ def fee_models(config: BacktestConfig, instrument: InstrumentId) -> Timeline[Fee
 
     own = config.instruments[instrument].fees
     if not own:
-        return Timeline.constant(model(fees.maker_bps, fees.taker_bps))
+        return Timeline.constant(model(regular.maker_bps, regular.taker_bps))
     return Timeline((date_of(version), model(version.maker_bps, version.taker_bps)) for version in own)
 
 
@@ -80,6 +79,7 @@ def exchange_rules(run: PreparedRun) -> ExchangeRules:
         brackets=run.margin.brackets,
         liquidation_fees=run.margin.fees,
         mark_paths=run.marks,
+        valuation=run.valuation,
     )
 
 

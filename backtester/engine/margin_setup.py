@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from backtester.config.configs import BacktestConfig, FuturesSection, OwnLeverage
 from backtester.core.errors import DataError, UsageError
-from backtester.core.instruments import SPOT, InstrumentId, parse_instrument, split_id
+from backtester.core.instruments import InstrumentId, parse_instrument
 from backtester.core.margin import FULL, MarginTerms
 from backtester.core.numbers import exact_units
 from backtester.core.time import day_of, format_time
@@ -34,14 +34,14 @@ class MarginPlan(NamedTuple):
 
 
 def resolved_futures(config: BacktestConfig, ids: Iterable[InstrumentId], warnings: list[str]) -> FuturesSection:
-    """Return `[futures]` with what each of the run's instruments has of its own, under their identities.
+    """Return `[futures]` with what each of the run's futures has of its own, under their identities; ids: the futures.
 
     Raises:
-        UsageError: the market is spot and the config asks for leverage.
+        UsageError: there are no futures, and the config asks for leverage.
     """
-    section, market = config.futures, split_id(min(ids))[0]
-    own = {parse_instrument(name, market): one for name, one in section.instruments.items()}
-    if market == SPOT and (section.leverage > 1 or any((one.leverage or 1) > 1 for one in own.values())):
+    section, ids = config.futures, list(ids)
+    own = {parse_instrument(name, config.run.market): one for name, one in section.instruments.items()}
+    if not ids and (section.leverage > 1 or any((one.leverage or 1) > 1 for one in own.values())):
         raise UsageError("spot has no leverage", hint="--set futures.leverage=1, or --market um")
     if strangers := sorted(own.keys() - set(ids)):
         warnings.append(f"futures.instruments names {', '.join(strangers)}: not in this run")
@@ -62,15 +62,13 @@ def margin_plan(
 
     Args:
         section: resolved.
-        ids: what it trades; spot needs nothing.
+        ids: the futures that it trades.
         start, end: the range, UTC µs.
         warnings: takes what a reader must know of tables that are not known, or not for all of the range.
 
     Raises:
         DataError: a leverage table is not sound; or none is known, leverage is more than 1, and the run is strict.
     """
-    if split_id(ids[0])[0] == SPOT:
-        return MarginPlan()
     own = {i: section.instruments.get(i, OwnLeverage()) for i in ids}
     terms = MarginTerms(
         {i: one.leverage or section.leverage for i, one in own.items()},

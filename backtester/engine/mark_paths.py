@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from backtester.core.errors import DataError
-from backtester.core.instruments import SPOT, Instrument, InstrumentId, split_id
+from backtester.core.instruments import Instrument, InstrumentId, split_id
 from backtester.core.time import timeframe_us
 from backtester.data.lake import Lake
 from backtester.data.schemas import MARK_KLINES
@@ -24,7 +24,7 @@ def mark_paths(
     found = {}
     for instrument, spec in instruments.items():
         market, symbol = split_id(instrument)
-        if market == SPOT or symbol not in lake.symbols(market, MARK_KLINES.kind):
+        if symbol not in lake.symbols(market, MARK_KLINES.kind):
             continue
         longest = timeframe_us(executing[instrument])
         stored = lake.timeframes(market, MARK_KLINES.kind, symbol)

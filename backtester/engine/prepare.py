@@ -4,14 +4,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from backtester.config.configs import BacktestConfig, FuturesSection, InstrumentSection
+from backtester.config.configs import AccountSection, BacktestConfig, FuturesSection, InstrumentSection
 from backtester.config.instruments import instrument_of, rules_of
 from backtester.config.loading import Layer, merged, read_toml, validated
 from backtester.config.sizing import SizingSection
 from backtester.core.errors import DataError, StrategyError, UsageError
-from backtester.core.instruments import SPOT, Instrument, InstrumentId, parse_instrument, split_id
+from backtester.core.instruments import MARKETS, Instrument, InstrumentId, parse_instrument, split_id
 from backtester.core.rules import RuleBook
 from backtester.core.time import first_open, format_time, last_open, parse_time, timeframe_us
+from backtester.core.valuation import Valuation
 from backtester.data.lake import Lake, damaged_error
 from backtester.data.partition import Partition
 from backtester.data.schemas import KLINES
@@ -39,11 +40,10 @@ from backtester.engine.tapes import (
     tape_partitions,
     tapes_of,
 )
+from backtester.engine.wallets import resolved_account, valuation_of
 from backtester.execution.mark_path import MarkPath
 from backtester.strategy.base import Strategy, StrategyParams
 from backtester.strategy.registry import FoundStrategy, find_strategy
-
-_DEFAULT_BPS: Mapping[str, tuple[str, str]] = {"spot": ("10", "10"), "um": ("2", "5")}
 
 
 class Series(NamedTuple):
@@ -68,7 +68,7 @@ class PreparedRun(NamedTuple):
     feeds: what strategies see, the run's own candles included. gaps: what the lake lacks of it from start to end.
     pauses: the spans [from, to) of ticks, per instrument, in which no position may be opened.
     funding: None where none is applied. margin: how positions in futures are secured. marks: by
-    which they are liquidated, where that is known.
+    which they are liquidated, where that is known. valuation: in what currency the account is summed up, and how.
     """
 
     config: BacktestConfig
@@ -84,6 +84,7 @@ class PreparedRun(NamedTuple):
     funding: FundingPlan | None
     margin: MarginPlan
     marks: dict[InstrumentId, MarkPath]
+    valuation: Valuation
     start: int
     end: int
     warnings: list[str]
@@ -129,7 +130,7 @@ def prepare(
     lake = Lake(Path(config.data.dir))
     timeframe = config.run.timeframe
     needs = _needs(found, params)
-    names = feed_names([*config.data.feeds, *needs.feeds, *mark_feeds(config)], ids, config.run.market)
+    names = feed_names([*config.data.feeds, *needs.feeds, *mark_feeds(config, ids)], ids, config.run.market)
     tapes = tapes_of(lake, config.execution.data, names, ids)
     names = sorted({*names, *(tape_name(i, kind) for i, kind in tapes.items())})
     asked_start, asked_end = (parse_time(text) if text else None for text in (config.run.start, config.run.end))
@@ -149,7 +150,8 @@ def prepare(
     decimals = {i: max(p.price_decimals for p in used[i]) for i in ids}
     sections = applied_sections(config, decimals, start, end, warnings)
     instruments = {i: instrument_of(i, sections[i]) for i in ids}
-    _check_currency(instruments, config.account.currency)
+    account = resolved_account(config, ids, instruments)
+    valuation = valuation_of(account, instruments, warnings)
     sizing = _sizing(config, ids, warnings)
     window = config.model_window + 1 if config.model_window else 0
     warmup = max(needs.warmup_candles, sizing.warmup_candles, window)
@@ -165,19 +167,12 @@ def prepare(
     check_gaps(gaps, config.data, str(lake.root), warnings)
     warnings += [] if config.execution.timeframe or tapes else finer_candles(lake, sources, start, end)
     pauses = _pauses(config, lake, sources, start, gaps)
-    funding = None
-    if split_id(ids[0])[0] != SPOT and config.futures.funding == "auto":
-        funding = funding_plan(lake, ids, start, end)
-        check_funding(funding, start, end, strict=config.execution.strict, warnings=warnings)
-    futures = resolved_futures(config, ids, warnings)
-    margin = margin_plan(futures, ids, lake.root, start, end, strict=config.execution.strict, warnings=warnings)
-    marks = mark_paths(lake, instruments, sources, start, end)
-    unmarked = {i: sources[i] for i in ids if margin.terms.leverage_of(i) > 1 and i not in marks}
-    check_marks(unmarked, start, end, strict=config.execution.strict, warnings=warnings)
+    futures = resolved_futures(config, [i for i, spec in instruments.items() if spec.is_margined], warnings)
+    funding, margin, marks = _secured(config, futures, lake, instruments, sources, start, end, warnings)
     if damaged := lake.damaged(p for own in read.values() for p in own):
         raise damaged_error(lake.root, damaged)
     return PreparedRun(
-        _resolved(config, params, sizing, futures, ids, sections, names, start, end),
+        _resolved(config, params, account, sizing, futures, ids, sections, names, start, end),
         found,
         params,
         instruments,
@@ -190,10 +185,36 @@ def prepare(
         funding,
         margin,
         marks,
+        valuation,
         start,
         end,
         warnings,
     )
+
+
+def _secured(
+    config: BacktestConfig,
+    futures: FuturesSection,
+    lake: Lake,
+    instruments: Mapping[InstrumentId, Instrument],
+    sources: Mapping[InstrumentId, str],
+    start: int,
+    end: int,
+    warnings: list[str],
+) -> tuple[FundingPlan | None, MarginPlan, dict[InstrumentId, MarkPath]]:
+    """Return what becomes due on futures, how they are secured, and the marks that liquidate them."""
+    strict = config.execution.strict
+    margined = {i: spec for i, spec in instruments.items() if spec.is_margined}
+    perpetuals = [i for i, spec in margined.items() if not spec.expiry]
+    funding = None
+    if perpetuals and config.futures.funding == "auto":
+        funding = funding_plan(lake, perpetuals, start, end)
+        check_funding(funding, start, end, strict=strict, warnings=warnings)
+    margin = margin_plan(futures, list(margined), lake.root, start, end, strict=strict, warnings=warnings)
+    marks = mark_paths(lake, margined, sources, start, end)
+    unmarked = {i: sources[i] for i in margined if margin.terms.leverage_of(i) > 1 and i not in marks}
+    check_marks(unmarked, start, end, strict=strict, warnings=warnings)
+    return funding, margin, marks
 
 
 def _pauses(
@@ -235,11 +256,8 @@ def _instrument_ids(config: BacktestConfig) -> list[InstrumentId]:
     if not config.run.symbols:
         raise UsageError("no symbols were named", hint="--symbols BTCUSDT ETHUSDT, or run.symbols in the config")
     ids = [parse_instrument(text, config.run.market) for text in config.run.symbols]
-    markets = sorted({split_id(i)[0] for i in ids})
-    if len(markets) > 1:
-        raise UsageError(f"one run has one market, these symbols name {' and '.join(markets)}")
-    if markets[0] not in _DEFAULT_BPS:
-        raise UsageError(f"market {markets[0]!r} cannot be traded here", hint=f"allowed: {' '.join(_DEFAULT_BPS)}")
+    for market in sorted({split_id(i)[0] for i in ids} - set(MARKETS)):
+        raise UsageError(f"market {market!r} cannot be traded here", hint=f"allowed: {' '.join(MARKETS)}")
     return sorted(set(ids))  # the order in which symbols are given decides nothing
 
 
@@ -274,15 +292,6 @@ def _range(config: BacktestConfig, spans: Mapping[InstrumentId, tuple[int, int]]
             hint="choose --start and --end inside, or import that range with: bt data import FILES",
         )
     return start, end
-
-
-def _check_currency(instruments: Mapping[InstrumentId, Instrument], currency: str) -> None:
-    for spec in instruments.values():
-        if spec.quote != currency:
-            raise UsageError(
-                f"{spec.id} is quoted in {spec.quote}, the account is in {currency}",
-                hint=f"--set account.currency={spec.quote}, or leave {spec.symbol} out",
-            )
 
 
 def _check_origin(read: Mapping[str, list[Partition]], start: int, end: int, warnings: list[str]) -> None:
@@ -359,6 +368,7 @@ def _warmup_start(lake: Lake, instrument: InstrumentId, source: str, timeframe: 
 def _resolved(
     config: BacktestConfig,
     params: StrategyParams,
+    account: AccountSection,
     sizing: SizingSection,
     futures: FuturesSection,
     ids: list[InstrumentId],
@@ -367,15 +377,15 @@ def _resolved(
     start: int,
     end: int,
 ) -> BacktestConfig:
-    market = split_id(ids[0])[0]
-    maker, taker = _DEFAULT_BPS[market]
-    fees = config.fees.model_dump()
-    fees["maker_bps"] = maker if fees["maker_bps"] is None else fees["maker_bps"]
-    fees["taker_bps"] = taker if fees["taker_bps"] is None else fees["taker_bps"]
+    markets = sorted({split_id(i)[0] for i in ids})
+    market = config.run.market if config.run.market in markets else markets[0]
+    rates = {name: config.fees.of(name).model_dump() for name in markets}
+    fees = config.fees.model_dump() | (rates[market] if len(markets) == 1 else {"markets": rates})
     content = config.model_dump() | {
         "run": config.run.model_dump()
         | {"market": market, "symbols": ids, "start": format_time(start), "end": format_time(end)},
         "strategy": {"name": config.strategy.name, "params": params.model_dump()},
+        "account": account.model_dump(),
         "fees": fees,
         "sizing": sizing.model_dump(),
         "futures": futures.model_dump(),

@@ -4,27 +4,28 @@ from collections.abc import Mapping
 
 from backtester.config.configs import BacktestConfig
 from backtester.core.errors import DataError, UsageError
-from backtester.core.instruments import InstrumentId, split_id
+from backtester.core.instruments import CM, UM, InstrumentId, split_id
 from backtester.core.time import timeframe_us
 from backtester.data.lake import Lake
 from backtester.data.schemas import KLINES
 from backtester.engine.feed_plan import FeedName
 
 
-def mark_feeds(config: BacktestConfig) -> list[str]:
-    """Return the feed that triggers on mark prices need, unless the config names one of its own.
+def mark_feeds(config: BacktestConfig, ids: list[InstrumentId]) -> list[str]:
+    """Return the feeds that triggers on mark prices need, unless the config names one of its own.
 
     Raises:
-        UsageError: the market has no mark price.
+        UsageError: no market of the run has a mark price.
     """
     if config.execution.trigger_price != "mark":
         return []
-    if config.run.market == "spot":
+    futures = [i for i in ids if split_id(i)[0] in (UM, CM)]
+    if not futures:
         raise UsageError(
             "execution.trigger_price is mark, and spot has no mark price", hint="--set execution.trigger_price=last"
         )
     named = any(feed.split("/")[-1].startswith("markPriceKlines") for feed in config.data.feeds)
-    return [] if named else [f"markPriceKlines:{config.run.timeframe}"]
+    return [] if named else [f"{i}/markPriceKlines:{config.run.timeframe}" for i in futures]
 
 
 def check_resolution(config: BacktestConfig, sources: Mapping[InstrumentId, str]) -> None:

@@ -7,7 +7,6 @@ from typing import Any
 
 from backtester.config.configs import RunContext
 from backtester.core.clock import merged_topics
-from backtester.core.instruments import SPOT
 from backtester.core.numbers import MONEY_EXPONENT, fixed
 from backtester.core.time import format_time
 from backtester.data.feeds.candle_feed import CandleFeed
@@ -87,7 +86,7 @@ def candles_met(wired: Wired) -> dict[str, dict[str, int]]:
 
 def futures_record(run: PreparedRun, wired: Wired) -> dict[str, Any]:
     """Return what only a run of futures has: funding, received less paid, by asset, and how often it moved money."""
-    if run.config.run.market == SPOT:
+    if not run.margin.brackets:
         return {}
     assets = wired.account.ledger.assets
     return {
@@ -200,7 +199,7 @@ def run_metrics(run: PreparedRun, wired: Wired) -> dict[str, Metric]:
         realised_units=sum(account.realised_units for account in assets.values()),
         fees={str(asset): account.fees_units for asset, account in assets.items()},
         currency=currency,
-        funding_units=None if run.config.run.market == SPOT else sum(a.funding_units for a in assets.values()),
+        funding_units=None if not run.margin.brackets else sum(a.funding_units for a in assets.values()),
     )
 
 

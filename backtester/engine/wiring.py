@@ -13,7 +13,6 @@ from backtester.core.events import Cashflow
 from backtester.core.feed import Feed
 from backtester.core.folds import Ledger
 from backtester.core.instruments import Asset
-from backtester.core.numbers import MONEY_EXPONENT, exact_units
 from backtester.core.time import timeframe_us
 from backtester.core.topics import T_CASHFLOWS
 from backtester.data.feeds.tape_feed import QuoteFeed
@@ -24,6 +23,7 @@ from backtester.engine.funding_schedule import FundingSchedule
 from backtester.engine.prepare import PreparedRun
 from backtester.engine.risk_setup import breaker_terms, order_limiter
 from backtester.engine.tables import EquityTable, Recorder
+from backtester.engine.wallets import deposits
 from backtester.execution.funding import FundingDesk
 from backtester.execution.simulated import SimulatedExchange
 from backtester.risk.guard import Guard
@@ -71,8 +71,8 @@ def wire(run: PreparedRun, folder: Path) -> Wired:
         FundingSchedule(run.funding.dues, board, bus)
         funding = FundingDesk(exchange.ledger, board, bus)
     equity = EquityTable(folder / "equity.parquet")
-    account = Account(instruments, currency, run.timeframe_us, equity.write, board, bus, run.margin.terms)
-    specs, ledger = SymbolSpecs(instruments, run.rules), Ledger(instruments, run.margin.terms)
+    account = Account(instruments, run.valuation, run.timeframe_us, equity.write, board, bus, run.margin.terms)
+    specs, ledger = SymbolSpecs(instruments, run.rules), Ledger(instruments, run.margin.terms, run.valuation)
     fee_rates = {i: models.map(FeeModel.worst_rate) for i, models in rules.fees.items()}
     sizing = Sizing(
         {i: config.sizing.of(i) for i in instruments},
@@ -117,7 +117,7 @@ def wire(run: PreparedRun, folder: Path) -> Wired:
         )
     slicer = Slicer(run.rules, board, bus)
     sized = frozenset(i for i in instruments if config.sizing.of(i).model != "none")
-    view = StrategyView(board, instruments, run.rules, currency, sized)
+    view = StrategyView(board, instruments, run.rules, run.valuation, sized)
     host = StrategyHost(run.make_strategy(), run.found.name, view, bus, start=run.start, seed=config.run.seed)
     recorder = Recorder(folder, instruments, run.rules, board, bus)
     feeds = make_feeds(run, {topic for topic, handlers in bus.handlers.items() if handlers})
@@ -127,9 +127,8 @@ def wire(run: PreparedRun, folder: Path) -> Wired:
 
 
 def deposit(wired: Wired, run: PreparedRun) -> None:
-    """Publish the money that the account starts with: the first line of every log."""
-    amount = exact_units(run.config.account.initial_cash, MONEY_EXPONENT)
-    wired.bus.publish(
-        T_CASHFLOWS,
-        Cashflow(ts=run.start, kind="deposit", asset=Asset(run.config.account.currency), amount_units=amount),
-    )
+    """Publish the money that the account starts with: the first lines of every log."""
+    for wallet, asset, amount in deposits(run.config.account):
+        wired.bus.publish(
+            T_CASHFLOWS, Cashflow(ts=run.start, kind="deposit", wallet=wallet, asset=asset, amount_units=amount)
+        )

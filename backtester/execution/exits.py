@@ -18,7 +18,9 @@ def group_of(parent_id: int) -> str:
 
 def brought_by(fill: Fill, spec: Instrument) -> int:
     """Return the quantity (10^-q) that a fill brought into the account: less a fee that was taken from it."""
-    return fill.qty_units - (fill.fee_units // spec.base_money(1) if fill.fee_asset == spec.base else 0)
+    return fill.qty_units - (
+        fill.fee_units // spec.base_money(1) if spec.is_spot and fill.fee_asset == spec.base else 0
+    )
 
 
 def exits_of(
@@ -51,7 +53,7 @@ def _exit(
         limit_price_units=exit_.limit_price_units,
         stop_price_units=exit_.stop_price_units,
         trail_units=exit_.trail_units,
-        reserve_asset=spec.base if spec.is_spot else spec.quote,
+        reserve_asset=spec.base if spec.is_spot else spec.settle,
         reserve_units=spec.base_money(qty) if spec.is_spot else 0,
         tag=exit_.tag,
         oco=group,

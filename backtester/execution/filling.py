@@ -13,6 +13,7 @@ from backtester.core.numbers import CEIL, FLOOR, floor_to, mul_div
 from backtester.core.order_terms import TimeInForce
 from backtester.core.rules import OrderLimits, RuleBook
 from backtester.core.timeline import Timeline
+from backtester.core.valuation import PLAIN, Valuation
 from backtester.execution.conditions import MarketMemory
 from backtester.execution.latency import Delay
 from backtester.execution.mark_path import MarkPath
@@ -33,7 +34,8 @@ class ExchangeRules(NamedTuple):
     mark price. delays: how long orders travel, where that is modelled; seed: of their jitter. strict: no order is taken
     before the models know what they look at. tapes: the instruments whose trades execute instead of candles. margin:
     how positions in futures are secured; brackets: what their leverage may be, by date; liquidation_fees: rates
-    (1e-8) of what is liquidated; without brackets nothing is. mark_paths: by which.
+    (1e-8) of what is liquidated; without brackets nothing is. mark_paths: by which. valuation: in what currency all is
+    summed up.
     """
 
     rules: RuleBook
@@ -57,6 +59,7 @@ class ExchangeRules(NamedTuple):
     brackets: Mapping[InstrumentId, Timeline[BracketTable]] = {}
     liquidation_fees: Mapping[InstrumentId, int] = {}
     mark_paths: Mapping[InstrumentId, MarkPath] = {}
+    valuation: Valuation = PLAIN
 
 
 class Cashier:
@@ -76,7 +79,7 @@ class Cashier:
         self._rules = rules
         self._instruments = instruments
         self._board = board
-        self.ledger = Ledger(instruments, rules.margin)
+        self.ledger = Ledger(instruments, rules.margin, rules.valuation)
         self._volume = TradedVolume()
         self._taken: dict[tuple[InstrumentId, int], tuple[int, int]] = {}  # by side: in which candle, and how much
 
@@ -119,11 +122,12 @@ class Cashier:
             price_units=price,
             reference_price_units=reference,
             fee_units=fee_of(charged, rate),
-            fee_asset=spec.base if received else spec.quote,
+            fee_asset=spec.base if received else spec.settle,
             liquidity=liquidity,
             leaves_units=asked - qty,
             tag=order.tag,
             client_id=order.client_id,
+            contract_units=spec.contract_units,
             scale=order.scale,
         )
         pool.left -= qty
@@ -150,10 +154,11 @@ class Cashier:
             price_units=price,
             reference_price_units=price,
             fee_units=fee_units,
-            fee_asset=spec.quote,
+            fee_asset=spec.settle,
             liquidity=Liquidity.TAKER,
             leaves_units=0,
             tag=order.tag,
+            contract_units=spec.contract_units,
             scale=spec.scale,
         )
         self.ledger.apply_fill(fill)
@@ -234,7 +239,7 @@ class Cashier:
 
     def _free_base(self, order: SanitizedOrder, spec: Instrument) -> int:
         """Return the quantity of a spot asset that no order outside this one's group binds."""
-        free = self.ledger.asset(spec.base).cash_units - self.reservations.total_without(order.order_id)
+        free = self.ledger.asset(spec.coin).cash_units - self.reservations.total_without(order.order_id)
         return max(0, free) // spec.base_money(1)
 
     def reducible(self, order: SanitizedOrder, ts: int) -> int:
@@ -253,9 +258,9 @@ class Cashier:
         others = self.reservations.total_without(order.order_id)
         if spec.is_spot and order.side is Side.SELL:
             bound = 0 if order.terms.close_position else others
-            payable = spec.base_money(qty) <= self.ledger.asset(spec.base).cash_units - bound
+            payable = spec.base_money(qty) <= self.ledger.asset(spec.coin).cash_units - bound
         elif spec.is_spot:
-            payable = cost <= self.ledger.asset(spec.quote).cash_units - others
+            payable = cost <= self.ledger.asset(spec.cash).cash_units - others
         elif self._opens_forbidden_short(order, spec, qty):
             return Reason.SHORT_NOT_ALLOWED
         elif self._too_large(order, spec, qty, notional):
@@ -285,9 +290,9 @@ class Cashier:
         opening = opening_qty(self.ledger, spec, order.side, qty)
         if opening == 0:
             return True
-        free = self.ledger.asset(spec.quote).cash_units - others
+        free = self.ledger.asset(spec.cash).cash_units - others
         prices = self._board.price_units
-        free -= collateral_units(self.ledger, prices, spec.quote)
+        free -= collateral_units(self.ledger, prices, spec.cash)
         free += released_units(self.ledger, spec, qty, opening, notional, prices)
         opened = notional - mul_div(notional, qty - opening, qty, FLOOR)
         return self._rules.margin.margin_units(spec.id, opened) + cost - notional <= free

@@ -39,7 +39,8 @@ class FundingDesk:
             Cashflow(
                 ts=due.ts,
                 kind="funding",
-                asset=spec.quote,
+                wallet=spec.market,
+                asset=spec.settle,
                 amount_units=amount,
                 instrument=spec.id,
                 numbers={

@@ -11,7 +11,7 @@ from backtester.core.board import Board
 from backtester.core.bus import Bus
 from backtester.core.events import Cashflow, Fill, Side
 from backtester.core.folds import Ledger
-from backtester.core.instruments import Asset, Instrument, InstrumentId
+from backtester.core.instruments import Holding, Instrument, InstrumentId, holding_of
 from backtester.core.margin_events import MarginAlert, MarginState
 from backtester.core.market import Dues, MarketCandle, MarketOpen, MarketTrade
 from backtester.core.numbers import CEIL, FLOOR, MONEY_EXPONENT, RATE_SCALE, fixed, mul_div
@@ -64,7 +64,7 @@ class Liquidator:
         self._candles: dict[InstrumentId, MarketCandle] = {}  # of this tick
         self._paths: dict[InstrumentId, Path] = {}
         self._called: set[InstrumentId] = set()
-        self._insured: Counter[Asset] = Counter()  # on its way to the account
+        self._insured: Counter[Holding] = Counter()  # on its way to the account
         self._quiet: dict[InstrumentId, tuple[int, int]] = {}  # last prices between which nothing can happen
         self._quiet_till = 0
         self._market = bus.subscribe(T_MARKET, self.on_market)
@@ -89,7 +89,7 @@ class Liquidator:
         """What the insurance fund paid is in the account now."""
         self._quiet_till = 0
         if flow.kind == "insurance":
-            self._insured[flow.asset] -= flow.amount_units
+            self._insured[holding_of(flow.wallet, flow.asset)] -= flow.amount_units
 
     def on_open(self, opened: MarketOpen) -> None:
         """Judge what is held by an open, before an order that waits for it closes at a price that bankrupts."""
@@ -167,7 +167,7 @@ class Liquidator:
         return calls or liquidation_band(wallet, (leg,), spec.shift, table).is_reached(at, at)
 
     def _held(self) -> list[InstrumentId]:
-        return sorted(i for i in self._ledger.positions if not self._ledger.instruments[i].is_spot)
+        return sorted(i for i in self._ledger.positions if self._ledger.instruments[i].is_margined)
 
     def _last(self, instrument: InstrumentId) -> int:
         return self._board.price_units[instrument]
@@ -193,15 +193,15 @@ class Liquidator:
 
     def isolated_wallet(self, instrument: InstrumentId) -> int:
         """Return what secures an isolated position: its margin, less its share of what free cash could not pay."""
-        asset = self._ledger.instruments[instrument].quote
+        asset = self._ledger.instruments[instrument].cash
         margins = {i: self._ledger.margin_of(i) for i in self._alone(asset)}
         lacking = max(0, sum(margins.values()) - self._cash(asset))
         own = margins[instrument]
         return max(0, own - (mul_div(lacking, own, sum(margins.values()), CEIL) if lacking else 0))
 
-    def _alone(self, asset: Asset) -> list[InstrumentId]:
+    def _alone(self, asset: Holding) -> list[InstrumentId]:
         crossed = self._rules.margin.cross
-        return [i for i in self._held() if i not in crossed and self._ledger.instruments[i].quote == asset]
+        return [i for i in self._held() if i not in crossed and self._ledger.instruments[i].cash == asset]
 
     def _close(self, spec: Instrument, qty: int, price: int, wallet: int, ts: int) -> None:
         """Close a part at a price; fee and shortfall are those of its share of the wallet."""
@@ -222,10 +222,17 @@ class Liquidator:
         self._exchange.withdraw(spec.id, self._candles.get(spec.id))
         if result.shortfall:
             self.shortfall_units += result.shortfall
-            self._insured[spec.quote] += result.shortfall
+            self._insured[spec.cash] += result.shortfall
             self._bus.publish(
                 T_CASHFLOWS,
-                Cashflow(ts=ts, kind="insurance", asset=spec.quote, amount_units=result.shortfall, instrument=spec.id),
+                Cashflow(
+                    ts=ts,
+                    kind="insurance",
+                    wallet=spec.market,
+                    asset=spec.settle,
+                    amount_units=result.shortfall,
+                    instrument=spec.id,
+                ),
             )
         self._exchange.force(spec, side, qty, price, result.fee, ts)
 
@@ -234,7 +241,7 @@ class Liquidator:
         candle = self._candles.get(instrument)
         return price if candle is None else min(max(price, candle.low_units), candle.high_units)
 
-    def _cash(self, asset: Asset) -> int:
+    def _cash(self, asset: Holding) -> int:
         return self._ledger.asset(asset).cash_units + self._insured[asset]
 
     # --- cross ---------------------------------------------------------------------------------------------------
@@ -255,7 +262,7 @@ class Liquidator:
         """Reduce the position that must keep most, bracket by bracket, until the rest is safe at these prices."""
         while held := self._crossed():
             specs = self._ledger.instruments
-            asset = specs[held[0]].quote
+            asset = specs[held[0]].cash
             wallet = self._cross_wallet(asset)
             if not is_liquidated(wallet, sum(self._surplus(i, prices[i], ts) for i in held)):
                 return
@@ -272,7 +279,7 @@ class Liquidator:
             # what the others still have stands for this one: only the last one's loss can be more than all
             self._execute(specs[worst], side, size, price, balance if last else max(0, balance), ts)
 
-    def _cross_wallet(self, asset: Asset) -> int:
+    def _cross_wallet(self, asset: Holding) -> int:
         margins = sum(self._ledger.margin_of(i) for i in self._alone(asset))
         return self._cash(asset) - margins
 
@@ -295,7 +302,7 @@ class Liquidator:
         if not self._ledger.position(instrument).qty_units:
             return
         if instrument in self._rules.margin.cross:
-            group, wallet = self._crossed(), self._cross_wallet(self._ledger.instruments[instrument].quote)
+            group, wallet = self._crossed(), self._cross_wallet(self._ledger.instruments[instrument].cash)
         else:
             group, wallet = [instrument], self.isolated_wallet(instrument)
         balance = wallet + sum(self._ledger.unrealised_units(i, last[i]) for i in group)

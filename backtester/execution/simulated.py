@@ -204,7 +204,7 @@ class SimulatedExchange:
         if working.is_trailing:
             working.see(price)
         self._book[order.instrument][order.order_id] = working
-        self._cashier.reservations.hold(order.order_id, order.reserve_asset, order.reserve_units, order.oco)
+        self._cashier.reservations.hold(order.order_id, order.reserved, order.reserve_units, order.oco)
         self._market.resume()
         self._board.wake(order.instrument)
         if order.terms.time_in_force is TimeInForce.GTD:
@@ -433,7 +433,7 @@ class SimulatedExchange:
     def change(self, working: WorkingOrder, order: SanitizedOrder) -> None:
         """Put a changed order in the place of a working one, and say so."""
         working.order = order
-        self._cashier.reservations.hold(order.order_id, order.reserve_asset, order.reserve_units, order.oco)
+        self._cashier.reservations.hold(order.order_id, order.reserved, order.reserve_units, order.oco)
         self._bus.publish(T_ORDERS_CHANGED, order)
 
     def cancel(self, working: WorkingOrder) -> None:
@@ -470,7 +470,7 @@ class SimulatedExchange:
             budget_units=0,
             limit_price_units=0,
             stop_price_units=0,
-            reserve_asset=spec.quote,
+            reserve_asset=spec.settle,
             reserve_units=0,
             tag=Reason.LIQUIDATION.value,
             oco="",

@@ -94,7 +94,7 @@ class Guard:
         if dues.ts not in self._board.price_time.values():  # nothing moved: other feeds must not change a run
             self._board.want_dues(0)
             return
-        equity = self._ledger.equity_units(self._currency, self._board.price_units)
+        equity = self._ledger.equity_units(self._board.price_units)
         for breaker in self.breakers:
             if breaker.look(dues.ts, equity):
                 self._announce(breaker, dues.ts, equity)

@@ -207,7 +207,7 @@ class OrderLimiter:
         return None
 
     def _equity(self) -> int:
-        return self._ledger.equity_units(self._currency, self._board.price_units)
+        return self._ledger.equity_units(self._board.price_units)
 
 
 def _money(units: int) -> str:

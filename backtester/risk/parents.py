@@ -60,7 +60,7 @@ def parent_order(
         budget_units=0,
         limit_price_units=limit,
         stop_price_units=0,
-        reserve_asset=spec.quote,
+        reserve_asset=spec.settle,
         reserve_units=0,
         tag=intent.tag,
         oco="",

@@ -37,7 +37,7 @@ from backtester.core.funds import (
     order_need,
     released_units,
 )
-from backtester.core.instruments import Asset, Instrument, InstrumentId
+from backtester.core.instruments import Asset, Holding, Instrument, InstrumentId, split_holding
 from backtester.core.numbers import FLOOR, MONEY_EXPONENT, decimal, floor_to, units_of
 from backtester.core.risk_events import ClosingIntent
 from backtester.core.rules import InstrumentRules, OrderLimits
@@ -145,8 +145,8 @@ class Risk:
 
     def _sized(self, intent: OrderIntent) -> SanitizedOrder | Refusal:
         """Return the order of an intent whose size the run's sizing finds."""
-        spec, free = self._specs.get(intent.instrument), self._free(self._currency)
-        sized = self._sizing.sized(intent, free if spec is None else self._affordable(spec, free))
+        spec = self._specs.get(intent.instrument)
+        sized = self._sizing.sized(intent, 0 if spec is None else self._affordable(spec, self._free(spec.cash)))
         if isinstance(sized, Refusal):
             return sized
         order = self._sanitized(sized.intent)
@@ -183,7 +183,7 @@ class Risk:
         self._bus.publish(T_ORDERS_SANITIZED, order)
 
     def _reserve(self, order: SanitizedOrder) -> None:
-        self._reservations.hold(order.order_id, order.reserve_asset, order.reserve_units, order.oco)
+        self._reservations.hold(order.order_id, order.reserved, order.reserve_units, order.oco)
 
     def _on_replace(self, intent: ReplaceIntent) -> None:
         """Let the changed order through with the funds of the old one, or leave that as it is."""
@@ -288,7 +288,7 @@ class Risk:
         limits = rules.limits(rounded.kind)
         budget = 0
         if intent.terms.close_position:
-            need, opening = Need(spec.quote, 0), 0
+            need, opening = Need(spec.cash, 0), 0
         elif rounded.qty_units:
             fee_rate = self._worst_fee_rates[spec.id].at(self._board.now)
             need = order_need(self._ledger, spec, intent.side, rounded.qty_units, rounded.price_units, fee_rate)
@@ -311,15 +311,15 @@ class Risk:
             if isinstance(ruling, Refusal):
                 return ruling
             terms = structs.replace(terms, reduce_only=True) if ruling else terms
-        free = self._free(need.asset)
-        if not spec.is_spot and rounded.qty_units and opening:
+        free = self._free(need.holding)
+        if spec.is_margined and rounded.qty_units and opening:
             notional = spec.notional_units(rounded.qty_units, rounded.price_units)
             free += released_units(self._ledger, spec, rounded.qty_units, opening, notional, self._board.price_units)
-        required = self._reservations.extra(need.asset, need.units, intent.oco)
+        required = self._reservations.extra(need.holding, need.units, intent.oco)
         if required > max(0, free):  # what needs nothing is never refused for want of it
             return Refusal(
                 Reason.INSUFFICIENT_BALANCE,
-                {"required": _money(required), "free": _money(free), "asset": need.asset},
+                {"required": _money(required), "free": _money(free), "asset": split_holding(need.holding)[1]},
             )
         return SanitizedOrder(
             ts=self._board.now,
@@ -333,7 +333,7 @@ class Risk:
             stop_price_units=0 if rounded.kind is OrderKind.TRAILING_STOP else rounded.stop_units,
             trail_units=rate_units(intent.trail) if isinstance(intent, TrailingStopIntent) else 0,
             activation_price_units=rounded.stop_units if rounded.kind is OrderKind.TRAILING_STOP else 0,
-            reserve_asset=need.asset,
+            reserve_asset=split_holding(need.holding)[1],
             reserve_units=need.units,
             tag=intent.tag,
             oco=intent.oco,
@@ -357,10 +357,10 @@ class Risk:
     def _reducing_need(self, intent: OrderIntent, spec: Instrument, rounded: RoundedOrder) -> Need:
         """Return what an order that only reduces binds: on spot, of what it would sell as much as is free now."""
         if not spec.is_spot or intent.side is Side.BUY:
-            return Need(spec.quote, 0)
+            return Need(spec.cash, 0)
         wanted = spec.base_money(rounded.qty_units)
-        extra = self._reservations.extra(spec.base, wanted, intent.oco)
-        return Need(spec.base, wanted - max(0, extra - max(0, self._free(spec.base))))
+        extra = self._reservations.extra(spec.coin, wanted, intent.oco)
+        return Need(spec.coin, wanted - max(0, extra - max(0, self._free(spec.coin))))
 
     def _opening_refusal(
         self, intent: OrderIntent, spec: Instrument, opening: int, limits: OrderLimits
@@ -396,7 +396,7 @@ class Risk:
         sells_spot = spec.is_spot and intent.side is Side.SELL
         opening = lots if spec.is_spot else opening_qty(self._ledger, spec, intent.side, lots)
         if intent.fraction is not None and opening and not sells_spot:
-            budget = min(budget, self._affordable(spec, self._free(spec.quote)))
+            budget = min(budget, self._affordable(spec, self._free(spec.cash)))
         least = max(limits.min_notional_units, spec.notional_units(limits.min_qty_units, rounded.price_units))
         most = limits.max_notional_units
         if most and budget > most:
@@ -407,10 +407,10 @@ class Risk:
             return Refusal(Reason.BELOW_MIN_NOTIONAL, {"notional": _money(budget), "min_notional": _money(least)})
         if sells_spot:
             held = floor_to(max(0, self._ledger.position(spec.id).qty_units), limits.lot_units)
-            return budget, Need(spec.base, spec.base_money(min(lots, held))), opening
+            return budget, Need(spec.coin, spec.base_money(min(lots, held))), opening
         fee_rate = self._worst_fee_rates[spec.id].at(self._board.now)
         bound = budget_need(self._ledger.margin, spec, budget, fee_rate) if opening else 0
-        return budget, Need(spec.quote, bound), opening
+        return budget, Need(spec.cash, bound), opening
 
     def _refuse(self, intent: AnyIntent, refusal: Refusal) -> None:
         self._bus.publish(
@@ -430,16 +430,16 @@ class Risk:
 
     # --- what is there -------------------------------------------------------------------------------------------
 
-    def _free(self, asset: Asset) -> int:
-        collateral = collateral_units(self._ledger, self._board.price_units, asset)
-        return self._ledger.asset(asset).cash_units - collateral - self._reservations.total(asset)
+    def _free(self, holding: Holding) -> int:
+        collateral = collateral_units(self._ledger, self._board.price_units, holding)
+        return self._ledger.asset(holding).cash_units - collateral - self._reservations.total(holding)
 
     def _affordable(self, spec: Instrument, free: int) -> int:
         """Return the largest budget that what is free can pay for, or secure."""
         return affordable_budget(self._ledger.margin, spec, free, self._worst_fee_rates[spec.id].at(self._board.now))
 
     def _equity(self) -> Decimal:
-        return decimal(self._ledger.equity_units(self._currency, self._board.price_units), MONEY_EXPONENT)
+        return decimal(self._ledger.equity_units(self._board.price_units), MONEY_EXPONENT)
 
     # --- what happened -------------------------------------------------------------------------------------------
 

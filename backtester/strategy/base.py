@@ -177,8 +177,12 @@ class Strategy:
 
     @property
     def cash(self) -> Decimal:
-        """Settled money in the account's currency, including what open orders reserve."""
-        return decimal(self._view.ledger.asset(self._view.currency).cash_units, MONEY_EXPONENT)
+        """Settled money in the account's currency, all wallets together, including what open orders reserve."""
+        return decimal(self._view.cash_units(None, self._view.currency), MONEY_EXPONENT)
+
+    def balance(self, wallet: str, asset: str) -> Decimal:
+        """Return how much of an asset is held in a market's wallet: balance("um", "USDT")."""
+        return decimal(self._view.cash_units(wallet, asset), MONEY_EXPONENT)
 
     def is_sized(self, name: str) -> bool:
         """Say whether the run's `[sizing]` finds the size of entries in an instrument that do not say it themselves."""

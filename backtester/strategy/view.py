@@ -8,10 +8,11 @@ from backtester.core.board import Board
 from backtester.core.errors import UsageError
 from backtester.core.events import SanitizedOrder
 from backtester.core.folds import FLAT, Ledger
-from backtester.core.instruments import Asset, Instrument, InstrumentId
+from backtester.core.instruments import Instrument, InstrumentId, split_holding
 from backtester.core.numbers import MONEY_EXPONENT, decimal
 from backtester.core.rules import InstrumentRules, RuleBook
 from backtester.core.timeline import Timeline
+from backtester.core.valuation import Valuation
 
 
 class PositionView:
@@ -43,11 +44,17 @@ class PositionView:
 
     @property
     def average_price(self) -> Decimal | None:
-        """Cost basis over quantity, for display and for stops; None when flat."""
+        """Price at which the cost basis was paid, for display and for stops; None when flat."""
         position = self._positions.get(self._id)
         if position is None or position.qty_units == 0:  # a fee can take all that was bought
             return None
-        return decimal(position.basis_units, MONEY_EXPONENT) / self.qty
+        basis, contract = (
+            decimal(position.basis_units, MONEY_EXPONENT),
+            decimal(self._instrument.contract_units, MONEY_EXPONENT),
+        )
+        if self._instrument.is_inverse:
+            return self.qty * contract / basis
+        return basis / (self.qty * contract if contract else self.qty)
 
     @property
     def unrealised(self) -> Decimal:
@@ -55,8 +62,8 @@ class PositionView:
         position = self._positions.get(self._id)
         if position is None:
             return decimal(0, MONEY_EXPONENT)
-        value = self._instrument.notional_units(position.qty_units, self._board.price_units[self._id])
-        return decimal(value - position.basis_units, MONEY_EXPONENT)
+        price = self._board.price_units[self._id]
+        return decimal(self._instrument.profit_units(position.qty_units, position.basis_units, price), MONEY_EXPONENT)
 
 
 class StrategyView:
@@ -70,16 +77,16 @@ class StrategyView:
         board: Board,
         instruments: Mapping[InstrumentId, Instrument],
         rules: RuleBook,
-        currency: Asset,
+        valuation: Valuation,
         sized: frozenset[InstrumentId] = frozenset(),
     ) -> None:
         """Make a flat view; sized: where the run finds the size of entries that do not say it."""
         self.board = board
         self.instruments = instruments
         self._rules = rules
-        self.currency = currency
+        self.currency = valuation.currency
         self.sized = sized
-        self.ledger = Ledger(instruments)
+        self.ledger = Ledger(instruments, valuation=valuation)
         self._timers: list[int] = []
         symbols = [i.symbol for i in instruments.values()]
         self.ids: dict[str, InstrumentId] = {str(i): i for i in instruments}
@@ -127,4 +134,12 @@ class StrategyView:
 
     def equity_units(self) -> int:
         """Return the account's value at the last prices, in 1e-8 of its currency."""
-        return self.ledger.equity_units(self.currency, self.board.price_units)
+        return self.ledger.equity_units(self.board.price_units)
+
+    def cash_units(self, wallet: str | None, asset: str) -> int:
+        """Return how much of an asset (1e-8) is held in a market's wallet, or in all of them."""
+        return sum(
+            account.cash_units
+            for holding, account in self.ledger.assets.items()
+            if split_holding(holding)[1] == asset and wallet in (None, split_holding(holding)[0])
+        )

@@ -1,0 +1,46 @@
+"""In what currency an account is summed up, and at which prices its other assets are worth something in it."""
+
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+from backtester.core.instruments import Asset, InstrumentId
+from backtester.core.numbers import HALF_EVEN, RATE_SCALE, mul_div
+
+
+class Conversion(NamedTuple):
+    """What one unit of an asset is worth in the account's currency.
+
+    instrument: whose last price says it, in 10^-decimals currency per asset; with is_inverted asset per currency. None:
+    a fixed rate (1e-8).
+    """
+
+    instrument: InstrumentId | None = None
+    decimals: int = 0
+    is_inverted: bool = False
+    rate_units: int = RATE_SCALE
+
+    def ratio(self, prices: Mapping[InstrumentId, int]) -> tuple[int, int]:
+        """Return by what an amount is multiplied, and by what divided, at these prices; (0, 1) before the first."""
+        if self.instrument is None:
+            return self.rate_units, RATE_SCALE
+        price, one = prices.get(self.instrument, 0), int(10**self.decimals)
+        if not price:
+            return 0, 1
+        return (one, price) if self.is_inverted else (price, one)
+
+
+class Valuation(NamedTuple):
+    """currency: of all sums; conversions: of every other asset that can be held outside of a spot position."""
+
+    currency: Asset = Asset("USDT")
+    conversions: Mapping[str, Conversion] = {}
+
+    def worth(self, asset: str, units: int, prices: Mapping[InstrumentId, int]) -> int:
+        """Return what an amount (1e-8) of an asset is worth in the currency (1e-8), half-even."""
+        if asset == self.currency or not units:
+            return units
+        mul, den = self.conversions[asset].ratio(prices)
+        return mul_div(units, mul, den, HALF_EVEN)
+
+
+PLAIN: Final = Valuation()
