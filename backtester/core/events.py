@@ -146,6 +146,7 @@ class Reason(StrEnum):
     BLACKOUT = "blackout"
     BREAKER = "breaker"
     CONTROL = "control"
+    CONTRACT_EXPIRED = "contract_expired"
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,7 +6,7 @@ from backtester.config.configs import BacktestConfig
 from backtester.config.risk_section import LossBreaker, RiskSection, amount_of, cool_down_us
 from backtester.core.board import Board
 from backtester.core.folds import Ledger
-from backtester.core.instruments import Asset, InstrumentId
+from backtester.core.instruments import InstrumentId
 from backtester.core.numbers import MONEY_EXPONENT, decimal, exact_units
 from backtester.core.rules import InstrumentRules, RuleBook
 from backtester.core.time import parse_time
@@ -29,8 +29,7 @@ def order_limiter(config: BacktestConfig, ledger: Ledger, board: Board) -> Order
         return None
     dated = [(parse_time(one.start), parse_time(one.end)) for one in risk.blackouts if one.start]
     weekly = [span for one in risk.blackouts if not one.start for span in one.week()]
-    currency = Asset(config.account.currency)
-    return OrderLimiter(limits, Blackouts(dated, weekly), Restrictions(), ledger=ledger, board=board, currency=currency)
+    return OrderLimiter(limits, Blackouts(dated, weekly), Restrictions(), ledger=ledger, board=board)
 
 
 def limits_of(risk: RiskSection) -> Limits:

@@ -7,6 +7,7 @@ from typing import Any
 
 from backtester.config.configs import RunContext
 from backtester.core.clock import merged_topics
+from backtester.core.instruments import split_holding
 from backtester.core.numbers import MONEY_EXPONENT, fixed
 from backtester.core.time import format_time
 from backtester.data.feeds.candle_feed import CandleFeed
@@ -88,13 +89,15 @@ def futures_record(run: PreparedRun, wired: Wired) -> dict[str, Any]:
     """Return what only a run of futures has: funding, received less paid, by asset, and how often it moved money."""
     if not run.margin.brackets:
         return {}
-    assets = wired.account.ledger.assets
     return {
         "margin": margin_record(run.margin),
         "liquidation": _liquidation_record(wired),
         "funding": {
             "payments": 0 if wired.funding is None else wired.funding.payments,
-            "amounts": {asset: fixed(a.funding_units, MONEY_EXPONENT) for asset, a in sorted(assets.items())},
+            "amounts": {
+                asset: fixed(units, MONEY_EXPONENT)
+                for asset, units in sorted(_by_asset(wired, "funding_units").items())
+            },
         },
     }
 
@@ -196,11 +199,28 @@ def run_metrics(run: PreparedRun, wired: Wired) -> dict[str, Metric]:
         wired.equity.stats,
         wired.recorder.trade_stats,
         n_open=wired.recorder.n_open_trades,
-        realised_units=sum(account.realised_units for account in assets.values()),
-        fees={str(asset): account.fees_units for asset, account in assets.items()},
+        realised_units=sum(
+            run.valuation.worth(split_holding(holding)[1], account.realised_units, wired.board.price_units)
+            for holding, account in assets.items()
+        ),
+        fees=_by_asset(wired, "fees_units"),
         currency=currency,
-        funding_units=None if not run.margin.brackets else sum(a.funding_units for a in assets.values()),
+        funding_units=None
+        if not run.margin.brackets
+        else sum(
+            run.valuation.worth(asset, units, wired.board.price_units)
+            for asset, units in _by_asset(wired, "funding_units").items()
+        ),
     )
+
+
+def _by_asset(wired: Wired, field: str) -> dict[str, int]:
+    """Return one sum of the account per asset, all wallets together, 1e-8 of it."""
+    found: dict[str, int] = {}
+    for holding, account in wired.account.ledger.assets.items():
+        asset = split_holding(holding)[1]
+        found[asset] = found.get(asset, 0) + getattr(account, field)
+    return found
 
 
 def _final_state(run: PreparedRun, wired: Wired) -> dict[str, Any]:

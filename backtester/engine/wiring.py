@@ -12,7 +12,6 @@ from backtester.core.clock import Clock
 from backtester.core.events import Cashflow
 from backtester.core.feed import Feed
 from backtester.core.folds import Ledger
-from backtester.core.instruments import Asset
 from backtester.core.time import timeframe_us
 from backtester.core.topics import T_CASHFLOWS
 from backtester.data.feeds.tape_feed import QuoteFeed
@@ -60,7 +59,6 @@ def wire(run: PreparedRun, folder: Path) -> Wired:
     all folds are current before the strategy's answer is judged; observers come last and publish nothing.
     """
     config, instruments = run.config, run.instruments
-    currency = Asset(config.account.currency)
     bus, board = Bus(), Board()
     board.now = board.dues_time = run.start
     log = AuditLog(folder / "audit.jsonl", board, bus)
@@ -81,7 +79,6 @@ def wire(run: PreparedRun, folder: Path) -> Wired:
         board,
         bus,
         book=run.rules,
-        currency=currency,
         timeframe=config.run.timeframe,
         fee_rates=fee_rates,
         slippage=rules.slippage,
@@ -92,7 +89,6 @@ def wire(run: PreparedRun, folder: Path) -> Wired:
         ledger,
         board,
         bus,
-        currency=currency,
         worst_fee_rates=fee_rates,
         allow_short=config.risk.allow_short,
         sizing=sizing,
@@ -113,7 +109,6 @@ def wire(run: PreparedRun, folder: Path) -> Wired:
             ledger=ledger,
             board=board,
             bus=bus,
-            currency=currency,
         )
     slicer = Slicer(run.rules, board, bus)
     sized = frozenset(i for i in instruments if config.sizing.of(i).model != "none")

@@ -15,7 +15,7 @@ from backtester.core.events import (
     Side,
 )
 from backtester.core.folds import Ledger
-from backtester.core.instruments import Asset, Instrument, InstrumentId
+from backtester.core.instruments import Instrument, InstrumentId
 from backtester.core.market import Dues
 from backtester.core.numbers import decimal, floor_to
 from backtester.core.order_terms import Terms
@@ -49,7 +49,6 @@ class Guard:
         ledger: Ledger,
         board: Board,
         bus: Bus,
-        currency: Asset,
     ) -> None:
         """Wire the guard; ledger, open_orders and restrictions are those that risk folds, and only read here."""
         self._streak = LosingStreak()
@@ -66,7 +65,6 @@ class Guard:
         self._ledger = ledger
         self._board = board
         self._bus = bus
-        self._currency = currency
         self._restricted: set[int] = set()  # the orders that must only reduce
         self._asked: dict[int | InstrumentId, int] = {}  # an order or a position, and when something was last asked
         bus.subscribe(T_FILLS, self.on_fill)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from backtester.core.board import Board
 from backtester.core.events import OrderIntent, Reason, SanitizedOrder, Side
 from backtester.core.folds import Ledger
-from backtester.core.instruments import Asset, Instrument
+from backtester.core.instruments import Instrument
 from backtester.core.numbers import FLOOR, MONEY_EXPONENT, RATE_SCALE, decimal, fixed, mul_div
 from backtester.core.time import MINUTE
 from backtester.risk.blackouts import Blackouts
@@ -101,14 +101,12 @@ class OrderLimiter:
         *,
         ledger: Ledger,
         board: Board,
-        currency: Asset,
     ) -> None:
         self.restrictions = restrictions
         self._limits = limits
         self._blackouts = blackouts
         self._ledger = ledger
         self._board = board
-        self._currency = currency
         self._sent: deque[int] = deque()
 
     def sent(self) -> None:

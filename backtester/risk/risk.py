@@ -37,7 +37,7 @@ from backtester.core.funds import (
     order_need,
     released_units,
 )
-from backtester.core.instruments import Asset, Holding, Instrument, InstrumentId, split_holding
+from backtester.core.instruments import Holding, Instrument, InstrumentId, split_holding
 from backtester.core.numbers import FLOOR, MONEY_EXPONENT, decimal, floor_to, units_of
 from backtester.core.risk_events import ClosingIntent
 from backtester.core.rules import InstrumentRules, OrderLimits
@@ -82,7 +82,6 @@ class Risk:
         board: Board,
         bus: Bus,
         *,
-        currency: Asset,
         worst_fee_rates: Mapping[InstrumentId, Timeline[int]],
         allow_short: bool,
         sizing: Sizing,
@@ -102,7 +101,6 @@ class Risk:
         self._ledger = ledger
         self._board = board
         self._bus = bus
-        self._currency = currency
         self._worst_fee_rates = worst_fee_rates
         self._allow_short = allow_short
         self._sizing = sizing
@@ -206,6 +204,8 @@ class Risk:
         spec, now = self._specs.get(intent.instrument), self._board.now
         if spec is None:
             return Refusal(Reason.UNKNOWN_INSTRUMENT, {})
+        if 0 < spec.expiry <= now:
+            return Refusal(Reason.CONTRACT_EXPIRED, {"expiry": format_time(spec.expiry)})
         rounded = self._specs.rounded(intent, self._board.price_units.get(intent.instrument), now)
         if isinstance(rounded, Refusal):
             return rounded

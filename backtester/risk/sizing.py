@@ -12,7 +12,7 @@ from backtester.core.board import Board
 from backtester.core.bus import Bus
 from backtester.core.events import OrderIntent, Reason, Side
 from backtester.core.folds import Ledger
-from backtester.core.instruments import Asset, Instrument, InstrumentId
+from backtester.core.instruments import Instrument, InstrumentId
 from backtester.core.numbers import FLOOR, MONEY_EXPONENT, RATE_SCALE, decimal, exact_units, fixed, mul_div, units_of
 from backtester.core.round_trips import RoundTrip, RoundTrips
 from backtester.core.rules import RuleBook
@@ -62,7 +62,6 @@ class Sizing:
         bus: Bus,
         *,
         book: RuleBook,
-        currency: Asset,
         timeframe: str,
         fee_rates: Mapping[InstrumentId, Timeline[int]],
         slippage: SlippageModel,
@@ -72,7 +71,6 @@ class Sizing:
         self._specs = specs
         self._ledger = ledger
         self._board = board
-        self._currency = currency
         self._candle_us = timeframe_us(timeframe)
         self._fee_rates = fee_rates
         self._slippage = slippage
