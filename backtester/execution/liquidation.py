@@ -94,6 +94,8 @@ class Liquidator:
     def on_open(self, opened: MarketOpen) -> None:
         """Judge what is held by an open, before an order that waits for it closes at a price that bankrupts."""
         at, instrument = opened.price_units, opened.instrument
+        if instrument not in self._rules.brackets:
+            return
         self._candles, self._paths = {}, {}
         if instrument in self._rules.margin.cross:
             self._cross({i: at if i == instrument else self._last(i) for i in self._crossed()}, opened.ts)
@@ -102,7 +104,7 @@ class Liquidator:
 
     def on_market(self, market: MarketCandle | MarketTrade) -> None:
         """Judge what is held by a candle that closed, before any order meets it; by trades only at their last."""
-        if not isinstance(market, MarketCandle):
+        if not isinstance(market, MarketCandle) or market.instrument not in self._rules.brackets:
             return
         if market.ts != self._tick:
             self._tick, self._candles, self._paths = market.ts, {}, {}
