@@ -37,6 +37,9 @@ _QUIET_PART = 512  # of the last price: how far it may move before all is looked
 class Exchange(Protocol):
     """What the exchange does for a liquidation."""
 
+    def rest(self, instrument: InstrumentId) -> None:
+        """Hear of no trade in an instrument while none can matter to an order."""
+
     def withdraw(self, instrument: InstrumentId, candle: MarketCandle | None) -> None:
         """Take back all working orders of an instrument; candle: along which it is liquidated."""
 
@@ -84,10 +87,15 @@ class Liquidator:
             self._board.want_dues(0)
         else:
             self._market.pause()
+            for instrument in self._quiet:
+                self._board.forget_safe(instrument)
+            self._quiet = {}
 
     def on_cashflow(self, flow: Cashflow) -> None:
         """What the insurance fund paid is in the account now."""
         self._quiet_till = 0
+        if self._quiet:
+            self._board.want_dues(0)
         if flow.kind == "insurance":
             self._insured[holding_of(flow.wallet, flow.asset)] -= flow.amount_units
 
@@ -104,7 +112,14 @@ class Liquidator:
 
     def on_market(self, market: MarketCandle | MarketTrade) -> None:
         """Judge what is held by a candle that closed, before any order meets it; by trades only at their last."""
-        if not isinstance(market, MarketCandle) or market.instrument not in self._rules.brackets:
+        if market.instrument not in self._rules.brackets:
+            return
+        if isinstance(market, MarketTrade):
+            low, high = self._quiet.get(market.instrument, (0, 0))
+            if low <= market.price_units <= high:
+                self._exchange.rest(market.instrument)
+            else:
+                self._board.want_dues(0)
             return
         if market.ts != self._tick:
             self._tick, self._candles, self._paths = market.ts, {}, {}
@@ -122,11 +137,8 @@ class Liquidator:
         """Judge what is held by the last prices, and warn of what comes near."""
         if dues.ts < self._quiet_till and dues.ts != self._tick:
             prices = self._board.price_units
-            for instrument, (low, high) in self._quiet.items():
-                if not low <= prices[instrument] <= high:
-                    break
-            else:
-                self._board.want_dues(0)
+            if all(low <= prices[i] <= high for i, (low, high) in self._quiet.items()):
+                self._board.want_dues(self._dues_wanted())
                 return
         fresh = dues.ts == self._tick
         last = {i: self._paths[i].close if fresh and i in self._paths else self._last(i) for i in self._held()}
@@ -138,13 +150,19 @@ class Liquidator:
                 self._isolated(instrument, Path(at, at, at, at), dues.ts)
             self._warn(instrument, last, dues.ts)
         if self._held():
-            self._board.want_dues(0)
             self._find_quiet(dues.ts)
+            self._board.want_dues(self._dues_wanted())
+
+    def _dues_wanted(self) -> int:
+        """Return when to look again: where all that is held is quiet, trades outside of that ask for it themselves."""
+        return self._quiet_till if self._quiet.keys() <= self._rules.tapes else 0
 
     def _find_quiet(self, ts: int) -> None:
         """Remember around the last prices of isolated positions where neither a call nor a liquidation can come, until
         something else than a price moves: on trades every one of them is looked at.
         """
+        for instrument in self._quiet:
+            self._board.forget_safe(instrument)
         self._quiet, self._quiet_till = {}, 0
         if self._crossed():
             return
@@ -158,6 +176,9 @@ class Liquidator:
                 return
             self._quiet[instrument] = ends
         self._quiet_till = ts - ts % DAY + DAY  # leverage tables change at midnight
+        for instrument, (low, high) in self._quiet.items():
+            if instrument in self._rules.tapes:
+                self._board.keep_safe(instrument, low - 1, high + 1)
 
     def _is_near(self, instrument: InstrumentId, at: int, ts: int) -> bool:
         """Say whether a call or a liquidation would come of an isolated position at a price."""
