@@ -166,7 +166,8 @@ class Ledger:
         for instrument_id, position in self.positions.items():
             instrument = self.instruments[instrument_id]
             if instrument.is_spot:
-                loose[instrument.base] -= instrument.base_money(position.qty_units)
+                bound = instrument.base_money(position.qty_units)
+                loose[instrument.base] = loose.get(instrument.base, 0) - bound
         return loose
 
     def unrealised_units(self, instrument_id: InstrumentId, price_units: int) -> int:
