@@ -11,7 +11,7 @@ from backtester.data.lake import Lake
 from backtester.data.schemas import INDEX_KLINES, KLINES
 from backtester.engine.feed_plan import FeedName, download_hint
 from backtester.execution.settlement import Settlement
-from backtester.sim.settlement import DELIVERY_WINDOW, settlement_price
+from backtester.sim.settlement import DELIVERY_WINDOW, is_sampled, settlement_price
 
 _EXPONENT: Final = 12  # of index prices: no instrument has more decimals
 
@@ -89,11 +89,13 @@ def _index(lake: Lake, market: str, pair: str, expiry: int) -> tuple[str, list[i
 
 def _closes(lake: Lake, market: str, kind: str, symbol: str, timeframe: str, expiry: int) -> list[int]:
     """Return the closes (10^-12) that became known in the last hour up to an expiry."""
-    length = timeframe_us(timeframe)
-    first, last = expiry - DELIVERY_WINDOW - length + 1, expiry - length + 1
+    last_second = timeframe_us(timeframe) - 1  # of a candle: when its close was made
     closes: list[int] = []
-    for batch in lake.read(market, kind, symbol, timeframe, first, last, names=["close"]):
-        closes += [units_of(decimal_of(close), _EXPONENT, HALF_EVEN) for close in batch["close"].tolist()]
+    rows = lake.read(market, kind, symbol, timeframe, expiry - DELIVERY_WINDOW - last_second, expiry, names=["close"])
+    for batch in rows:
+        for opened, close in zip(batch[INDEX_KLINES.key].tolist(), batch["close"].tolist(), strict=True):
+            if is_sampled(opened + last_second, expiry, DELIVERY_WINDOW):
+                closes.append(units_of(decimal_of(close), _EXPONENT, HALF_EVEN))
     return closes
 
 

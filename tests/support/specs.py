@@ -1,6 +1,6 @@
 """Instruments and rules for tests below the level of a run."""
 
-from backtester.core.instruments import Asset, Instrument, InstrumentId, Scale
+from backtester.core.instruments import Asset, Instrument, InstrumentId, Scale, expiry_of
 from backtester.core.rules import InstrumentRules, OrderLimits
 
 
@@ -19,6 +19,20 @@ def instrument(
         base=Asset(symbol.removesuffix("USDT")),
         quote=Asset("USDT"),
         scale=Scale(price_decimals, qty_decimals),
+    )
+
+
+def inverse(symbol: str = "BTCUSD_PERP", *, contract: int = 100, price_decimals: int = 1) -> Instrument:
+    """A COIN-M contract of so many USD, traded whole."""
+    return Instrument(
+        id=InstrumentId(f"cm:{symbol}"),
+        market="cm",
+        symbol=symbol,
+        base=Asset(symbol.partition("USD")[0]),
+        quote=Asset("USD"),
+        scale=Scale(price_decimals, 0),
+        contract_units=contract * 10**8,
+        expiry=expiry_of(symbol),
     )
 
 
