@@ -123,7 +123,7 @@ def wire(run: PreparedRun, folder: Path) -> Wired:
     recorder = Recorder(folder, instruments, run.rules, board, bus)
     feeds = make_feeds(run, {topic for topic, handlers in bus.handlers.items() if handlers})
     board.quote_at.update({feed.instrument: feed.at for feed in feeds if isinstance(feed, QuoteFeed)})
-    clock = Clock(bus, board, feeds, run.start)
+    clock = Clock(bus, board, feeds, run.start, run.end)
     return Wired(
         bus, board, clock, feeds, host, exchange, slicer, account, log, equity, recorder, guard, funding, settlement
     )

@@ -37,9 +37,8 @@ def test_fees_of_both_sides_are_part_of_the_loss() -> None:
     qty = lots_for_risk(100 * MONEY_SCALE, 100_00, 95_00, 1, 10 * BPS, 1, Linear(SHIFT))
     assert qty == 19_249
     assert loss_at_stop(qty, 100_00, 95_00, 1, 10 * BPS, Linear(SHIFT)) == 9_999_855_500  # 19.249 × 5.195
-    assert (
-        lots_for_risk(100 * MONEY_SCALE, 95_00, 100_00, -1, 10 * BPS, 1, Linear(SHIFT)) == 19_249
-    )  # a short, the other way
+    short = lots_for_risk(100 * MONEY_SCALE, 95_00, 100_00, -1, 10 * BPS, 1, Linear(SHIFT))
+    assert short == 19_249  # the other way
 
 
 def test_inverse_contracts_lose_coin_at_a_stop() -> None:
