@@ -125,7 +125,7 @@ class EquityCurve:
                 found[asset] = (conversion.rate_units, RATE_SCALE)
                 continue
             prices, one = marks.closes[conversion.instrument][kept], int(10**conversion.decimals)
-            if conversion.is_inverted:  # before its first price nothing is worth anything
+            if conversion.is_inverted:  # without a price nothing is worth anything
                 found[asset] = (np.where(prices > 0, one, 0), np.maximum(prices, 1))
             else:
                 found[asset] = (prices, one)

@@ -8,6 +8,7 @@ from backtester.engine.funding_plan import funding_in_words
 from backtester.engine.margin_setup import margin_in_words
 from backtester.engine.prepare import PreparedRun
 from backtester.engine.risk_setup import limits_in_words
+from backtester.engine.settlement_plan import settlements_in_words
 
 _MARKET_FILLS = {"open": "at the next open", "mid": "in the middle of the next candle"}
 PATHS_IN_WORDS = {
@@ -43,6 +44,8 @@ def assumptions(run: PreparedRun) -> dict[str, str]:
         words["funding"] = funding_in_words(run.funding)
         words["leverage"] = f"{margin_in_words(run.margin)}"
         words["liquidation"] = liquidation_in_words(run)
+    if run.settlements:
+        words["expiry"] = settlements_in_words(run.settlements)
     return words
 
 

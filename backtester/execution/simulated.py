@@ -114,6 +114,10 @@ class SimulatedExchange:
         """The exchange's own view of the account, for those who only read it."""
         return self._cashier.ledger
 
+    def taker_rate(self, instrument: InstrumentId, ts: int) -> int:
+        """Return the fee rate (1e-8) of taking liquidity at a time."""
+        return self._cashier.taker_rate(instrument, ts)
+
     def open_orders(self) -> list[SanitizedOrder]:
         """Return the orders that still work or are on their way, by id."""
         orders = [w.order for book in self._book.values() for w in book.values()]
@@ -134,13 +138,19 @@ class SimulatedExchange:
             self._arrive(order)
 
     def _arrive(self, order: AnyOrder) -> None:
-        """Accept, reject, replace, or take back."""
+        """Let an order or a request about one take effect."""
         if isinstance(order, SanitizedCancel):
             self._on_cancel(order)
             return
         if isinstance(order, SanitizedReduceOnly):
             self._on_reduce_only(order)
-            return
+        elif 0 < self._instruments[order.instrument].expiry <= self._board.now:
+            self._reject(order, Reason.CONTRACT_EXPIRED, {})
+        else:
+            self._arrive_order(order)
+
+    def _arrive_order(self, order: SanitizedOrder) -> None:
+        """Accept, reject, or put in the place of another."""
         decided, asked = self._replaced.pop(order.order_id, None), order
         last, watched = self._last_price(order.instrument), self._watched_price(order.instrument)
         replaced = self._book[order.instrument].get(order.replaces)
@@ -447,9 +457,9 @@ class SimulatedExchange:
 
     # --- the exchange closes a position ---------------------------------------------------------------------------
 
-    def withdraw(self, instrument: InstrumentId, candle: MarketCandle | None) -> None:
-        """Take back all working orders of an instrument that is liquidated; candle: along which that happens. Whether a
-        stop that it reaches as well would have come first nobody knows.
+    def withdraw(self, instrument: InstrumentId, reason: Reason, candle: MarketCandle | None = None) -> None:
+        """Take back all working orders of an instrument that is liquidated or settled; candle: along which it is
+        liquidated. Whether a stop that it reaches as well would have come first nobody knows.
         """
         book = self._book[instrument]
         if candle is not None:
@@ -460,9 +470,9 @@ class SimulatedExchange:
                 self.ambiguous_candles[instrument] += 1
         for working in list(book.values()):
             if working.order.order_id in book:
-                self._end(working, State.CANCELLED, Reason.LIQUIDATION)
+                self._end(working, State.CANCELLED, reason)
 
-    def force(self, spec: Instrument, side: Side, qty: int, price: int, fee: int, ts: int) -> None:
+    def force(self, spec: Instrument, side: Side, qty: int, price: int, fee: int, ts: int, tag: str) -> None:
         """Close a part of a position by an order of the exchange's own; such orders count down from -1."""
         self._forced -= 1
         order = SanitizedOrder(
@@ -477,7 +487,7 @@ class SimulatedExchange:
             stop_price_units=0,
             reserve_asset=spec.settle,
             reserve_units=0,
-            tag=Reason.LIQUIDATION.value,
+            tag=tag,
             oco="",
             terms=Terms(reduce_only=True),
             scale=spec.scale,
