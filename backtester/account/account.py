@@ -121,18 +121,19 @@ class Account:
         return found
 
     def _row(self, instrument: InstrumentId, position: Position) -> PositionRow:
-        board, ledger = self._board, self.ledger
+        ledger, spec = self.ledger, self._instruments[instrument]
+        mark = self._board.price_units[spec.listed]
         leverage = ledger.margin.leverage_of(instrument)
         return PositionRow(
             instrument=instrument,
             qty_units=position.qty_units,
             basis_units=position.basis_units,
-            mark_units=board.price_units[instrument],
-            mark_time=board.price_time[instrument],
-            unrealised_units=ledger.unrealised_units(instrument, board.price_units[instrument]),
+            mark_units=mark,
+            mark_time=self._board.price_time[spec.listed],
+            unrealised_units=ledger.unrealised_units(instrument, mark),
             leverage=leverage if leverage > 1 else 0,
             margin_units=ledger.margin_of(instrument) if leverage > 1 else 0,
-            scale=self._instruments[instrument].scale,
+            scale=spec.scale,
         )
 
     def on_fill(self, fill: Fill) -> None:

@@ -148,9 +148,8 @@ class Ledger:
         worth = self.valuation.worth
         total = sum(worth(asset, units, prices) for asset, units in self.loose_cash().items())
         for instrument in self.positions:
-            total += worth(
-                self.instruments[instrument].settle, self.value_units(instrument, prices[instrument]), prices
-            )
+            spec = self.instruments[instrument]
+            total += worth(spec.settle, self.value_units(instrument, prices[spec.listed]), prices)
         return total
 
     def loose_cash(self) -> dict[str, int]:

@@ -7,7 +7,7 @@ from backtester.core.board import Board
 from backtester.core.events import Cashflow, Fill, Liquidity, Reason, SanitizedOrder, Side
 from backtester.core.folds import Ledger, Reservations
 from backtester.core.funds import collateral_units, opening_qty, released_units
-from backtester.core.instruments import Instrument, InstrumentId
+from backtester.core.instruments import Instrument, InstrumentId, listed_id
 from backtester.core.margin import FULL, MarginTerms
 from backtester.core.numbers import CEIL, FLOOR, floor_to, mul_div
 from backtester.core.order_terms import TimeInForce
@@ -134,7 +134,7 @@ class Cashier:
         if liquidity is Liquidity.TAKER:
             self.fills_before_warm += not self.is_warm(spec.id)
             window = self._window(pool, ts)
-            self._taken[spec.id, sign] = (window, self._taken_in(window, spec.id, sign) + qty)
+            self._taken[spec.listed, sign] = (window, self._taken_in(window, spec.listed, sign) + qty)
         self._volume.add(self._board.now, notional)
         self.ledger.apply_fill(fill)
         return fill
@@ -183,11 +183,11 @@ class Cashier:
         if self._memory is None:
             price = rules.slippage.price_units(sign, reference)
         else:
-            now = self._memory.of(spec.id)
+            now = self._memory.of(spec.listed)
             asked = order.qty_units or lots_for_budget(order.budget_units, reference, 1, 0, spec.shift)
             qty = min(pool.left, asked or abs(self.ledger.position(spec.id).qty_units))
             volume = pool.volume or now.volume // max(1, now.candles)
-            qty += self._taken_in(window, spec.id, sign)
+            qty += self._taken_in(window, spec.listed, sign)
             rate = rules.slippage.rate_of(qty, volume, now.mean_range)
             rate += rules.impact.rate_of(qty, now.volume, now.variance)
             price = worse_price(sign, reference, rate)
@@ -221,7 +221,7 @@ class Cashier:
 
     def is_warm(self, instrument: InstrumentId) -> bool:
         """Say whether slippage and impact know as many candles as they look at."""
-        return self._memory is None or self._memory.of(instrument).candles >= self._memory.window
+        return self._memory is None or self._memory.of(listed_id(instrument)).candles >= self._memory.window
 
     def on_cashflow(self, flow: Cashflow) -> None:
         """Fold money that moved without a trade."""
@@ -281,7 +281,7 @@ class Cashier:
             return False
         after = abs(self.ledger.position(spec.id).qty_units + order.side.sign * qty)
         size = mul_div(notional, after, qty, CEIL)
-        return size > max_size(table.at(self._board.now), self._rules.margin.leverage_of(spec.id))
+        return size > max_size(table.at(self._board.now), self.ledger.margin.leverage_of(spec.id))
 
     def _can_carry(
         self, order: SanitizedOrder, spec: Instrument, qty: int, notional: int, cost: int, others: int
@@ -295,7 +295,7 @@ class Cashier:
         free -= collateral_units(self.ledger, prices, spec.cash)
         free += released_units(self.ledger, spec, qty, opening, notional, prices)
         opened = notional - mul_div(notional, qty - opening, qty, FLOOR)
-        return self._rules.margin.margin_units(spec.id, opened) + cost - notional <= free
+        return self.ledger.margin.margin_units(spec.id, opened) + cost - notional <= free
 
 
 def _too_small(limits: OrderLimits, qty: int, notional: int) -> Reason | None:

@@ -11,7 +11,7 @@ from backtester.core.board import Board
 from backtester.core.bus import Bus
 from backtester.core.events import Cashflow, Fill, Side
 from backtester.core.folds import Ledger
-from backtester.core.instruments import Holding, Instrument, InstrumentId, holding_of
+from backtester.core.instruments import Holding, Instrument, InstrumentId, holding_of, sides_of
 from backtester.core.margin_events import MarginAlert, MarginState
 from backtester.core.market import Dues, MarketCandle, MarketOpen, MarketTrade
 from backtester.core.numbers import CEIL, FLOOR, MONEY_EXPONENT, RATE_SCALE, fixed, mul_div
@@ -93,14 +93,14 @@ class Liquidator:
 
     def on_open(self, opened: MarketOpen) -> None:
         """Judge what is held by an open, before an order that waits for it closes at a price that bankrupts."""
-        at, instrument = opened.price_units, opened.instrument
-        if instrument not in self._rules.brackets:
+        at, listed = opened.price_units, opened.instrument
+        if listed not in self._rules.brackets:
             return
         self._candles, self._paths = {}, {}
-        if instrument in self._rules.margin.cross:
-            self._cross({i: at if i == instrument else self._last(i) for i in self._crossed()}, opened.ts)
-        elif instrument in self._ledger.positions:
-            self._isolated(instrument, Path(at, at, at, at), opened.ts)
+        if self._is_cross(listed):
+            self._cross({i: at if i == listed else self._last(i) for i in self._listed(self._crossed())}, opened.ts)
+        else:
+            self._isolated_sides(listed, Path(at, at, at, at), opened.ts)
 
     def on_market(self, market: MarketCandle | MarketTrade) -> None:
         """Judge what is held by a candle that closed, before any order meets it; by trades only at their last."""
@@ -112,29 +112,31 @@ class Liquidator:
         path = None if marks is None else marks.over(market.open_time, market.ts)
         traded = Path(market.open_units, market.low_units, market.high_units, market.close_units)
         self._candles[market.instrument], self._paths[market.instrument] = market, path or traded
-        if market.instrument in self._rules.margin.cross:
-            for adverse in (False, True):
-                self._cross({i: self._price(i, adverse=adverse) for i in self._crossed()}, market.ts)
+        if self._is_cross(market.instrument):
+            self._cross(self._prices(market.ts, adverse=False), market.ts)
+            while self._cross(self._prices(market.ts, adverse=True), market.ts):
+                pass  # what is left of a hedge may be hurt by the other extreme
         else:
-            self._isolated(market.instrument, path or traded, market.ts)
+            self._isolated_sides(market.instrument, path or traded, market.ts)
 
     def on_dues(self, dues: Dues) -> None:
         """Judge what is held by the last prices, and warn of what comes near."""
         if dues.ts < self._quiet_till and dues.ts != self._tick:
             prices = self._board.price_units
             for instrument, (low, high) in self._quiet.items():
-                if not low <= prices[instrument] <= high:
+                if not low <= prices[self._ledger.instruments[instrument].listed] <= high:
                     break
             else:
                 self._board.want_dues(0)
                 return
         fresh = dues.ts == self._tick
-        last = {i: self._paths[i].close if fresh and i in self._paths else self._last(i) for i in self._held()}
+        listed = self._listed(self._held())
+        last = {i: self._paths[i].close if fresh and i in self._paths else self._last(i) for i in listed}
         self._candles = {}  # what was traded along them is over
-        self._cross({i: last[i] for i in self._crossed()}, dues.ts)
+        self._cross(last, dues.ts)
         for instrument in self._held():
-            at = last[instrument]
-            if instrument not in self._rules.margin.cross:
+            at = last[self._ledger.instruments[instrument].listed]
+            if instrument not in self._ledger.margin.cross:
                 self._isolated(instrument, Path(at, at, at, at), dues.ts)
             self._warn(instrument, last, dues.ts)
         if self._held():
@@ -151,7 +153,7 @@ class Liquidator:
         for instrument in self._held():
             if instrument in self._called:
                 return
-            last = self._last(instrument)
+            last = self._last(self._ledger.instruments[instrument].listed)
             away = last // _QUIET_PART
             ends = (last - away, last + away)  # both conditions only worsen toward one of them
             if any(self._is_near(instrument, at, ts) for at in ends):
@@ -171,10 +173,23 @@ class Liquidator:
     def _held(self) -> list[InstrumentId]:
         return sorted(i for i in self._ledger.positions if self._ledger.instruments[i].is_margined)
 
-    def _last(self, instrument: InstrumentId) -> int:
-        return self._board.price_units[instrument]
+    def _listed(self, held: list[InstrumentId]) -> list[InstrumentId]:
+        """Return on which markets positions are, in order."""
+        return list(dict.fromkeys(self._ledger.instruments[i].listed for i in held))
+
+    def _last(self, listed: InstrumentId) -> int:
+        return self._board.price_units[listed]
+
+    def _is_cross(self, listed: InstrumentId) -> bool:
+        return any(side.id in self._ledger.margin.cross for side in sides_of(self._ledger.instruments, listed))
 
     # --- isolated ------------------------------------------------------------------------------------------------
+
+    def _isolated_sides(self, listed: InstrumentId, path: Path, ts: int) -> None:
+        """Judge what is held of an instrument, each side by its own margin."""
+        for side in sides_of(self._ledger.instruments, listed):
+            if side.id in self._ledger.positions:
+                self._isolated(side.id, path, ts)
 
     def _isolated(self, instrument: InstrumentId, path: Path, ts: int) -> None:
         """Reduce a position bracket by bracket, as long as the path reaches a price at which it falls."""
@@ -188,7 +203,7 @@ class Liquidator:
                 return
             at = band.lower if qty > 0 else band.upper
             price = path.open if at == NO_PRICE else min(path.open, at) if qty > 0 else max(path.open, at)
-            price = self._traded(instrument, price)
+            price = self._traded(spec.listed, price)
             equity = wallet + spec.notional_units(qty, price) - leg.basis
             step = reduction_to_lower_bracket(qty, price, spec.shift, self._lot(instrument, ts), table)
             self._close(spec, step if equity > 0 else abs(qty), price, wallet, ts)
@@ -202,7 +217,7 @@ class Liquidator:
         return max(0, own - (mul_div(lacking, own, sum(margins.values()), CEIL) if lacking else 0))
 
     def _alone(self, asset: Holding) -> list[InstrumentId]:
-        crossed = self._rules.margin.cross
+        crossed = self._ledger.margin.cross
         return [i for i in self._held() if i not in crossed and self._ledger.instruments[i].cash == asset]
 
     def _close(self, spec: Instrument, qty: int, price: int, wallet: int, ts: int) -> None:
@@ -221,7 +236,7 @@ class Liquidator:
         result = liquidation_result(balance, spec.notional_units(qty, price), rate)
         self.liquidated[spec.id] += 1
         self._alert(MarginState.LIQUIDATED, spec.id, balance, price, ts)
-        self._exchange.withdraw(spec.id, self._candles.get(spec.id))
+        self._exchange.withdraw(spec.id, self._candles.get(spec.listed))
         if result.shortfall:
             self.shortfall_units += result.shortfall
             self._insured[spec.cash] += result.shortfall
@@ -238,9 +253,9 @@ class Liquidator:
             )
         self._exchange.force(spec, side, qty, price, result.fee, ts)
 
-    def _traded(self, instrument: InstrumentId, price: int) -> int:
+    def _traded(self, listed: InstrumentId, price: int) -> int:
         """Return the price within the candle that is judged: nobody sells where nobody bought, whatever the mark."""
-        candle = self._candles.get(instrument)
+        candle = self._candles.get(listed)
         return price if candle is None else min(max(price, candle.low_units), candle.high_units)
 
     def _cash(self, asset: Holding) -> int:
@@ -249,46 +264,67 @@ class Liquidator:
     # --- cross ---------------------------------------------------------------------------------------------------
 
     def _crossed(self) -> list[InstrumentId]:
-        return [i for i in self._held() if i in self._rules.margin.cross]
+        return [i for i in self._held() if i in self._ledger.margin.cross]
 
-    def _price(self, instrument: InstrumentId, *, adverse: bool) -> int:
-        """Return an open of this tick, or the adverse extreme; the last price of what had no candle yet."""
-        path = self._paths.get(instrument)
+    def _price(self, listed: InstrumentId, ts: int, *, adverse: bool) -> int:
+        """Return an open of this tick, or the adverse extreme; the last price of what had no candle yet. Of two sides
+        only one can be hurt at a time: the extreme that leaves both together less.
+        """
+        path = self._paths.get(listed)
         if path is None:
-            return self._last(instrument)
+            return self._last(listed)
         if not adverse:
             return path.open
-        return path.low if self._ledger.position(instrument).qty_units > 0 else path.high
+        legs = self._legs(listed)
+        if len(legs) == 1:
+            return path.low if legs[0].qty > 0 else path.high
+        return min(path.low, path.high, key=lambda at: self._surplus(listed, at, ts))
 
-    def _cross(self, prices: dict[InstrumentId, int], ts: int) -> None:
-        """Reduce the position that must keep most, bracket by bracket, until the rest is safe at these prices."""
+    def _prices(self, ts: int, *, adverse: bool) -> dict[InstrumentId, int]:
+        return {i: self._price(i, ts, adverse=adverse) for i in self._listed(self._crossed())}
+
+    def _cross(self, prices: dict[InstrumentId, int], ts: int) -> bool:
+        """Reduce the position that must keep most, bracket by bracket, until the rest is safe at these prices.
+
+        prices: by listed instrument. Returns whether anything was closed.
+        """
+        closed = False
         while held := self._crossed():
             specs = self._ledger.instruments
             asset = specs[held[0]].cash
             wallet = self._cross_wallet(asset)
-            if not is_liquidated(wallet, sum(self._surplus(i, prices[i], ts) for i in held)):
-                return
-            keeps = {i: self._maintenance(i, prices[i], ts) for i in held}
+            if not is_liquidated(wallet, sum(self._surplus(i, prices[i], ts) for i in self._listed(held))):
+                break
+            closed = True
+            keeps = {i: self._maintenance(i, prices[specs[i].listed], ts) for i in held}
             worst = max(held, key=lambda i: (keeps[i], i))
             qty = self._ledger.position(worst).qty_units
             table = self._rules.brackets[worst].at(ts)
-            price = self._traded(worst, prices[worst])
-            balance = wallet + sum(self._ledger.unrealised_units(i, {**prices, worst: price}[i]) for i in held)
+            market = specs[worst].listed
+            price = self._traded(market, prices[market])
+            closes_at = {**prices, market: price}
+            balance = wallet + sum(self._ledger.unrealised_units(i, closes_at[specs[i].listed]) for i in held)
             step = reduction_to_lower_bracket(qty, price, specs[worst].shift, self._lot(worst, ts), table)
             size = abs(qty) if balance <= 0 else step
             last = len(held) == 1 and size == abs(qty)
             side = Side.SELL if qty > 0 else Side.BUY
             # what the others still have stands for this one: only the last one's loss can be more than all
             self._execute(specs[worst], side, size, price, balance if last else max(0, balance), ts)
+        return closed
 
     def _cross_wallet(self, asset: Holding) -> int:
         margins = sum(self._ledger.margin_of(i) for i in self._alone(asset))
         return self._cash(asset) - margins
 
-    def _surplus(self, instrument: InstrumentId, price: int, ts: int) -> int:
-        position, spec = self._ledger.position(instrument), self._ledger.instruments[instrument]
-        leg = Leg(position.qty_units, position.basis_units)
-        return margin_surplus((leg,), price, spec.shift, self._rules.brackets[instrument].at(ts))
+    def _legs(self, listed: InstrumentId) -> list[Leg]:
+        """Return what is held of an instrument: one position, or its sides."""
+        sides = sides_of(self._ledger.instruments, listed)
+        held = [self._ledger.positions[side.id] for side in sides if side.id in self._ledger.positions]
+        return [Leg(position.qty_units, position.basis_units) for position in held]
+
+    def _surplus(self, listed: InstrumentId, price: int, ts: int) -> int:
+        spec = self._ledger.instruments[listed]
+        return margin_surplus(self._legs(listed), price, spec.shift, self._rules.brackets[listed].at(ts))
 
     def _maintenance(self, instrument: InstrumentId, price: int, ts: int) -> int:
         spec, qty = self._ledger.instruments[instrument], abs(self._ledger.position(instrument).qty_units)
@@ -303,18 +339,19 @@ class Liquidator:
         """Say once that maintenance margin has come to most of the balance; again after it was less."""
         if not self._ledger.position(instrument).qty_units:
             return
-        if instrument in self._rules.margin.cross:
-            group, wallet = self._crossed(), self._cross_wallet(self._ledger.instruments[instrument].cash)
+        specs = self._ledger.instruments
+        if instrument in self._ledger.margin.cross:
+            group, wallet = self._crossed(), self._cross_wallet(specs[instrument].cash)
         else:
             group, wallet = [instrument], self.isolated_wallet(instrument)
-        balance = wallet + sum(self._ledger.unrealised_units(i, last[i]) for i in group)
-        keeps = sum(self._maintenance(i, last[i], ts) for i in group)
+        balance = wallet + sum(self._ledger.unrealised_units(i, last[specs[i].listed]) for i in group)
+        keeps = sum(self._maintenance(i, last[specs[i].listed], ts) for i in group)
         if keeps * RATE_SCALE < balance * _CALL_RATE:
             self._called.discard(instrument)
         elif instrument not in self._called:
             self._called.add(instrument)
             self.calls[instrument] += 1
-            self._alert(MarginState.CALL, instrument, balance, last[instrument], ts)
+            self._alert(MarginState.CALL, instrument, balance, last[specs[instrument].listed], ts)
 
     def _alert(self, state: MarginState, instrument: InstrumentId, balance: int, price: int, ts: int) -> None:
         spec = self._ledger.instruments[instrument]

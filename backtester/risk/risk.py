@@ -62,6 +62,7 @@ from backtester.risk.open_orders import OpenOrders
 from backtester.risk.order_validation import Refusal, RoundedOrder, SymbolSpecs, plain
 from backtester.risk.parents import parent_order
 from backtester.risk.pauses import Pauses
+from backtester.risk.position_sides import held_to_its_side, side_refusal
 from backtester.risk.replacing import changed_intent
 from backtester.risk.sizing import Sizing
 from backtester.risk.venue_filters import filters_refusal
@@ -132,14 +133,23 @@ class Risk:
                 self._on_replace(intent)
             case ReduceOnlyIntent():
                 self._on_reduce_only(intent)
-            case TwapIntent() | IcebergIntent():
-                self._on_sliced(intent)
             case _:
-                order = self._sanitized(intent) if intent.has_size else self._sized(intent)
-                if isinstance(order, Refusal):
-                    self._refuse(intent, order)
-                else:
-                    self._send(order)
+                self._on_order(intent)
+
+    def _on_order(self, intent: OrderIntent) -> None:
+        refusal = side_refusal(intent, self._specs)
+        if refusal is not None:
+            self._refuse(intent, refusal)
+            return
+        intent = held_to_its_side(intent, self._specs)
+        if isinstance(intent, TwapIntent | IcebergIntent):
+            self._on_sliced(intent)
+            return
+        order = self._sanitized(intent) if intent.has_size else self._sized(intent)
+        if isinstance(order, Refusal):
+            self._refuse(intent, order)
+        else:
+            self._send(order)
 
     def _sized(self, intent: OrderIntent) -> SanitizedOrder | Refusal:
         """Return the order of an intent whose size the run's sizing finds."""
@@ -206,7 +216,7 @@ class Risk:
             return Refusal(Reason.UNKNOWN_INSTRUMENT, {})
         if 0 < spec.expiry <= now:
             return Refusal(Reason.CONTRACT_EXPIRED, {"expiry": format_time(spec.expiry)})
-        rounded = self._specs.rounded(intent, self._board.price_units.get(intent.instrument), now)
+        rounded = self._specs.rounded(intent, self._board.price_units.get(spec.listed), now)
         if isinstance(rounded, Refusal):
             return rounded
         order = self._conditions_refusal(intent, replaces) or self._funded(intent, spec, rounded, replaces)
@@ -346,7 +356,7 @@ class Risk:
     def _ruling(self, intent: OrderIntent, asked: Asked, rules: InstrumentRules) -> Refusal | bool:
         """Return why venue or user do not want an order, or whether it must become reduce-only."""
         if rules.filters is not None:
-            last = self._board.price_units.get(asked.spec.id)
+            last = self._board.price_units.get(asked.spec.listed)
             refusal = filters_refusal(rules.filters, asked, last, self._ledger, self.open_orders)
             if refusal is not None:
                 return refusal
@@ -375,7 +385,7 @@ class Risk:
                 return Refusal(Reason.SHORT_NOT_ALLOWED, shown) if held < limits.lot_units else None
             if not self._allow_short:
                 return Refusal(Reason.SHORT_NOT_ALLOWED, {"risk.allow_short": "false"})
-        since = self._pauses.since(spec.id, self._board.now)
+        since = self._pauses.since(spec.listed, self._board.now)
         return None if since is None else Refusal(Reason.PAUSED_AFTER_GAP, {"since": format_time(since)})
 
     def _budget(
