@@ -100,6 +100,14 @@ class PreparedRun(NamedTuple):
         """The symbols that it trades, as the venue lists them."""
         return [self.instruments[i].symbol for i in listed_only(self.instruments)]
 
+    @property
+    def unproven(self) -> frozenset[InstrumentId]:
+        """The futures whose leverage a strict run may not raise: without a leverage table, or without mark candles."""
+        if not self.config.execution.strict:
+            return frozenset()
+        futures = listed_only(self.margin.brackets)
+        return frozenset(i for i in futures if i not in self.margin.sources or i not in self.marks)
+
     def make_strategy(self) -> Strategy:
         """Return a fresh instance of the strategy.
 

@@ -27,6 +27,7 @@ from backtester.engine.wallets import deposits
 from backtester.execution.funding import FundingDesk
 from backtester.execution.simulated import SimulatedExchange
 from backtester.risk.guard import Guard
+from backtester.risk.margin_gate import MarginGate
 from backtester.risk.order_validation import SymbolSpecs
 from backtester.risk.risk import Risk
 from backtester.risk.sizing import Sizing
@@ -99,6 +100,7 @@ def wire(run: PreparedRun, folder: Path) -> Wired:
         travel=bool(rules.delays),
         brackets=run.margin.brackets,
     )
+    MarginGate(ledger, run.margin.brackets, risk.open_orders, risk.free, board, bus, unproven=run.unproven)
     guard = None
     if limiter is not None and (config.control or breaker_terms(config.risk)):
         ControlScript(config.control, run.start, board, bus)
@@ -113,7 +115,7 @@ def wire(run: PreparedRun, folder: Path) -> Wired:
         )
     slicer = Slicer(run.rules, board, bus)
     sized = frozenset(i for i, spec in instruments.items() if config.sizing.of(spec.listed).model != "none")
-    view = StrategyView(board, instruments, run.rules, run.valuation, sized)
+    view = StrategyView(board, instruments, run.rules, run.valuation, sized, run.margin.terms)
     host = StrategyHost(run.make_strategy(), run.found.name, view, bus, start=run.start, seed=config.run.seed)
     recorder = Recorder(folder, instruments, run.rules, board, bus)
     feeds = make_feeds(run, {topic for topic, handlers in bus.handlers.items() if handlers})

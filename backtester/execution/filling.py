@@ -7,7 +7,7 @@ from backtester.core.board import Board
 from backtester.core.events import Cashflow, Fill, Liquidity, Reason, SanitizedOrder, Side
 from backtester.core.folds import Ledger, Reservations
 from backtester.core.funds import collateral_units, opening_qty, released_units
-from backtester.core.instruments import Instrument, InstrumentId, listed_id
+from backtester.core.instruments import Holding, Instrument, InstrumentId, listed_id
 from backtester.core.margin import FULL, MarginTerms
 from backtester.core.numbers import CEIL, FLOOR, floor_to, mul_div
 from backtester.core.order_terms import TimeInForce
@@ -268,6 +268,11 @@ class Cashier:
         else:
             payable = self._can_carry(order, spec, qty, notional, cost, others)
         return None if payable else Reason.INSUFFICIENT_BALANCE
+
+    def free(self, holding: Holding) -> int:
+        """Return what neither orders nor positions bind of an asset in a wallet (1e-8)."""
+        bound = self.reservations.total(holding) + collateral_units(self.ledger, self._board.price_units, holding)
+        return self.ledger.asset(holding).cash_units - bound
 
     def _opens_forbidden_short(self, order: SanitizedOrder, spec: Instrument, qty: int) -> bool:
         """Say whether a sale would go below zero where that is not allowed; each of two sales alone may only reduce."""

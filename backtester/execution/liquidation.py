@@ -12,11 +12,11 @@ from backtester.core.bus import Bus
 from backtester.core.events import Cashflow, Fill, Side
 from backtester.core.folds import Ledger
 from backtester.core.instruments import Holding, Instrument, InstrumentId, holding_of, sides_of
-from backtester.core.margin_events import MarginAlert, MarginState
+from backtester.core.margin_events import MarginAlert, MarginState, MarginTermsSet
 from backtester.core.market import Dues, MarketCandle, MarketOpen, MarketTrade
 from backtester.core.numbers import CEIL, FLOOR, MONEY_EXPONENT, RATE_SCALE, fixed, mul_div
 from backtester.core.time import DAY
-from backtester.core.topics import T_CASHFLOWS, T_DUES, T_FILLS, T_MARGIN, T_MARKET, T_OPENS
+from backtester.core.topics import T_CASHFLOWS, T_DUES, T_FILLS, T_MARGIN, T_MARGIN_TERMS, T_MARKET, T_OPENS
 from backtester.execution.filling import ExchangeRules
 from backtester.execution.mark_path import Path
 from backtester.sim.brackets import maintenance_margin
@@ -72,6 +72,7 @@ class Liquidator:
         bus.subscribe(T_OPENS, self.on_open)
         bus.subscribe(T_FILLS, self.on_fill)
         bus.subscribe(T_CASHFLOWS, self.on_cashflow)
+        bus.subscribe(T_MARGIN_TERMS, self.on_terms)
         bus.subscribe(T_DUES, self.on_dues)
 
     def on_fill(self, fill: Fill) -> None:
@@ -90,6 +91,10 @@ class Liquidator:
         self._quiet_till = 0
         if flow.kind == "insurance":
             self._insured[holding_of(flow.wallet, flow.asset)] -= flow.amount_units
+
+    def on_terms(self, terms: MarginTermsSet) -> None:  # noqa: ARG002 - the ledger has folded it
+        """Look again at all: what secures positions is another now."""
+        self._quiet_till = 0
 
     def on_open(self, opened: MarketOpen) -> None:
         """Judge what is held by an open, before an order that waits for it closes at a price that bankrupts."""

@@ -27,6 +27,7 @@ from backtester.core.events import (
 from backtester.core.folds import Ledger
 from backtester.core.funds import left_to_replace, remaining
 from backtester.core.instruments import Instrument, InstrumentId, for_sides
+from backtester.core.margin_events import MarginWish
 from backtester.core.market import Expiry, MarketCandle, MarketOpen, MarketTrade, MarkPrice
 from backtester.core.order_terms import Terms, TimeInForce
 from backtester.core.time import timeframe_us
@@ -34,6 +35,7 @@ from backtester.core.topics import (
     T_CASHFLOWS,
     T_EXPIRIES,
     T_FILLS,
+    T_MARGIN_SANITIZED,
     T_MARK,
     T_MARKET,
     T_OPENS,
@@ -48,6 +50,7 @@ from backtester.execution.exits import brought_by
 from backtester.execution.filling import Cashier, ExchangeRules
 from backtester.execution.latency import InFlight
 from backtester.execution.liquidation import Liquidator
+from backtester.execution.margin_desk import MarginDesk
 from backtester.execution.meeting import Meeting
 from backtester.execution.orders import State, WorkingOrder
 from backtester.execution.participation import Participation
@@ -96,6 +99,7 @@ class SimulatedExchange:
             quote_age_us=rules.max_wait_us,
         )
         bus.subscribe(T_CASHFLOWS, self._cashier.on_cashflow, type(self).__name__)
+        self._margin = MarginDesk(self.ledger, rules.brackets, self._cashier.free, board, bus)
         # before the orders: the worse of a candle comes first
         self.liquidator = Liquidator(self, rules, self.ledger, board, bus) if rules.brackets else None
         self._market = bus.subscribe(T_MARKET, self.on_market)
@@ -103,6 +107,7 @@ class SimulatedExchange:
         bus.subscribe(T_OPENS, self.on_open)
         bus.subscribe(T_EXPIRIES, self.on_expiry)
         bus.subscribe(T_ORDERS_SANITIZED, self.on_order)
+        bus.subscribe(T_MARGIN_SANITIZED, self.on_order)
         if rules.triggers_on_mark:
             bus.subscribe(T_MARK, self.on_mark)
 
@@ -124,8 +129,8 @@ class SimulatedExchange:
 
     # --- orders arrive -------------------------------------------------------------------------------------------
 
-    def on_order(self, order: AnyOrder) -> None:
-        """Let an order or a cancel travel, or arrive at once."""
+    def on_order(self, order: AnyOrder | MarginWish) -> None:
+        """Let an order, a cancel or a wish travel, or arrive at once."""
         arrives = self._in_flight.send(order, self._board.now)
         if arrives > self._board.now:
             self._board.set_expiry(arrives)
@@ -135,14 +140,19 @@ class SimulatedExchange:
         else:
             self._arrive(order)
 
-    def _arrive(self, order: AnyOrder) -> None:
-        """Accept, reject, replace, or take back."""
-        if isinstance(order, SanitizedCancel):
+    def _arrive(self, order: AnyOrder | MarginWish) -> None:
+        """Do with what arrived what it asks for."""
+        if isinstance(order, SanitizedOrder):
+            self._admit(order)
+        elif isinstance(order, SanitizedCancel):
             self._on_cancel(order)
-            return
-        if isinstance(order, SanitizedReduceOnly):
+        elif isinstance(order, SanitizedReduceOnly):
             self._on_reduce_only(order)
-            return
+        else:
+            self._margin.judge(order, len(self._book[order.instrument]))
+
+    def _admit(self, order: SanitizedOrder) -> None:
+        """Accept an order, reject it, or put it in the place of another."""
         decided, asked = self._replaced.pop(order.order_id, None), order
         last, watched = self._last_price(order.listed), self._watched_price(order.listed)
         replaced = self._book[order.instrument].get(order.replaces)

@@ -154,7 +154,7 @@ class Risk:
     def _sized(self, intent: OrderIntent) -> SanitizedOrder | Refusal:
         """Return the order of an intent whose size the run's sizing finds."""
         spec = self._specs.get(intent.instrument)
-        sized = self._sizing.sized(intent, 0 if spec is None else self._affordable(spec, self._free(spec.cash)))
+        sized = self._sizing.sized(intent, 0 if spec is None else self._affordable(spec, self.free(spec.cash)))
         if isinstance(sized, Refusal):
             return sized
         order = self._sanitized(sized.intent)
@@ -321,7 +321,7 @@ class Risk:
             if isinstance(ruling, Refusal):
                 return ruling
             terms = structs.replace(terms, reduce_only=True) if ruling else terms
-        free = self._free(need.holding)
+        free = self.free(need.holding)
         if spec.is_margined and rounded.qty_units and opening:
             notional = spec.notional_units(rounded.qty_units, rounded.price_units)
             free += released_units(self._ledger, spec, rounded.qty_units, opening, notional, self._board.price_units)
@@ -370,7 +370,7 @@ class Risk:
             return Need(spec.cash, 0)
         wanted = spec.base_money(rounded.qty_units)
         extra = self._reservations.extra(spec.coin, wanted, intent.oco)
-        return Need(spec.coin, wanted - max(0, extra - max(0, self._free(spec.coin))))
+        return Need(spec.coin, wanted - max(0, extra - max(0, self.free(spec.coin))))
 
     def _opening_refusal(
         self, intent: OrderIntent, spec: Instrument, opening: int, limits: OrderLimits
@@ -406,7 +406,7 @@ class Risk:
         sells_spot = spec.is_spot and intent.side is Side.SELL
         opening = lots if spec.is_spot else opening_qty(self._ledger, spec, intent.side, lots)
         if intent.fraction is not None and opening and not sells_spot:
-            budget = min(budget, self._affordable(spec, self._free(spec.cash)))
+            budget = min(budget, self._affordable(spec, self.free(spec.cash)))
         least = max(limits.min_notional_units, spec.notional_units(limits.min_qty_units, rounded.price_units))
         most = limits.max_notional_units
         if most and budget > most:
@@ -440,7 +440,8 @@ class Risk:
 
     # --- what is there -------------------------------------------------------------------------------------------
 
-    def _free(self, holding: Holding) -> int:
+    def free(self, holding: Holding) -> int:
+        """Return what neither orders nor positions bind of an asset in a wallet (1e-8)."""
         collateral = collateral_units(self._ledger, self._board.price_units, holding)
         return self._ledger.asset(holding).cash_units - collateral - self._reservations.total(holding)
 

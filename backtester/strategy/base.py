@@ -25,6 +25,7 @@ from backtester.core.events import (
     Side,
 )
 from backtester.core.instruments import Instrument, PositionSide, side_id
+from backtester.core.margin_events import MarginAlert, MarginMode, MarginWish, MoveMargin, SetLeverage, SetMarginMode
 from backtester.core.market import (
     Candle,
     FundingRate,
@@ -37,13 +38,13 @@ from backtester.core.market import (
     Trade,
     VolatilityIndex,
 )
-from backtester.core.numbers import MONEY_EXPONENT, decimal
+from backtester.core.numbers import MONEY_EXPONENT, decimal, decimal_of
 from backtester.core.risk_events import RiskAlert
 from backtester.core.rules import InstrumentRules
 from backtester.strategy.ordering import Number, order_intent, replace_intent
 from backtester.strategy.view import PositionView, StrategyView
 
-Intents = Sequence[AnyIntent] | Iterator[AnyIntent] | None
+Intents = Sequence[AnyIntent | MarginWish] | Iterator[AnyIntent | MarginWish] | None
 
 
 class _Unbound:
@@ -120,6 +121,9 @@ class Strategy:
     def on_risk_alert(self, alert: RiskAlert) -> Intents:
         """A breaker tripped or is armed again; what it does about it is under way."""
 
+    def on_margin(self, alert: MarginAlert) -> Intents:
+        """A position in futures came near its liquidation, or a part of it was liquidated."""
+
     def on_timer(self, now: int) -> Intents:
         """A moment asked for with `call_at` has come."""
 
@@ -181,6 +185,16 @@ class Strategy:
         if not position_side and len(sides := view.sides(name)) > 1:
             return tuple(order for _, order in sorted(o for side in sides for o in view.orders[side].items()))
         return tuple(orders.values())
+
+    def leverage(self, name: str) -> int:
+        """Return the leverage of a future's positions now; 1 for everything else."""
+        return self._view.ledger.margin.leverage_of(self._view.sides(name)[0])
+
+    def margin(self, name: str, position_side: str = "") -> Decimal:
+        """Return the margin that a position in a future binds, with what was added; 0 for everything else."""
+        instrument = self._view.resolve(f"{name}@{position_side}" if position_side else name)
+        is_margined = self._view.instruments[instrument].is_margined
+        return decimal(self._view.ledger.margin_of(instrument) if is_margined else 0, MONEY_EXPONENT)
 
     @property
     def equity(self) -> Decimal:
@@ -283,6 +297,34 @@ class Strategy:
     def cancel_all(self, name: str) -> list[CancelIntent]:
         """Return the wish to take back every working order in an instrument; a sliced order takes its parts along."""
         return [self.cancel(order) for order in self.open_orders(name) if not order.algo_id]
+
+    def set_leverage(self, name: str, leverage: int) -> SetLeverage:
+        """Return the wish for another leverage of a future, of both its sides in hedge mode.
+
+        A lower one takes what positions then need from free money; a higher one leaves an isolated position what it
+        has: `add_margin` with a negative amount takes it out.
+        """
+        return SetLeverage(ts=self.now, instrument=self._view.resolve(name), leverage=leverage)
+
+    def set_margin_mode(self, name: str, mode: str) -> SetMarginMode:
+        """Return the wish for another margin mode of a future: "isolated" or "cross"; only without position and orders.
+
+        Raises:
+            ValueError: there is no such mode.
+        """
+        return SetMarginMode(ts=self.now, instrument=self._view.resolve(name), mode=MarginMode(mode))
+
+    def add_margin(self, name: str, amount: Number, position_side: str = "") -> MoveMargin:
+        """Return the wish to put free money into an isolated position, or with a negative amount to take out what is
+        beyond its initial margin.
+
+        Raises:
+            ValueError: the amount is no number.
+        """
+        instrument = self._view.resolve(name)
+        if position_side:
+            instrument = side_id(instrument, PositionSide(position_side))
+        return MoveMargin(ts=self.now, instrument=instrument, amount=decimal_of(amount))
 
     # --- for the host ---------------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from backtester.core.errors import UsageError
 from backtester.core.events import SanitizedOrder
 from backtester.core.folds import FLAT, Ledger
 from backtester.core.instruments import Instrument, InstrumentId, PositionSide, side_id, split_holding, split_side
+from backtester.core.margin import FULL, MarginTerms
 from backtester.core.numbers import MONEY_EXPONENT, decimal
 from backtester.core.rules import InstrumentRules, RuleBook
 from backtester.core.timeline import Timeline
@@ -80,14 +81,17 @@ class StrategyView:
         rules: RuleBook,
         valuation: Valuation,
         sized: frozenset[InstrumentId] = frozenset(),
+        margin: MarginTerms = FULL,
     ) -> None:
-        """Make a flat view; sized: where the run finds the size of entries that do not say it."""
+        """Make a flat view; sized: where the run finds the size of entries that do not say it; margin: how positions in
+        futures are secured at the start.
+        """
         self.board = board
         self.instruments = instruments
         self._rules = rules
         self.currency = valuation.currency
         self.sized = sized
-        self.ledger = Ledger(instruments, valuation=valuation)
+        self.ledger = Ledger(instruments, margin, valuation)
         self.listed = tuple(spec for spec in instruments.values() if spec.position_side is None)
         self._timers: list[int] = []
         symbols = [i.symbol for i in instruments.values()]

@@ -70,6 +70,7 @@ def test_an_order_must_name_its_side_in_hedge_mode_and_may_not_in_one_way_mode(t
     sliced = run(tmp_path / "sliced", flat(100, 3), {0: order("buy", 2, twap="2m", slices=2)})
     assert sliced.refusals[0][1] == "position_side_required"
 
+
 def test_both_sides_take_from_the_same_volume(tmp_path: Path) -> None:
     rows = [(100.0, 100.0, 100.0, 100.0, 20.0)] * 4
     ran = run(tmp_path, rows, {0: both(15, 15)}, execution={"participation": "0.5"}, account={"initial_cash": 10_000})
