@@ -110,7 +110,9 @@ class Ledger:
         position, realised = position_after(self.position(instrument.id), signed_qty, notional, instrument.gain)
         money = self.asset(instrument.cash)
         money.realised_units += realised
-        fees = self.asset(holding_of(instrument.market, fill.fee_asset))
+        fees = (
+            money if fill.fee_asset == instrument.settle else self.asset(holding_of(instrument.market, fill.fee_asset))
+        )
         fees.fees_units += fill.fee_units
         fees.cash_units -= fill.fee_units
         money.cash_units += (-notional if signed_qty > 0 else notional) if instrument.is_paid else realised

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import cache
 from typing import Final, NamedTuple, NewType, TypeVar
 
 import msgspec
@@ -84,11 +85,13 @@ class PositionSide(StrEnum):
         return 1 if self is PositionSide.LONG else -1
 
 
+@cache
 def holding_of(wallet: str, asset: str) -> Holding:
     """Return the name of an asset in a market's wallet."""
     return Holding(f"{wallet}:{asset}")
 
 
+@cache
 def split_holding(holding: Holding) -> tuple[str, Asset]:
     """Return (wallet, asset) of a holding."""
     wallet, _, asset = holding.partition(":")
