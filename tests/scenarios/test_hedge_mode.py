@@ -9,7 +9,8 @@ import pytest
 
 from backtester.core.errors import StrategyError, UsageError
 from backtester.engine.replay import replay, verify
-from tests.support.market import Rows, flat, write_candles
+from tests.support.lakes import write_rows
+from tests.support.market import Rows, flat, time_of, write_candles
 from tests.support.runs import Ran, config_of, prepared_run, run_prepared, scripted
 from tests.support.venue import UM_BRACKETS, put_rules
 
@@ -201,3 +202,31 @@ def test_a_strategy_made_for_one_position_is_refused_in_hedge_mode(tmp_path: Pat
     config = config_of(tmp_path / "lake", [ETH], run={"market": "um"}, futures={"position_mode": "hedge"})
     with pytest.raises(UsageError, match="trades in one_way mode"):
         prepared_run(strategy, config)
+
+
+def test_each_side_pays_or_gets_its_own_funding_once_also_with_finer_execution_data(tmp_path: Path) -> None:
+    lake = tmp_path / "lake"
+    write_candles(lake, flat(100, 240), symbol=ETH, market="um")
+    write_candles(lake, flat(100, 48), symbol=ETH, market="um", timeframe="5m")
+    columns = {"time": [time_of(60 * h) + 7_000 for h in (1, 2, 3)], "interval_hours": [1] * 3}
+    write_rows(lake, "fundingRate", ETH, columns | {"funding_rate": [0.001, -0.002, 0.003]})
+    put_rules(lake, UM_BRACKETS, date="2023-01-01")
+    close_before = {0: both(4, 3), 17: lambda s: s.close(ETH, position_side="long")}  # at 01:30: of 5m candles
+
+    for executes in ("1m", "5m"):
+        config = config_of(
+            lake,
+            [ETH],
+            run={"market": "um", "timeframe": "5m"},
+            futures={"position_mode": "hedge", "leverage": 10},
+            execution={"timeframe": executes},
+        )
+        ran = run_prepared(tmp_path, prepared_run(scripted(close_before), config))
+        paid = [(e["instrument"], e["amount"]) for e in ran.events("cashflows") if e["kind"] == "funding"]
+        assert paid == [
+            (LONG, "-0.40000000"),
+            (SHORT, "0.30000000"),
+            (SHORT, "-0.60000000"),
+            (SHORT, "0.90000000"),
+        ]
+        replay(ran.path)
