@@ -57,7 +57,8 @@ class EquityCurve:
         equity, unrealised, exposure = cash, 0, 0
         positions = dict(self._ledger.positions)
         for instrument_id, position in positions.items():
-            spec, price = self._instruments[instrument_id], prices[instrument_id]
+            spec = self._instruments[instrument_id]
+            price = prices[spec.listed]
             value = spec.notional_units(position.qty_units, price)
             profit = worth(spec.settle, spec.gain * (value - position.basis_units), prices)
             value = worth(spec.settle, value, prices)
@@ -79,7 +80,8 @@ class EquityCurve:
         held = [self._positions, *(change.positions for change in changes)]
         cashes = [self._cash, *(change.cash for change in changes)]
         assets = sorted({asset for cash in cashes for asset, units in cash.items() if units})
-        closes = {i: marks.closes[i][kept] for i in sorted({i for positions in held for i in positions})}
+        listed = {i: self._instruments[i].listed for i in sorted({i for positions in held for i in positions})}
+        closes = {i: marks.closes[seen][kept] for i, seen in listed.items()}
         rates = self._rates(assets, closes, marks, kept)
         kind = self._integers(cashes, held, closes, rates, changes)
         cash: NDArray[Any] = np.zeros(len(ticks), dtype=kind)

@@ -108,7 +108,9 @@ def collateral_units(ledger: Ledger, prices: Mapping[InstrumentId, int], holding
 
 
 def _cross_profit(ledger: Ledger, instrument: InstrumentId, prices: Mapping[InstrumentId, int]) -> int:
-    return ledger.unrealised_units(instrument, prices[instrument]) if instrument in ledger.margin.cross else 0
+    if instrument not in ledger.margin.cross:
+        return 0
+    return ledger.unrealised_units(instrument, prices[ledger.instruments[instrument].listed])
 
 
 def remaining(order: SanitizedOrder, fill: Fill, instrument: Instrument) -> SanitizedOrder:

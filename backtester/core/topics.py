@@ -24,7 +24,14 @@ from backtester.core.events import (
     TrailingStopIntent,
     TwapIntent,
 )
-from backtester.core.margin_events import MarginAlert
+from backtester.core.margin_events import (
+    MarginAlert,
+    MarginTermsSet,
+    MarginWish,
+    MoveMargin,
+    SetLeverage,
+    SetMarginMode,
+)
 from backtester.core.market import (
     Candle,
     Dues,
@@ -166,6 +173,20 @@ T_SETTLEMENTS: Final = Topic[ContractSettled](
 )
 T_MARGIN: Final = Topic[MarginAlert](
     "margin", MarginAlert, logged=True, purpose="a position in futures comes near its liquidation, or is liquidated"
+)
+T_MARGIN_INTENT: Final = Topic[MarginWish](
+    "margin_intent",
+    SetLeverage,
+    SetMarginMode,
+    MoveMargin,
+    logged=True,
+    purpose="what a strategy wants changed of how its positions in futures are secured",
+)
+T_MARGIN_SANITIZED: Final = Topic[MarginWish](
+    "margin_sanitized", SetLeverage, SetMarginMode, MoveMargin, logged=True, purpose="what risk let through of that"
+)
+T_MARGIN_TERMS: Final = Topic[MarginTermsSet](
+    "margin_terms", MarginTermsSet, logged=True, purpose="how a position in futures is secured from now on"
 )
 T_CONTROL: Final = Topic[Control]("control", Control, logged=True, purpose="an operator's command, scripted by time")
 T_NOTES: Final = Topic[Note]("notes", Note, logged=True, purpose="what a strategy wanted remembered")

@@ -12,6 +12,7 @@ from backtester.core.clock import Clock
 from backtester.core.events import Cashflow
 from backtester.core.feed import Feed
 from backtester.core.folds import Ledger
+from backtester.core.instruments import for_sides
 from backtester.core.time import timeframe_us
 from backtester.core.topics import T_CASHFLOWS
 from backtester.data.feeds.tape_feed import QuoteFeed
@@ -27,6 +28,7 @@ from backtester.execution.funding import FundingDesk
 from backtester.execution.settlement import SettlementDesk
 from backtester.execution.simulated import SimulatedExchange
 from backtester.risk.guard import Guard
+from backtester.risk.margin_gate import MarginGate
 from backtester.risk.order_validation import SymbolSpecs
 from backtester.risk.risk import Risk
 from backtester.risk.sizing import Sizing
@@ -81,7 +83,7 @@ def wire(run: PreparedRun, folder: Path) -> Wired:
     specs, ledger = SymbolSpecs(instruments, run.rules), Ledger(instruments, run.margin.terms, run.valuation)
     fee_rates = {i: models.map(FeeModel.worst_rate) for i, models in rules.fees.items()}
     sizing = Sizing(
-        {i: config.sizing.of(i) for i in instruments},
+        {i: config.sizing.of(spec.listed) for i, spec in instruments.items()},
         specs,
         ledger,
         board,
@@ -100,12 +102,13 @@ def wire(run: PreparedRun, folder: Path) -> Wired:
         worst_fee_rates=fee_rates,
         allow_short=config.risk.allow_short,
         sizing=sizing,
-        candle_us={item.instrument: timeframe_us(item.stored_timeframe) for item in run.series},
+        candle_us=for_sides(instruments, {s.instrument: timeframe_us(s.stored_timeframe) for s in run.series}),
         paused=run.pauses,
         limiter=limiter,
         travel=bool(rules.delays),
         brackets=run.margin.brackets,
     )
+    MarginGate(ledger, run.margin.brackets, risk.open_orders, risk.free, board, bus, unproven=run.unproven)
     guard = None
     if limiter is not None and (config.control or breaker_terms(config.risk)):
         ControlScript(config.control, run.start, board, bus)
@@ -119,8 +122,8 @@ def wire(run: PreparedRun, folder: Path) -> Wired:
             bus=bus,
         )
     slicer = Slicer(run.rules, board, bus)
-    sized = frozenset(i for i in instruments if config.sizing.of(i).model != "none")
-    view = StrategyView(board, instruments, run.rules, run.valuation, sized)
+    sized = frozenset(i for i, spec in instruments.items() if config.sizing.of(spec.listed).model != "none")
+    view = StrategyView(board, instruments, run.rules, run.valuation, sized, run.margin.terms)
     host = StrategyHost(run.make_strategy(), run.found.name, view, bus, start=run.start, seed=config.run.seed)
     recorder = Recorder(folder, instruments, run.rules, board, bus)
     feeds = make_feeds(run, {topic for topic, handlers in bus.handlers.items() if handlers})

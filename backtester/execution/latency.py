@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from backtester.core.events import AnyOrder
 from backtester.core.instruments import InstrumentId
+from backtester.core.margin_events import MarginWish
 
 
 class Delay(NamedTuple):
@@ -23,9 +24,9 @@ class InFlight:
         """delays: of the instruments whose orders travel; those of others arrive at once."""
         self._delays = delays
         self._random = random.Random(f"latency {seed}")
-        self._queue: deque[tuple[int, AnyOrder]] = deque()
+        self._queue: deque[tuple[int, AnyOrder | MarginWish]] = deque()
 
-    def send(self, order: AnyOrder, now: int) -> int:
+    def send(self, order: AnyOrder | MarginWish, now: int) -> int:
         """Put an order on its way; return when it arrives, `now` when it is there already."""
         delay = self._delays.get(order.instrument)
         if delay is None and not self._queue:
@@ -36,13 +37,13 @@ class InFlight:
         self._queue.append((arrives, order))
         return arrives
 
-    def arrived(self, now: int) -> list[AnyOrder]:
+    def arrived(self, now: int) -> list[AnyOrder | MarginWish]:
         """Take out what is there by now."""
         found = []
         while self._queue and self._queue[0][0] <= now:
             found.append(self._queue.popleft()[1])
         return found
 
-    def orders(self) -> list[AnyOrder]:
+    def orders(self) -> list[AnyOrder | MarginWish]:
         """Return what is still on its way."""
         return [order for _, order in self._queue]

@@ -62,6 +62,7 @@ from backtester.risk.open_orders import OpenOrders
 from backtester.risk.order_validation import Refusal, RoundedOrder, SymbolSpecs, plain
 from backtester.risk.parents import parent_order
 from backtester.risk.pauses import Pauses
+from backtester.risk.position_sides import held_to_its_side, side_refusal
 from backtester.risk.replacing import changed_intent
 from backtester.risk.sizing import Sizing
 from backtester.risk.venue_filters import filters_refusal
@@ -132,19 +133,28 @@ class Risk:
                 self._on_replace(intent)
             case ReduceOnlyIntent():
                 self._on_reduce_only(intent)
-            case TwapIntent() | IcebergIntent():
-                self._on_sliced(intent)
             case _:
-                order = self._sanitized(intent) if intent.has_size else self._sized(intent)
-                if isinstance(order, Refusal):
-                    self._refuse(intent, order)
-                else:
-                    self._send(order)
+                self._on_order(intent)
+
+    def _on_order(self, intent: OrderIntent) -> None:
+        refusal = side_refusal(intent, self._specs)
+        if refusal is not None:
+            self._refuse(intent, refusal)
+            return
+        intent = held_to_its_side(intent, self._specs)
+        if isinstance(intent, TwapIntent | IcebergIntent):
+            self._on_sliced(intent)
+            return
+        order = self._sanitized(intent) if intent.has_size else self._sized(intent)
+        if isinstance(order, Refusal):
+            self._refuse(intent, order)
+        else:
+            self._send(order)
 
     def _sized(self, intent: OrderIntent) -> SanitizedOrder | Refusal:
         """Return the order of an intent whose size the run's sizing finds."""
         spec = self._specs.get(intent.instrument)
-        free = 0 if spec is None else self._affordable(spec, self._free(spec.cash))
+        free = 0 if spec is None else self._affordable(spec, self.free(spec.cash))
         sized = self._expired(intent) or self._sizing.sized(intent, free)
         if isinstance(sized, Refusal):
             return sized
@@ -209,7 +219,7 @@ class Risk:
             return Refusal(Reason.UNKNOWN_INSTRUMENT, {})
         if (expired := self._expired(intent)) is not None:
             return expired
-        rounded = self._specs.rounded(intent, self._board.price_units.get(intent.instrument), now)
+        rounded = self._specs.rounded(intent, self._board.price_units.get(spec.listed), now)
         if isinstance(rounded, Refusal):
             return rounded
         order = self._conditions_refusal(intent, replaces) or self._funded(intent, spec, rounded, replaces)
@@ -322,7 +332,7 @@ class Risk:
             if isinstance(ruling, Refusal):
                 return ruling
             terms = structs.replace(terms, reduce_only=True) if ruling else terms
-        free = self._free(need.holding)
+        free = self.free(need.holding)
         if spec.is_margined and rounded.qty_units and opening:
             notional = spec.notional_units(rounded.qty_units, valued.price_units)
             free += released_units(self._ledger, spec, rounded.qty_units, opening, notional, self._board.price_units)
@@ -357,7 +367,7 @@ class Risk:
     def _ruling(self, intent: OrderIntent, asked: Asked, rules: InstrumentRules) -> Refusal | bool:
         """Return why venue or user do not want an order, or whether it must become reduce-only."""
         if rules.filters is not None:
-            last = self._board.price_units.get(asked.spec.id)
+            last = self._board.price_units.get(asked.spec.listed)
             refusal = filters_refusal(rules.filters, asked, last, self._ledger, self.open_orders)
             if refusal is not None:
                 return refusal
@@ -371,7 +381,7 @@ class Risk:
             return Need(spec.cash, 0)
         wanted = spec.base_money(rounded.qty_units)
         extra = self._reservations.extra(spec.coin, wanted, intent.oco)
-        return Need(spec.coin, wanted - max(0, extra - max(0, self._free(spec.coin))))
+        return Need(spec.coin, wanted - max(0, extra - max(0, self.free(spec.coin))))
 
     def _opening_refusal(
         self, intent: OrderIntent, spec: Instrument, opening: int, limits: OrderLimits
@@ -386,7 +396,7 @@ class Risk:
                 return Refusal(Reason.SHORT_NOT_ALLOWED, shown) if held < limits.lot_units else None
             if not self._allow_short:
                 return Refusal(Reason.SHORT_NOT_ALLOWED, {"risk.allow_short": "false"})
-        since = self._pauses.since(spec.id, self._board.now)
+        since = self._pauses.since(spec.listed, self._board.now)
         return None if since is None else Refusal(Reason.PAUSED_AFTER_GAP, {"since": format_time(since)})
 
     def _budget(
@@ -409,7 +419,7 @@ class Risk:
         sells_spot = spec.is_spot and intent.side is Side.SELL
         opening = lots if spec.is_spot else opening_qty(self._ledger, spec, intent.side, lots)
         if intent.fraction is not None and opening and not sells_spot:
-            budget = min(budget, self._affordable(spec, self._free(spec.cash)))
+            budget = min(budget, self._affordable(spec, self.free(spec.cash)))
         least = max(limits.min_notional_units, spec.notional_units(limits.min_qty_units, rounded.price_units))
         most = limits.max_notional_units
         if most and budget > most:
@@ -443,7 +453,8 @@ class Risk:
 
     # --- what is there -------------------------------------------------------------------------------------------
 
-    def _free(self, holding: Holding) -> int:
+    def free(self, holding: Holding) -> int:
+        """Return what neither orders nor positions bind of an asset in a wallet (1e-8)."""
         collateral = collateral_units(self._ledger, self._board.price_units, holding)
         return self._ledger.asset(holding).cash_units - collateral - self._reservations.total(holding)
 

@@ -101,11 +101,11 @@ class Sizing:
                 Reason.NO_SIZE, {"sizing.model": "none", "why": "neither the order nor the run says how much"}
             )
         held = self._ledger.position(spec.id).qty_units
-        if held * intent.side.sign < 0:
+        if held * intent.side.sign < 0 or intent.terms.only_reduces:
             return Refusal(
                 Reason.NO_SIZE, {"held": fixed(held, spec.scale.qty), "why": "only an entry is sized; this one reduces"}
             )
-        rounded = self._specs.rounded(intent, self._board.price_units.get(spec.id), self._board.now)
+        rounded = self._specs.rounded(intent, self._board.price_units.get(spec.listed), self._board.now)
         if isinstance(rounded, Refusal):
             return rounded
         entry = self._entry(intent, spec, rules, rounded)
@@ -219,9 +219,9 @@ class Sizing:
         return _share(rate, numbers)
 
     def _measured(self, entry: _Entry) -> float | Refusal:
-        value = self._volatility.value(entry.spec.id)
+        value = self._volatility.value(entry.spec.listed)
         if value is None:
-            seen = self._volatility.seen(entry.spec.id)
+            seen = self._volatility.seen(entry.spec.listed)
             return Refusal(Reason.NOT_WARM, {"candles": str(seen), "needed": str(entry.rules.window + 1)})
         return value
 
