@@ -6,6 +6,8 @@ from backtester.account.equity import EquityCurve, EquitySink
 from backtester.core.board import Board
 from backtester.core.bus import Bus
 from backtester.core.events import (
+    DEPOSIT,
+    TRANSFER,
     AnyOrder,
     Cashflow,
     Fill,
@@ -144,10 +146,11 @@ class Account:
     def on_cashflow(self, flow: Cashflow) -> None:
         """Fold money that moved without a trade and value the account after it."""
         self.ledger.apply_cashflow(flow)
-        self._changed()
+        self._changed(goes_on=flow.kind == DEPOSIT or (flow.kind == TRANSFER and flow.amount_units > 0))
 
-    def _changed(self) -> None:
-        self.curve.change(self._board.now, self._board.dues_time, self._board.price_units)
+    def _changed(self, *, goes_on: bool = False) -> None:
+        board = self._board
+        self.curve.change(board.now, board.dues_time, board.price_units, goes_on=goes_on)
         self._move()
 
     def on_order(self, order: AnyOrder) -> None:

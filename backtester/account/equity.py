@@ -50,8 +50,13 @@ class EquityCurve:
         self._cash: dict[str, int] = {}
         self._positions: dict[InstrumentId, Position] = {}
 
-    def change(self, now: int, settled: int, prices: Mapping[InstrumentId, int]) -> None:
-        """Remember the ledger as it is after a fill or a cashflow, and the row that this makes."""
+    def change(self, now: int, settled: int, prices: Mapping[InstrumentId, int], *, goes_on: bool = False) -> None:
+        """Remember the ledger as it is after a fill or a cashflow, and the row that this makes.
+
+        goes_on: the change before this one was only a part of it, so that its row is no state of the account.
+        """
+        if goes_on and self._changes:
+            self._changes.pop()
         worth, loose = self._valuation.worth, self._ledger.loose_cash()
         cash = sum(worth(asset, units, prices) for asset, units in loose.items())
         equity, unrealised, exposure = cash, 0, 0

@@ -39,9 +39,11 @@ def print_summary(run: PreparedRun, result: RunResult, seconds: float) -> None:
     """Print the summary of a run."""
     m = result.metrics
     out = console()
-    symbols = " ".join(spec.symbol for spec in run.instruments.values())
+    markets = {spec.market for spec in run.instruments.values()}
+    symbols = " ".join(spec.symbol if len(markets) == 1 else spec.id for spec in run.instruments.values())
+    where = f"{run.config.run.market}, " if len(markets) == 1 else ""
     out.print(
-        f"{run.found.name} on {symbols} ({run.config.run.market}, {run.config.run.timeframe}), "
+        f"{run.found.name} on {symbols} ({where}{run.config.run.timeframe}), "
         f"{format_time(run.start)} to {format_time(run.end)}: {result.status}",
         style="bold",
     )

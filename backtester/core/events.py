@@ -30,6 +30,10 @@ OmittedTexts = Annotated[dict[str, str], OMITTED]
 OmittedInt = Annotated[int, OMITTED]
 
 
+DEPOSIT: Final = "deposit"
+TRANSFER: Final = "transfer"  # one leaves a wallet, the next comes into another
+
+
 class Side(StrEnum):
     """The direction of an order or a fill."""
 

@@ -9,7 +9,7 @@ from backtester.audit.log import AuditLog
 from backtester.core.board import Board
 from backtester.core.bus import Bus
 from backtester.core.clock import Clock
-from backtester.core.events import Cashflow
+from backtester.core.events import DEPOSIT, Cashflow
 from backtester.core.feed import Feed
 from backtester.core.folds import Ledger
 from backtester.core.time import timeframe_us
@@ -112,7 +112,7 @@ def wire(run: PreparedRun, folder: Path) -> Wired:
         )
     slicer = Slicer(run.rules, board, bus)
     sized = frozenset(i for i in instruments if config.sizing.of(i).model != "none")
-    view = StrategyView(board, instruments, run.rules, run.valuation, sized)
+    view = StrategyView(board, instruments, run.rules, run.valuation, sized, run.margin.terms)
     host = StrategyHost(run.make_strategy(), run.found.name, view, bus, start=run.start, seed=config.run.seed)
     recorder = Recorder(folder, instruments, run.rules, board, bus)
     feeds = make_feeds(run, {topic for topic, handlers in bus.handlers.items() if handlers})
@@ -125,5 +125,5 @@ def deposit(wired: Wired, run: PreparedRun) -> None:
     """Publish the money that the account starts with: the first lines of every log."""
     for wallet, asset, amount in deposits(run.config.account):
         wired.bus.publish(
-            T_CASHFLOWS, Cashflow(ts=run.start, kind="deposit", wallet=wallet, asset=asset, amount_units=amount)
+            T_CASHFLOWS, Cashflow(ts=run.start, kind=DEPOSIT, wallet=wallet, asset=asset, amount_units=amount)
         )

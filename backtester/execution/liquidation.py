@@ -97,12 +97,12 @@ class Liquidator:
         self._candles, self._paths = {}, {}
         if instrument in self._rules.margin.cross:
             self._cross({i: at if i == instrument else self._last(i) for i in self._crossed()}, opened.ts)
-        elif instrument in self._ledger.positions:
+        elif self._ledger.instruments[instrument].is_margined:
             self._isolated(instrument, Path(at, at, at, at), opened.ts)
 
     def on_market(self, market: MarketCandle | MarketTrade) -> None:
         """Judge what is held by a candle that closed, before any order meets it; by trades only at their last."""
-        if not isinstance(market, MarketCandle):
+        if not isinstance(market, MarketCandle) or not self._ledger.instruments[market.instrument].is_margined:
             return
         if market.ts != self._tick:
             self._tick, self._candles, self._paths = market.ts, {}, {}

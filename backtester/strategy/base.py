@@ -184,6 +184,10 @@ class Strategy:
         """Return how much of an asset is held in a market's wallet: balance("um", "USDT")."""
         return decimal(self._view.cash_units(wallet, asset), MONEY_EXPONENT)
 
+    def free(self, wallet: str, asset: str) -> Decimal:
+        """Return how much of it nothing binds: no margin of a position, no open order."""
+        return decimal(self._view.free_units(wallet, asset), MONEY_EXPONENT)
+
     def is_sized(self, name: str) -> bool:
         """Say whether the run's `[sizing]` finds the size of entries in an instrument that do not say it themselves."""
         return self._view.resolve(name) in self._view.sized
