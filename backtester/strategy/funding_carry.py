@@ -55,7 +55,8 @@ class _Pair:
         self.wanted = False
         self.working = 0  # orders of ours that have not ended
         self.broken = False  # one of them ended short, so that the other must not go on
-        self.rests_until = 0  # an entry that came to nothing is not tried again before
+        self.taken_back: set[int] = set()  # orders whose cancel is under way
+        self.rests_until = 0  # not opened before: a leg was refused, or cut to the other
 
 
 class FundingCarry(Strategy):
@@ -113,12 +114,14 @@ class FundingCarry(Strategy):
         self._judge(pair)
         if not pair.wanted:
             return self._reach(pair, Decimal(0), LEAVE)
-        if orders := self._hedge(pair):
-            return orders
+        return self._hedge(pair) or self._carried(pair, candle.ts)
+
+    def _carried(self, pair: _Pair, now: int) -> Intents:
+        """Open the legs, or bring them to the right quantity."""
         lot, (_, short) = self._lot(pair), self._held(pair)
-        if not short and candle.ts >= pair.rests_until:
+        if not short and now >= pair.rests_until:
             return self._both(pair, self._target(pair, lot), ENTER)
-        if short and candle.ts % DAY == 0:
+        if short and now % DAY == 0:
             target = self._target(pair, lot)
             if abs(target - short) * 100 >= self.params.drift_pct * short:
                 return self._both(pair, target, REBALANCE)
@@ -142,7 +145,7 @@ class FundingCarry(Strategy):
             return self._take_back(pair) if pair.broken and update.status is Status.ACCEPTED else None
         pair.working -= 1
         pair.broken = True
-        pair.rests_until = self.now - self.now % DAY + DAY
+        self._rest(pair)
         if update.tag == HEDGE:  # not again before the next close
             pair.broken = False
             return None
@@ -161,19 +164,29 @@ class FundingCarry(Strategy):
             pair.wanted = False
 
     def _take_back(self, pair: _Pair) -> list[AnyIntent]:
-        return [*self.cancel_all(pair.spot.id), *self.cancel_all(pair.perpetual.id)]
+        legs = self.open_orders(pair.spot.id), self.open_orders(pair.perpetual.id)
+        open_ = [order for leg in legs for order in leg if order.order_id not in pair.taken_back]
+        pair.taken_back |= {order.order_id for order in open_}
+        return [self.cancel(order) for order in open_ if order.tag in _OWN]
+
+    def _rest(self, pair: _Pair) -> None:
+        pair.rests_until = self.now - self.now % DAY + DAY
 
     def _settle(self, pair: _Pair, tag: str) -> Intents:
         """Make the legs equal once nothing is under way any more."""
         if pair.working:
             return self._take_back(pair) if pair.broken else None
         pair.broken = False
+        pair.taken_back.clear()
         return None if tag == HEDGE or len(pair.closes) < 2 else self._hedge(pair)
 
     def _hedge(self, pair: _Pair) -> Intents:
         bought, short = self._held(pair)
         equal = _floor(bought, self._lot(pair))
-        return self._reach(pair, min(equal, short), HEDGE) if equal != short else None
+        if equal == short:
+            return None
+        self._rest(pair)
+        return self._reach(pair, min(equal, short), HEDGE)
 
     def _both(self, pair: _Pair, target: Decimal, tag: str) -> Intents:
         """Change both legs, or neither."""
