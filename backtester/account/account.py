@@ -31,7 +31,9 @@ from backtester.core.topics import (
     T_ORDERS_REJECTED,
     T_ORDERS_SANITIZED,
     T_ORDERS_UPDATE,
+    T_TRANSFERS,
 )
+from backtester.core.transfer_events import Transfer
 from backtester.core.valuation import Valuation
 
 
@@ -62,6 +64,7 @@ class Account:
         self._midnight = 0
         bus.subscribe(T_ORDERS_SANITIZED, self.on_order)
         bus.subscribe(T_ORDERS_CHANGED, self.on_order)
+        bus.subscribe(T_TRANSFERS, self.on_transfer)
         bus.subscribe(T_ORDERS_REJECTED, self.on_rejected)
         bus.subscribe(T_ORDERS_UPDATE, self.on_update)
         bus.subscribe(T_FILLS, self.on_fill)
@@ -146,6 +149,8 @@ class Account:
     def on_cashflow(self, flow: Cashflow) -> None:
         """Fold money that moved without a trade and value the account after it."""
         self.ledger.apply_cashflow(flow)
+        if flow.order_id:
+            self._reservations.release(flow.order_id)
         self._changed(goes_on=flow.kind == DEPOSIT or (flow.kind == TRANSFER and flow.amount_units > 0))
 
     def _changed(self, *, goes_on: bool = False) -> None:
@@ -159,6 +164,11 @@ class Account:
             self._reservations.hold(order.order_id, order.reserved, order.reserve_units, order.oco)
             if order.reserve_units > 0:
                 self._move()
+
+    def on_transfer(self, transfer: Transfer) -> None:
+        """Note what a transfer binds until it arrives."""
+        self._reservations.hold(transfer.order_id, transfer.reserved, transfer.amount_units, "")
+        self._move()
 
     def on_rejected(self, rejected: OrderRejected) -> None:
         """Free what an order reserved that the exchange refused."""

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from backtester.core.board import Board
 from backtester.core.events import Cashflow, Fill, Liquidity, Reason, SanitizedOrder, Side
 from backtester.core.folds import Ledger, Reservations
-from backtester.core.funds import collateral_units, opening_qty, released_units
+from backtester.core.funds import collateral_units, opening_qty, released_units, sellable_units
 from backtester.core.instruments import Instrument, InstrumentId
 from backtester.core.margin import FULL, MarginTerms
 from backtester.core.numbers import CEIL, FLOOR, floor_to, mul_div
@@ -239,7 +239,7 @@ class Cashier:
 
     def _free_base(self, order: SanitizedOrder, spec: Instrument) -> int:
         """Return the quantity of a spot asset that no order outside this one's group binds."""
-        free = self.ledger.asset(spec.coin).cash_units - self.reservations.total_without(order.order_id)
+        free = sellable_units(self.ledger, spec) - self.reservations.total_without(order.order_id)
         return max(0, free) // spec.base_money(1)
 
     def reducible(self, order: SanitizedOrder, ts: int) -> int:
@@ -258,7 +258,7 @@ class Cashier:
         others = self.reservations.total_without(order.order_id)
         if spec.is_spot and order.side is Side.SELL:
             bound = 0 if order.terms.close_position else others
-            payable = spec.base_money(qty) <= self.ledger.asset(spec.coin).cash_units - bound
+            payable = spec.base_money(qty) <= sellable_units(self.ledger, spec) - bound
         elif spec.is_spot:
             payable = cost <= self.ledger.asset(spec.cash).cash_units - others
         elif self._opens_forbidden_short(order, spec, qty):

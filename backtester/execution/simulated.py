@@ -41,7 +41,9 @@ from backtester.core.topics import (
     T_ORDERS_REJECTED,
     T_ORDERS_SANITIZED,
     T_ORDERS_UPDATE,
+    T_TRANSFERS,
 )
+from backtester.core.transfer_events import Transfer
 from backtester.execution.brackets import Brackets
 from backtester.execution.conditions import MarketMemory
 from backtester.execution.exits import brought_by
@@ -53,6 +55,7 @@ from backtester.execution.orders import State, WorkingOrder
 from backtester.execution.participation import Participation
 from backtester.execution.pool import Pool
 from backtester.execution.tape import Tape
+from backtester.execution.transfers import TransferDesk
 from backtester.sim.matching import NO_FILL, stop_is_through
 from backtester.sim.paths import PESSIMISTIC, middle
 
@@ -93,7 +96,9 @@ class SimulatedExchange:
             watches=not rules.triggers_on_mark,
             quote_age_us=rules.max_wait_us,
         )
+        self._transfers = TransferDesk(self.ledger, self._cashier.reservations, board, bus)
         bus.subscribe(T_CASHFLOWS, self._cashier.on_cashflow, type(self).__name__)
+        bus.subscribe(T_CASHFLOWS, self._transfers.on_cashflow)
         # before the orders: the worse of a candle comes first
         self.liquidator = Liquidator(self, rules, self.ledger, board, bus) if rules.brackets else None
         self._market = bus.subscribe(T_MARKET, self.on_market)
@@ -101,6 +106,7 @@ class SimulatedExchange:
         bus.subscribe(T_OPENS, self.on_open)
         bus.subscribe(T_EXPIRIES, self.on_expiry)
         bus.subscribe(T_ORDERS_SANITIZED, self.on_order)
+        bus.subscribe(T_TRANSFERS, self.on_order)
         if rules.triggers_on_mark:
             bus.subscribe(T_MARK, self.on_mark)
 
@@ -122,7 +128,7 @@ class SimulatedExchange:
 
     # --- orders arrive -------------------------------------------------------------------------------------------
 
-    def on_order(self, order: AnyOrder) -> None:
+    def on_order(self, order: AnyOrder | Transfer) -> None:
         """Let an order or a cancel travel, or arrive at once."""
         arrives = self._in_flight.send(order, self._board.now)
         if arrives > self._board.now:
@@ -130,6 +136,12 @@ class SimulatedExchange:
             if isinstance(order, SanitizedOrder) and order.replaces:
                 found = [o for o in self.open_orders() if o.order_id == order.replaces]
                 self._replaced.update((order.order_id, old) for old in found)
+        else:
+            self._land(order)
+
+    def _land(self, order: AnyOrder | Transfer) -> None:
+        if isinstance(order, Transfer):
+            self._transfers.execute(order)
         else:
             self._arrive(order)
 
@@ -357,7 +369,7 @@ class SimulatedExchange:
     def on_expiry(self, expiry: Expiry) -> None:
         """Let in what has arrived, and end the orders whose time is over."""
         for order in self._in_flight.arrived(expiry.ts):
-            self._arrive(order)
+            self._land(order)
         for book in self._book.values():
             for working in [w for w in book.values() if 0 < w.order.terms.good_till <= expiry.ts]:
                 self.expire(working, Reason.GOOD_TILL)

@@ -15,6 +15,7 @@ from backtester.core.errors import EngineError
 from backtester.core.events import (
     AnyIntent,
     CancelIntent,
+    Cashflow,
     Fill,
     Note,
     OrderRejected,
@@ -23,7 +24,7 @@ from backtester.core.events import (
     SanitizedOrder,
     Side,
 )
-from backtester.core.instruments import Instrument
+from backtester.core.instruments import Asset, Instrument
 from backtester.core.market import (
     Candle,
     FundingRate,
@@ -36,13 +37,14 @@ from backtester.core.market import (
     Trade,
     VolatilityIndex,
 )
-from backtester.core.numbers import MONEY_EXPONENT, decimal
+from backtester.core.numbers import MONEY_EXPONENT, decimal, decimal_of
 from backtester.core.risk_events import RiskAlert
 from backtester.core.rules import InstrumentRules
+from backtester.core.transfer_events import TransferIntent
 from backtester.strategy.ordering import Number, order_intent, replace_intent
 from backtester.strategy.view import PositionView, StrategyView
 
-Intents = Sequence[AnyIntent] | Iterator[AnyIntent] | None
+Intents = Sequence[AnyIntent | TransferIntent] | Iterator[AnyIntent | TransferIntent] | None
 
 
 class _Unbound:
@@ -114,6 +116,9 @@ class Strategy:
 
     def on_order_update(self, update: OrderUpdate | OrderRejected) -> Intents:
         """One of our orders was accepted, triggered, cancelled, expired or rejected."""
+
+    def on_transfer(self, flow: Cashflow) -> Intents:
+        """What we moved to another wallet is there; a transfer that was refused is told by `on_order_update`."""
 
     def on_risk_alert(self, alert: RiskAlert) -> Intents:
         """A breaker tripped or is armed again; what it does about it is under way."""
@@ -262,6 +267,15 @@ class Strategy:
     def cancel_all(self, name: str) -> list[CancelIntent]:
         """Return the wish to take back every working order in an instrument; a sliced order takes its parts along."""
         return [self.cancel(order) for order in self.open_orders(name) if not order.algo_id]
+
+    def transfer(self, asset: str, amount: Number, source: str, target: str, *, tag: str = "") -> TransferIntent:
+        """Return the wish to move an amount of an asset between the wallets of two markets: "spot", "um", ...
+
+        Raises:
+            ValueError: the amount is no number.
+        """
+        amount = decimal_of(amount)
+        return TransferIntent(ts=self.now, asset=Asset(asset), amount=amount, source=source, target=target, tag=tag)
 
     # --- for the host ---------------------------------------------------------------------------------------------
 
