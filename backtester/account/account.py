@@ -6,7 +6,6 @@ from backtester.account.equity import EquityCurve, EquitySink
 from backtester.core.board import Board
 from backtester.core.bus import Bus
 from backtester.core.events import (
-    DEPOSIT,
     TRANSFER,
     AnyOrder,
     Cashflow,
@@ -151,7 +150,7 @@ class Account:
         self.ledger.apply_cashflow(flow)
         if flow.order_id:
             self._reservations.release(flow.order_id)
-        self._changed(goes_on=flow.kind == DEPOSIT or (flow.kind == TRANSFER and flow.amount_units > 0))
+        self._changed(goes_on=flow.kind == TRANSFER and flow.amount_units > 0)
 
     def _changed(self, *, goes_on: bool = False) -> None:
         board = self._board

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from backtester.core.instruments import Asset, InstrumentId
-from backtester.core.numbers import HALF_EVEN, RATE_SCALE, mul_div
+from backtester.core.numbers import FLOOR, HALF_EVEN, RATE_SCALE, mul_div
 
 
 class Conversion(NamedTuple):
@@ -41,6 +41,19 @@ class Valuation(NamedTuple):
             return units
         mul, den = self.conversions[asset].ratio(prices)
         return mul_div(units, mul, den, HALF_EVEN)
+
+    def amount(self, asset: str, units: int, prices: Mapping[InstrumentId, int]) -> int:
+        """Return how much of an asset (1e-8) an amount of the currency (1e-8) is worth, rounded down; 0 before the
+        first price that says it.
+        """
+        if asset == self.currency or not units:
+            return units
+        mul, den = self.conversions[asset].ratio(prices)
+        return mul_div(units, den, mul, FLOOR) if mul else 0
+
+    def is_known(self, asset: str, prices: Mapping[InstrumentId, int]) -> bool:
+        """Say whether a price, or a fixed rate, says what an asset is worth."""
+        return asset == self.currency or self.conversions[asset].ratio(prices)[0] > 0
 
 
 PLAIN: Final = Valuation()

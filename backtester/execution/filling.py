@@ -135,7 +135,7 @@ class Cashier:
             self.fills_before_warm += not self.is_warm(spec.id)
             window = self._window(pool, ts)
             self._taken[spec.id, sign] = (window, self._taken_in(window, spec.id, sign) + qty)
-        self._volume.add(self._board.now, notional)
+        self._volume.add(self._board.now, self._rules.valuation.worth(spec.settle, notional, self._board.price_units))
         self.ledger.apply_fill(fill)
         return fill
 

@@ -26,7 +26,9 @@ class Claim(NamedTuple):
 
 
 class WorstCase(NamedTuple):
-    """By instrument and in all, notionals in 1e-8 quote. span: the least and the most that may be held, in 10^-q."""
+    """By instrument and in all, notionals in 1e-8 of the account's currency. span: the least and the most that may be held,
+    in 10^-q.
+    """
 
     span: Mapping[InstrumentId, tuple[int, int]]
     symbol: Mapping[InstrumentId, int]
@@ -91,7 +93,10 @@ def worst_case(ledger: Ledger, claims: Sequence[Claim], prices: Mapping[Instrume
         if spec.is_spot:  # more than is held cannot be sold
             low = max(0, low)
         spans[instrument] = (low, high)
-        low_value, high_value = (spec.notional_units(qty, own[instrument]) for qty in (low, high))
+        low_value, high_value = (
+            ledger.valuation.worth(spec.settle, spec.notional_units(qty, own[instrument]), prices)
+            for qty in (low, high)
+        )
         symbol[instrument] = max(abs(low_value), abs(high_value))
         low_sum, high_sum = low_sum + low_value, high_sum + high_value
     return WorstCase(spans, symbol, sum(symbol.values()), max(abs(low_sum), abs(high_sum)))

@@ -169,6 +169,7 @@ class OrderLimiter:
         if cap is None:
             return None
         notional = asked.budget or asked.spec.notional_units(asked.qty_units, asked.rounded.price_units)
+        notional = self._ledger.valuation.worth(asked.spec.settle, notional, self._board.price_units)
         allowed = cap.at(self._equity())
         if notional <= allowed:
             return None

@@ -414,13 +414,18 @@ class Risk:
     ) -> tuple[int, Need, int] | Refusal:
         """Return money to spend, the funds it binds, and the quantity that it roughly opens.
 
-        A quote amount is what it says. A fraction is of equity at this decision; when buying, at most what is free.
+        A quote amount is what it says. A fraction is of equity at this decision, in what the instrument settles in;
+        when buying, at most what is free in its wallet.
         """
         if intent.quote is not None:
             asked, budget = intent.quote, units_of(intent.quote, MONEY_EXPONENT, FLOOR)
         else:
             assert intent.fraction is not None
-            asked, budget = intent.fraction, units_of(self._equity() * intent.fraction, MONEY_EXPONENT, FLOOR)
+            prices, valuation = self._board.price_units, self._ledger.valuation
+            if not valuation.is_known(spec.settle, prices):
+                return Refusal(Reason.NO_PRICE, {"asset": spec.settle, "currency": valuation.currency})
+            asked, share = intent.fraction, units_of(self._equity() * intent.fraction, MONEY_EXPONENT, FLOOR)
+            budget = valuation.amount(spec.settle, share, prices)
         if asked <= 0:
             return Refusal(Reason.BAD_SIZE, {"size": plain(asked)})
         lots = floor_to(rough_lots(spec, budget, rounded.price_units), limits.lot_units)

@@ -36,7 +36,9 @@ class Sized(NamedTuple):
 
 
 class _Entry(NamedTuple):
-    """What a model looks at. price: at which the order is valued, and at worst executes apart from gaps (10^-p)."""
+    """What a model looks at. price: at which the order is valued, and at worst executes apart from gaps (10^-p).
+    equity: of the account, in 1e-8 of what the instrument settles in.
+    """
 
     intent: OrderIntent
     spec: Instrument
@@ -89,7 +91,7 @@ class Sizing:
             returns.append(mul_div(trade.net_units, RATE_SCALE, trade.entry_notional_units, FLOOR))
 
     def sized(self, intent: OrderIntent, free_units: int) -> Sized | Refusal:
-        """Return an intent without a size with one; free_units: money that nothing binds, 1e-8 of the currency."""
+        """Return an intent without a size with one; free_units: what nothing binds of what pays, 1e-8 of it."""
         rules, spec = self._rules.get(intent.instrument), self._specs.get(intent.instrument)
         if rules is None or spec is None:
             return Refusal(Reason.UNKNOWN_INSTRUMENT, {})
@@ -124,7 +126,8 @@ class Sizing:
         if not rounded.limit_units:
             worst = self._slippage.price_units(intent.side.sign, price)
         limits = self._specs.rules(spec.id, self._board.now).limits(rounded.kind)
-        equity = self._ledger.equity_units(self._board.price_units)
+        prices = self._board.price_units
+        equity = self._ledger.valuation.amount(spec.settle, self._ledger.equity_units(prices), prices)
         return _Entry(intent, spec, rules, price, worst, limits.lot_units, equity)
 
     def _cost(self, entry: _Entry, field: str, value: Decimal) -> int:
