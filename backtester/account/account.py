@@ -116,9 +116,10 @@ class Account:
 
     def _rates(self) -> dict[str, str]:
         """Return the price of each asset that is converted, as text: exact, so that a reader comes to the same sum."""
-        found: dict[str, str] = {}
-        for asset in sorted({split_holding(holding)[1] for holding in self.ledger.assets}):
-            if asset in self._valuation.conversions:
+        ledger, found = self.ledger, {}
+        held = {asset for asset, units in ledger.loose_cash().items() if units}
+        for asset in sorted(held | {ledger.instruments[i].settle for i in ledger.positions}):
+            if asset != self._valuation.currency:
                 mul, den = self._valuation.conversions[asset].ratio(self._board.price_units)
                 found[asset] = f"{mul}/{den}"
         return found

@@ -69,6 +69,8 @@ class EquityCurve:
             equity += value if spec.is_paid else profit
             unrealised += profit
             exposure += abs(value)
+        if now == self._start and self._changes:
+            self._changes.pop()  # what an account starts with is one row, however many deposits make it
         self._changes.append(_Change(settled, (now, equity, cash, unrealised, exposure), loose, positions))
 
     def value(self, marks: Marks) -> None:

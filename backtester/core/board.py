@@ -26,7 +26,8 @@ class Board:
         self.price_units: dict[InstrumentId, int] = {}
         self.price_time: dict[InstrumentId, int] = {}
         self.opens_wanted: dict[InstrumentId, int] = {}  # how many market orders wait
-        self.asleep: dict[InstrumentId, tuple[int, int]] = {}  # prices strictly between are no matter to any order
+        self.asleep: dict[InstrumentId, tuple[int, int]] = {}  # prices strictly between matter to nobody
+        self._safe: dict[InstrumentId, tuple[int, int]] = {}  # strictly between, no position is in danger
         self.quote_at: dict[InstrumentId, Callable[[int], MarketQuote | None]] = {}  # the last at or before a time
         self.timers: list[int] = []
         self.expiries: list[int] = []
@@ -44,12 +45,23 @@ class Board:
             del self.opens_wanted[instrument]
 
     def sleep(self, instrument: InstrumentId, above: int, below: int) -> None:
-        """Tell the exchange nothing of trades with above < price < below (10^-p), until it is woken."""
-        self.asleep[instrument] = (above, below)
+        """Tell the exchange nothing of trades with above < price < below (10^-p) that are safe, until it is woken."""
+        low, high = self._safe.get(instrument, (above, below))
+        self.asleep[instrument] = (max(above, low), min(below, high))
 
     def wake(self, instrument: InstrumentId) -> None:
         """Tell the exchange of the next trade, whatever its price."""
         self.asleep.pop(instrument, None)
+
+    def keep_safe(self, instrument: InstrumentId, above: int, below: int) -> None:
+        """Tell the exchange of trades that are not above < price < below, whoever sleeps."""
+        self._safe[instrument] = (above, below)
+        if (band := self.asleep.get(instrument)) is not None:
+            self.sleep(instrument, *band)
+
+    def forget_safe(self, instrument: InstrumentId) -> None:
+        """No position asks for that any more."""
+        self._safe.pop(instrument, None)
 
     def quote(self, instrument: InstrumentId, time: int) -> MarketQuote | None:
         """Return the last quote of an instrument at or before a time that has come; None: the run reads none."""

@@ -107,7 +107,9 @@ class Ledger:
         position, realised = position_after(self.position(instrument.id), signed_qty, notional, instrument.gain)
         money = self.asset(instrument.cash)
         money.realised_units += realised
-        fees = self.asset(holding_of(instrument.market, fill.fee_asset))
+        fees = (
+            money if fill.fee_asset == instrument.settle else self.asset(holding_of(instrument.market, fill.fee_asset))
+        )
         fees.fees_units += fill.fee_units
         fees.cash_units -= fill.fee_units
         money.cash_units += (-notional if signed_qty > 0 else notional) if instrument.is_paid else realised
@@ -162,7 +164,8 @@ class Ledger:
         for instrument_id, position in self.positions.items():
             instrument = self.instruments[instrument_id]
             if instrument.is_spot:
-                loose[instrument.base] -= instrument.base_money(position.qty_units)
+                bound = instrument.base_money(position.qty_units)
+                loose[instrument.base] = loose.get(instrument.base, 0) - bound
         return loose
 
     def unrealised_units(self, instrument_id: InstrumentId, price_units: int) -> int:

@@ -6,6 +6,7 @@ Identity is `market:symbol` everywhere: in events, tables, ranks and config sect
 import re
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import cache
 from typing import Final, NamedTuple, NewType
 
 import msgspec
@@ -68,11 +69,13 @@ class Contract(StrEnum):
 _CONTRACTS: Final = {SPOT: Contract.SPOT, CM: Contract.INVERSE, OPTION: Contract.OPTION}
 
 
+@cache
 def holding_of(wallet: str, asset: str) -> Holding:
     """Return the name of an asset in a market's wallet."""
     return Holding(f"{wallet}:{asset}")
 
 
+@cache
 def split_holding(holding: Holding) -> tuple[str, Asset]:
     """Return (wallet, asset) of a holding."""
     wallet, _, asset = holding.partition(":")

@@ -40,7 +40,7 @@ from backtester.engine.tapes import (
     tape_partitions,
     tapes_of,
 )
-from backtester.engine.wallets import resolved_account, valuation_of
+from backtester.engine.wallets import opening_prices, resolved_account, valuation_of
 from backtester.execution.mark_path import MarkPath
 from backtester.strategy.base import Strategy, StrategyParams
 from backtester.strategy.registry import FoundStrategy, find_strategy
@@ -69,6 +69,7 @@ class PreparedRun(NamedTuple):
     pauses: the spans [from, to) of ticks, per instrument, in which no position may be opened.
     funding: None where none is applied. margin: how positions in futures are secured. marks: by
     which they are liquidated, where that is known. valuation: in what currency the account is summed up, and how.
+    openings: the prices (10^-p) of what the account starts with, before the first candle closes.
     """
 
     config: BacktestConfig
@@ -85,6 +86,7 @@ class PreparedRun(NamedTuple):
     margin: MarginPlan
     marks: dict[InstrumentId, MarkPath]
     valuation: Valuation
+    openings: dict[InstrumentId, int]
     start: int
     end: int
     warnings: list[str]
@@ -186,6 +188,7 @@ def prepare(
         margin,
         marks,
         valuation,
+        opening_prices(account, valuation, lake, instruments, sources, start, warnings),
         start,
         end,
         warnings,

@@ -61,6 +61,8 @@ def wire(run: PreparedRun, folder: Path) -> Wired:
     config, instruments = run.config, run.instruments
     bus, board = Bus(), Board()
     board.now = board.dues_time = run.start
+    board.price_units.update(run.openings)
+    board.price_time.update(dict.fromkeys(run.openings, run.start))
     log = AuditLog(folder / "audit.jsonl", board, bus)
     rules = exchange_rules(run)
     exchange = SimulatedExchange(rules, instruments, board, bus, market_memory(run, bus))

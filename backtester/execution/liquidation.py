@@ -19,6 +19,7 @@ from backtester.core.time import DAY
 from backtester.core.topics import T_CASHFLOWS, T_DUES, T_FILLS, T_MARGIN, T_MARKET, T_OPENS
 from backtester.execution.filling import ExchangeRules
 from backtester.execution.mark_path import Path
+from backtester.execution.quiet import WIDTHS, Quiet
 from backtester.sim.brackets import maintenance_margin
 from backtester.sim.liquidation import (
     NO_PRICE,
@@ -31,11 +32,13 @@ from backtester.sim.liquidation import (
 )
 
 _CALL_RATE = 80 * RATE_SCALE // 100  # maintenance margin over balance at which the venue warns
-_QUIET_PART = 512  # of the last price: how far it may move before all is looked at again
 
 
 class Exchange(Protocol):
     """What the exchange does for a liquidation."""
+
+    def rest(self, instrument: InstrumentId) -> None:
+        """Hear of no trade in an instrument while none can matter to an order."""
 
     def withdraw(self, instrument: InstrumentId, candle: MarketCandle | None) -> None:
         """Take back all working orders of an instrument; candle: along which it is liquidated."""
@@ -65,8 +68,9 @@ class Liquidator:
         self._paths: dict[InstrumentId, Path] = {}
         self._called: set[InstrumentId] = set()
         self._insured: Counter[Holding] = Counter()  # on its way to the account
-        self._quiet: dict[InstrumentId, tuple[int, int]] = {}  # last prices between which nothing can happen
-        self._quiet_till = 0
+        self._seen: dict[InstrumentId, int] = {}  # where the last candle of each left it
+        self._quiet = Quiet(rules.tapes, board)
+        self._sought = False  # in this tick, before its candles were judged
         self._market = bus.subscribe(T_MARKET, self.on_market)
         self._market.pause()  # until something is held
         bus.subscribe(T_OPENS, self.on_open)
@@ -76,101 +80,125 @@ class Liquidator:
 
     def on_fill(self, fill: Fill) -> None:
         """Begin to watch, or cease to."""
-        self._quiet_till = 0
+        self._quiet.forget()
         if fill.instrument not in self._ledger.positions:
             self._called.discard(fill.instrument)
         if self._held():
             self._market.resume()
-            self._board.want_dues(0)
         else:
             self._market.pause()
+            self._seen = {}
 
     def on_cashflow(self, flow: Cashflow) -> None:
         """What the insurance fund paid is in the account now."""
-        self._quiet_till = 0
+        self._quiet.forget()
         if flow.kind == "insurance":
             self._insured[holding_of(flow.wallet, flow.asset)] -= flow.amount_units
 
     def on_open(self, opened: MarketOpen) -> None:
         """Judge what is held by an open, before an order that waits for it closes at a price that bankrupts."""
         at, instrument = opened.price_units, opened.instrument
+        if instrument not in self._ledger.positions or self._quiet.covers(instrument, at, at, opened.ts):
+            return
         self._candles, self._paths = {}, {}
         if instrument in self._rules.margin.cross:
             self._cross({i: at if i == instrument else self._last(i) for i in self._crossed()}, opened.ts)
-        elif self._ledger.instruments[instrument].is_margined:
+        elif instrument in self._rules.brackets:
             self._isolated(instrument, Path(at, at, at, at), opened.ts)
 
     def on_market(self, market: MarketCandle | MarketTrade) -> None:
         """Judge what is held by a candle that closed, before any order meets it; by trades only at their last."""
-        if not isinstance(market, MarketCandle) or not self._ledger.instruments[market.instrument].is_margined:
+        instrument, ts = market.instrument, market.ts
+        if instrument not in self._rules.brackets:
             return
-        if market.ts != self._tick:
-            self._tick, self._candles, self._paths = market.ts, {}, {}
-        marks = self._rules.mark_paths.get(market.instrument)
-        path = None if marks is None else marks.over(market.open_time, market.ts)
-        traded = Path(market.open_units, market.low_units, market.high_units, market.close_units)
-        self._candles[market.instrument], self._paths[market.instrument] = market, path or traded
-        if market.instrument in self._rules.margin.cross:
-            for adverse in (False, True):
-                self._cross({i: self._price(i, adverse=adverse) for i in self._crossed()}, market.ts)
-        else:
-            self._isolated(market.instrument, path or traded, market.ts)
+        if isinstance(market, MarketTrade):
+            if self._quiet.covers(instrument, market.price_units, market.price_units, ts):
+                self._exchange.rest(instrument)
+            else:
+                self._quiet.forget()
+            return
+        if ts != self._tick:
+            self._tick, self._candles, self._paths = ts, {}, {}
+            self._sought = False
+        marks = self._rules.mark_paths.get(instrument)
+        path = None if marks is None else marks.over(market.open_time, ts)
+        if path is None:
+            path = Path(market.open_units, market.low_units, market.high_units, market.close_units)
+        self._candles[instrument], self._paths[instrument] = market, path
+        if instrument in self._ledger.positions and not self._is_quiet(instrument, path, ts):
+            self._quiet.forget()
+            if instrument in self._rules.margin.cross:
+                for adverse in (False, True):
+                    self._cross({i: self._price(i, adverse=adverse) for i in self._crossed()}, ts)
+            else:
+                self._isolated(instrument, path, ts)
+        self._seen[instrument] = path.close
+
+    def _is_quiet(self, instrument: InstrumentId, path: Path, ts: int) -> bool:
+        """Say whether a candle needs no look; where nothing is known any more, ask once a tick."""
+        if not self._quiet.till and not self._sought:
+            self._sought = True
+            self._find_quiet(ts)
+        return self._quiet.covers(instrument, path.low, path.high, ts)
 
     def on_dues(self, dues: Dues) -> None:
         """Judge what is held by the last prices, and warn of what comes near."""
-        if dues.ts < self._quiet_till and dues.ts != self._tick:
-            prices = self._board.price_units
-            for instrument, (low, high) in self._quiet.items():
-                if not low <= prices[instrument] <= high:
-                    break
+        if dues.ts >= self._quiet.till:
+            held = self._held()
+            last = {i: self._last(i) for i in held}
+            self._candles = {}  # what was traded along them is over
+            self._cross({i: last[i] for i in self._crossed()}, dues.ts)
+            for instrument in held:
+                at = last[instrument]
+                if instrument not in self._rules.margin.cross:
+                    self._isolated(instrument, Path(at, at, at, at), dues.ts)
+            held = self._held()
+            for group, wallet in self._secured(held):
+                self._warn(group, wallet, last, dues.ts)
+            if held:
+                self._find_quiet(dues.ts)
             else:
-                self._board.want_dues(0)
-                return
-        fresh = dues.ts == self._tick
-        last = {i: self._paths[i].close if fresh and i in self._paths else self._last(i) for i in self._held()}
-        self._candles = {}  # what was traded along them is over
-        self._cross({i: last[i] for i in self._crossed()}, dues.ts)
-        for instrument in self._held():
-            at = last[instrument]
-            if instrument not in self._rules.margin.cross:
-                self._isolated(instrument, Path(at, at, at, at), dues.ts)
-            self._warn(instrument, last, dues.ts)
-        if self._held():
-            self._board.want_dues(0)
-            self._find_quiet(dues.ts)
+                self._quiet.end()
+        self._board.want_dues(self._quiet.till)
 
     def _find_quiet(self, ts: int) -> None:
-        """Remember around the last prices of isolated positions where neither a call nor a liquidation can come, until
-        something else than a price moves: on trades every one of them is looked at.
-        """
-        self._quiet, self._quiet_till = {}, 0
-        if self._crossed():
-            return
-        for instrument in self._held():
-            if instrument in self._called:
-                return
-            last = self._last(instrument)
-            away = last // _QUIET_PART
-            ends = (last - away, last + away)  # both conditions only worsen toward one of them
-            if any(self._is_near(instrument, at, ts) for at in ends):
-                return
-            self._quiet[instrument] = ends
-        self._quiet_till = ts - ts % DAY + DAY  # leverage tables change at midnight
+        """Look for corridors around the last prices in which nothing can come, the same part of each price wide.
 
-    def _is_near(self, instrument: InstrumentId, at: int, ts: int) -> bool:
-        """Say whether a call or a liquidation would come of an isolated position at a price."""
-        position, spec = self._ledger.position(instrument), self._ledger.instruments[instrument]
-        wallet, table = self.isolated_wallet(instrument), self._rules.brackets[instrument].at(ts)
-        leg = Leg(position.qty_units, position.basis_units)
-        balance = wallet + self._ledger.unrealised_units(instrument, at)
-        calls = self._maintenance(instrument, at, ts) * RATE_SCALE >= balance * _CALL_RATE
-        return calls or liquidation_band(wallet, (leg,), spec.shift, table).is_reached(at, at)
+        Both conditions only worsen toward one end of each, and maintenance margin grows toward the upper one.
+        """
+        held = self._held()
+        if self._called.isdisjoint(held):
+            last = {i: self._last(i) for i in held}
+            for width in WIDTHS:
+                bands = {i: (at - at // width, at + at // width) for i, at in last.items()}
+                if not self._is_near(bands, ts):
+                    self._quiet.begin(bands, ts - ts % DAY + DAY)  # leverage tables change at midnight
+                    return
+
+    def _is_near(self, bands: dict[InstrumentId, tuple[int, int]], ts: int) -> bool:
+        """Say whether a call, of which every liquidation is one, could come of prices within bands."""
+        for group, wallet in self._secured(list(bands)):
+            worst = sum(min(self._ledger.unrealised_units(i, end) for end in bands[i]) for i in group)
+            keeps = sum(max(self._maintenance(i, end, ts) for end in bands[i]) for i in group)
+            if _is_call(wallet + worst, keeps):
+                return True
+        return False
+
+    def _secured(self, held: list[InstrumentId]) -> list[tuple[list[InstrumentId], int]]:
+        """Return what is held in groups that stand for each other, each with the money that secures it."""
+        crossed = [i for i in held if i in self._rules.margin.cross]
+        groups = [([i], self.isolated_wallet(i)) for i in held if i not in self._rules.margin.cross]
+        if crossed:
+            groups.append((crossed, self._cross_wallet(self._ledger.instruments[crossed[0]].cash)))
+        return groups
 
     def _held(self) -> list[InstrumentId]:
         return sorted(i for i in self._ledger.positions if self._ledger.instruments[i].is_margined)
 
     def _last(self, instrument: InstrumentId) -> int:
-        return self._board.price_units[instrument]
+        """Return where the last candle left an instrument, by its mark where known; on a tape the last trade."""
+        seen = None if instrument in self._rules.tapes else self._seen.get(instrument)
+        return self._board.price_units[instrument] if seen is None else seen
 
     # --- isolated ------------------------------------------------------------------------------------------------
 
@@ -297,22 +325,18 @@ class Liquidator:
 
     # --- warnings ------------------------------------------------------------------------------------------------
 
-    def _warn(self, instrument: InstrumentId, last: dict[InstrumentId, int], ts: int) -> None:
+    def _warn(self, group: list[InstrumentId], wallet: int, last: dict[InstrumentId, int], ts: int) -> None:
         """Say once that maintenance margin has come to most of the balance; again after it was less."""
-        if not self._ledger.position(instrument).qty_units:
-            return
-        if instrument in self._rules.margin.cross:
-            group, wallet = self._crossed(), self._cross_wallet(self._ledger.instruments[instrument].cash)
-        else:
-            group, wallet = [instrument], self.isolated_wallet(instrument)
         balance = wallet + sum(self._ledger.unrealised_units(i, last[i]) for i in group)
         keeps = sum(self._maintenance(i, last[i], ts) for i in group)
-        if keeps * RATE_SCALE < balance * _CALL_RATE:
-            self._called.discard(instrument)
-        elif instrument not in self._called:
-            self._called.add(instrument)
-            self.calls[instrument] += 1
-            self._alert(MarginState.CALL, instrument, balance, last[instrument], ts)
+        if not _is_call(balance, keeps):
+            self._called.difference_update(group)
+            return
+        for instrument in group:
+            if instrument not in self._called:
+                self._called.add(instrument)
+                self.calls[instrument] += 1
+                self._alert(MarginState.CALL, instrument, balance, last[instrument], ts)
 
     def _alert(self, state: MarginState, instrument: InstrumentId, balance: int, price: int, ts: int) -> None:
         spec = self._ledger.instruments[instrument]
@@ -322,3 +346,8 @@ class Liquidator:
             "maintenance": fixed(self._maintenance(instrument, price, ts), MONEY_EXPONENT),
         }
         self._bus.publish(T_MARGIN, MarginAlert(ts=ts, instrument=instrument, state=state, numbers=numbers))
+
+
+def _is_call(balance: int, keeps: int) -> bool:
+    """Say whether maintenance margin has come to most of a balance."""
+    return keeps * RATE_SCALE >= balance * _CALL_RATE

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from msgspec import structs
 
-from backtester.core.board import Board
+from backtester.core.board import NEVER, Board
 from backtester.core.bus import Bus
 from backtester.core.events import (
     AnyOrder,
@@ -429,6 +429,11 @@ class SimulatedExchange:
             self._wait_anew(working)
         else:
             self._keep_in_market(working)
+
+    def rest(self, instrument: InstrumentId) -> None:
+        """Hear of no trade in an instrument while no order works there."""
+        if not self._book[instrument]:
+            self._board.sleep(instrument, -1, NEVER)
 
     def _keep_in_market(self, working: WorkingOrder) -> None:
         """Let what triggered and found too little go on as what it is now: a market order, unless it has a limit."""

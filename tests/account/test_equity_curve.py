@@ -53,7 +53,7 @@ def test_rows_in_columns_are_the_rows_one_by_one(
         got.extend(zip(*(column.tolist() for column in columns), strict=True))
 
     ledger = Ledger({SPOT.id: SPOT, OTHER.id: OTHER})
-    curve = EquityCurve(ledger, ledger.instruments, USDT, timeframe * MINUTE, START, sink)
+    curve = EquityCurve(ledger, timeframe * MINUTE, START, sink)
     expected: list[tuple[int, ...]] = []
     cash, held = 0, {SPOT: 0, OTHER: 0}
     ticks: list[int] = []
@@ -78,7 +78,9 @@ def test_rows_in_columns_are_the_rows_one_by_one(
                 expected.append(row_of(now, cash, held, prices))
             if moment in moments:
                 cash, held = new_cash, {SPOT: qty, OTHER: other_qty if moment == "open" else 0}
-                ledger.asset(USDT).cash_units = cash
+                ledger.asset(SPOT.cash).cash_units = cash
+                for spec, q in held.items():
+                    ledger.asset(spec.coin).cash_units = spec.base_money(q)
                 ledger.positions.clear()
                 ledger.positions.update({spec.id: Position(q, 7 * q) for spec, q in held.items() if q})
                 settled = now if moment == "open" else now - MINUTE

@@ -94,7 +94,7 @@ def test_what_a_snapshot_says(ran: Ran) -> None:
     snapshot = max(ran.events("account_snapshot"), key=lambda event: len(event["positions"]))
     assert list(snapshot) == ["ts", "event_id", "cause_id", "currency", "equity", "assets", "positions"]
     assert [row["asset"] for row in snapshot["assets"]] == sorted(row["asset"] for row in snapshot["assets"])
-    assert list(snapshot["assets"][0]) == ["asset", "cash", "reserved", "realised", "fees", "funding"]
+    assert list(snapshot["assets"][0]) == ["wallet", "asset", "cash", "reserved", "realised", "fees", "funding"]
     assert list(snapshot["positions"][0]) == [
         "instrument",
         "qty",

@@ -151,7 +151,7 @@ def test_a_fill_that_the_snapshots_do_not_know_is_a_divergence(copy: Path) -> No
 
 def test_a_changed_end_balance_is_a_divergence(copy: Path) -> None:
     details = json.loads((copy / "run.json").read_bytes())
-    details["final"]["cash"]["USDT"] = "10011.00000000"
+    details["final"]["cash"]["spot:USDT"] = "10011.00000000"
     (copy / "run.json").write_text(json.dumps(details))
     with pytest.raises(CheckFailed, match="USDT 10011"):
         replay(copy)

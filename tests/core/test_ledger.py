@@ -9,7 +9,7 @@ from hypothesis.strategies import booleans, composite, integers, lists, sampled_
 
 from backtester.core.events import Cashflow, Fill, Liquidity, OrderKind, Side
 from backtester.core.folds import Ledger
-from backtester.core.instruments import Asset, Instrument
+from backtester.core.instruments import Asset, Instrument, holding_of
 from tests.support.specs import instrument
 
 USDT = Asset("USDT")
@@ -43,14 +43,14 @@ def money(amount: str) -> int:
 def test_a_spot_round_trip_by_hand() -> None:
     spec = instrument()
     ledger = Ledger({spec.id: spec})
-    ledger.apply_cashflow(Cashflow(ts=0, kind="deposit", asset=USDT, amount_units=money("1000")))
+    ledger.apply_cashflow(Cashflow(ts=0, kind="deposit", wallet=spec.market, asset=USDT, amount_units=money("1000")))
     ledger.apply_fill(fill(spec, Side.BUY, 2_000, 100_00, money("0.2")))  # 2 at 100
-    assert ledger.asset(USDT).cash_units == money("799.8")
-    assert ledger.asset(spec.base).cash_units == money("2")
-    assert ledger.equity_units(USDT, {spec.id: 110_00}) == money("1019.8")
+    assert ledger.asset(spec.cash).cash_units == money("799.8")
+    assert ledger.asset(spec.coin).cash_units == money("2")
+    assert ledger.equity_units({spec.id: 110_00}) == money("1019.8")
     assert ledger.unrealised_units(spec.id, 110_00) == money("20")
     assert ledger.apply_fill(fill(spec, Side.SELL, 2_000, 110_00, money("0.22"))) == money("20")
-    assert ledger.asset(USDT).cash_units == money("1019.58")
+    assert ledger.asset(spec.cash).cash_units == money("1019.58")
     assert ledger.positions == {}
     assert ledger.identity_breaks() == []
 
@@ -58,26 +58,26 @@ def test_a_spot_round_trip_by_hand() -> None:
 def test_a_short_future_by_hand() -> None:
     spec = instrument(market="um")
     ledger = Ledger({spec.id: spec})
-    ledger.apply_cashflow(Cashflow(ts=0, kind="deposit", asset=USDT, amount_units=money("1000")))
+    ledger.apply_cashflow(Cashflow(ts=0, kind="deposit", wallet=spec.market, asset=USDT, amount_units=money("1000")))
     ledger.apply_fill(fill(spec, Side.SELL, 3_000, 100_00))
-    assert ledger.asset(USDT).cash_units == money("1000")  # nothing is bought: only profit moves money
-    assert ledger.equity_units(USDT, {spec.id: 90_00}) == money("1030")
+    assert ledger.asset(spec.cash).cash_units == money("1000")  # nothing is bought: only profit moves money
+    assert ledger.equity_units({spec.id: 90_00}) == money("1030")
     assert ledger.apply_fill(fill(spec, Side.BUY, 1_000, 90_00)) == money("10")
-    assert ledger.asset(USDT).cash_units == money("1010")
+    assert ledger.asset(spec.cash).cash_units == money("1010")
     assert ledger.position(spec.id).qty_units == -2_000
-    assert ledger.equity_units(USDT, {spec.id: 120_00}) == money("970")
+    assert ledger.equity_units({spec.id: 120_00}) == money("970")
     assert ledger.identity_breaks() == []
 
 
 def test_a_fee_from_what_was_bought_shrinks_the_holding_and_not_its_cost() -> None:
     spec = instrument(qty_decimals=8)
     ledger = Ledger({spec.id: spec})
-    ledger.apply_cashflow(Cashflow(ts=0, kind="deposit", asset=USDT, amount_units=money("1000")))
+    ledger.apply_cashflow(Cashflow(ts=0, kind="deposit", wallet=spec.market, asset=USDT, amount_units=money("1000")))
     ledger.apply_fill(fill(spec, Side.BUY, money("1"), 100_00, money("0.001"), received=True))
-    assert ledger.asset(spec.base).cash_units == money("0.999")
+    assert ledger.asset(spec.coin).cash_units == money("0.999")
     assert ledger.position(spec.id).qty_units == money("0.999")
     assert ledger.position(spec.id).basis_units == money("100")
-    assert ledger.asset(spec.base).fees_units == money("0.001")
+    assert ledger.asset(spec.coin).fees_units == money("0.001")
     assert ledger.identity_breaks() == []
 
 
@@ -85,10 +85,10 @@ def test_a_wrong_balance_is_found() -> None:
     spec = instrument()
     ledger = Ledger({spec.id: spec})
     ledger.apply_fill(fill(spec, Side.BUY, 1_000, 100_00))
-    ledger.asset(USDT).cash_units += 1
+    ledger.asset(spec.cash).cash_units += 1
     assert any("USDT" in text for text in ledger.identity_breaks())
-    ledger.asset(USDT).cash_units -= 1
-    ledger.asset(spec.base).cash_units += 1
+    ledger.asset(spec.cash).cash_units -= 1
+    ledger.asset(spec.coin).cash_units += 1
     assert any("BTC" in text for text in ledger.identity_breaks())
 
 
@@ -129,13 +129,13 @@ def test_equity_changes_by_realised_plus_unrealised_less_fees(
     if received:
         spec = instrument(market=spec.market, price_decimals=spec.scale.price, qty_decimals=8)
     ledger = Ledger({spec.id: spec})
-    ledger.apply_cashflow(Cashflow(ts=0, kind="deposit", asset=USDT, amount_units=10**15))
+    ledger.apply_cashflow(Cashflow(ts=0, kind="deposit", wallet=spec.market, asset=USDT, amount_units=10**15))
     profit = 0
     for _, realised in applied(ledger, spec, trades, received=received and spec.is_spot):
         profit += realised
         assert ledger.identity_breaks() == []
-        quote, base = ledger.asset(USDT), ledger.asset(spec.base)
-        change = ledger.equity_units(USDT, {spec.id: mark}) - 10**15
+        quote, base = ledger.asset(spec.cash), ledger.asset(spec.coin)
+        change = ledger.equity_units({spec.id: mark}) - 10**15
         assert change == profit + ledger.unrealised_units(spec.id, mark) - quote.fees_units
         assert quote.realised_units == profit
         if spec.is_spot:
@@ -147,8 +147,10 @@ def test_funding_is_money_of_its_own(stream: tuple[Instrument, list[Trade]], amo
     spec, trades = stream
     ledger = Ledger({spec.id: spec})
     for _ in applied(ledger, spec, trades, received=False):
-        ledger.apply_cashflow(Cashflow(ts=1, kind="funding", asset=USDT, amount_units=amount, instrument=spec.id))
-    account = ledger.asset(USDT)
+        ledger.apply_cashflow(
+            Cashflow(ts=1, kind="funding", wallet=spec.market, asset=USDT, amount_units=amount, instrument=spec.id)
+        )
+    account = ledger.asset(spec.cash)
     assert account.funding_units == amount * len(trades)
     assert account.cash_units == account.realised_units - account.fees_units + account.funding_units
     assert ledger.identity_breaks() == []
@@ -157,5 +159,6 @@ def test_funding_is_money_of_its_own(stream: tuple[Instrument, list[Trade]], amo
 @pytest.mark.parametrize("kind", ["deposit", "interest"])
 def test_other_cashflows_are_transfers(kind: str) -> None:
     ledger = Ledger({})
-    ledger.apply_cashflow(Cashflow(ts=0, kind=kind, asset=USDT, amount_units=5))
-    assert (ledger.asset(USDT).transfers_units, ledger.asset(USDT).funding_units) == (5, 0)
+    ledger.apply_cashflow(Cashflow(ts=0, kind=kind, wallet="um", asset=USDT, amount_units=5))
+    account = ledger.asset(holding_of("um", USDT))
+    assert (account.transfers_units, account.funding_units) == (5, 0)

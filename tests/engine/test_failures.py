@@ -62,7 +62,7 @@ def test_what_was_logged_before_a_failure_is_in_every_table(tmp_path: Path) -> N
 
 def test_a_strategy_that_fails_at_the_start_has_its_deposit(tmp_path: Path) -> None:
     folder = folder_of(tmp_path, FailsAtTheStart, "failed in on_start")
-    assert replay(folder).account.cash == {"USDT": Decimal(10_000)}
+    assert replay(folder).account.cash == {"spot:USDT": Decimal(10_000)}
     assert pq.read_table(folder / "equity.parquet").num_rows == 1
 
 

@@ -182,4 +182,4 @@ def test_prices_are_kept_to_the_last_of_their_decimals(tmp_path: Path) -> None:
         instruments={"spot:PEPEUSDT": {"tick_size": "0.00000001", "lot_size": 1, "min_qty": 1}},
     )
     assert [(f.price, f.qty) for f in ran.fills] == [(Decimal("0.00000731"), 1_000_000)]
-    assert ran.details["final"]["cash"]["USDT"] == "9992.69000000"
+    assert ran.details["final"]["cash"]["spot:USDT"] == "9992.69000000"

@@ -167,7 +167,7 @@ def wealth(costs: tuple[int, int, int], market: Sequence[Candle], scenes: dict[i
     ledger, spec = floor.account.ledger, floor.spec
     filled = [(f.order_id, f.ts, f.qty_units, f.reference_price_units, f.liquidity) for f in floor.fills]
     position = ledger.position(spec.id)
-    return filled, ledger.asset(spec.quote).cash_units + spec.notional_units(position.qty_units, market[-1][3]) - (
+    return filled, ledger.asset(spec.cash).cash_units + spec.notional_units(position.qty_units, market[-1][3]) - (
         position.basis_units
     )
 

@@ -101,7 +101,9 @@ def test_fills_alone_give_the_balances_and_spot_is_never_overdrawn(
     with localcontext() as context:
         context.prec = 60
         cash, positions = folded(ran.table("fills"), Decimal(10_000), spot=market == "spot")
-    assert {a: Decimal(c) for a, c in final["cash"].items() if Decimal(c)} == cash
+    assert {a: Decimal(c) for a, c in final["cash"].items() if Decimal(c)} == {
+        f"{market}:{a}": c for a, c in cash.items()
+    }
     assert {i: (Decimal(p["qty"]), Decimal(p["basis"])) for i, p in final["positions"].items()} == positions
 
 
@@ -124,7 +126,7 @@ def test_spot_is_never_overdrawn_when_fees_come_out_of_what_is_bought(
             cash[fill["fee_asset"]] -= fill["fee"]
             assert min(cash.values()) >= 0
     assert {a: Decimal(c) for a, c in ran.details["final"]["cash"].items() if Decimal(c)} == {
-        a: c for a, c in cash.items() if c
+        f"spot:{a}": c for a, c in cash.items() if c
     }
 
 

@@ -110,7 +110,7 @@ class OrderStreams(RuleBasedStateMachine):
     @rule(percent=st.integers(90, 100))
     def a_purchase_with_nearly_all_money(self, percent: int) -> None:
         now, spec = self.floor.board.now, self.floor.spec
-        thousandths = self.floor.account.ledger.asset(spec.quote).cash_units * percent // self.last // 10**5
+        thousandths = self.floor.account.ledger.asset(spec.cash).cash_units * percent // self.last // 10**5
         if thousandths > 0:
             self.floor.want(order_intent(now, spec.id, Side.BUY, Decimal(thousandths) / 1000))
 

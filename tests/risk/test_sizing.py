@@ -69,7 +69,7 @@ def test_risk_per_trade_loses_its_percent_at_the_stop(tmp_path: Path) -> None:
     market = [*flat(100, 2), (100, 100, 94, 96), *flat(96, 2)]
     ran = sized(tmp_path, {"model": "risk_per_trade", "percent": 1}, market, stop_loss=95)
     assert [(fill.side, fill.price, fill.qty) for fill in ran.fills] == [("buy", 100, 20), ("sell", 95, 20)]
-    assert ran.details["final"]["cash"]["USDT"] == "9900.00000000"
+    assert ran.details["final"]["cash"]["spot:USDT"] == "9900.00000000"
     assert numbers(ran) == {
         "model": "risk_per_trade",
         "equity": "10000",
@@ -89,7 +89,9 @@ def test_with_costs_the_loss_is_still_the_percent(tmp_path: Path) -> None:
         ("buy", "100.10", "18.535"),
         ("sell", "94.90", "18.535"),
     ]
-    assert 9900 <= Decimal(ran.details["final"]["cash"]["USDT"]) < Decimal("9900.006")  # less than a lot's loss away
+    assert (
+        9900 <= Decimal(ran.details["final"]["cash"]["spot:USDT"]) < Decimal("9900.006")
+    )  # less than a lot's loss away
     bare = {"model": "risk_per_trade", "percent": 1, "include_costs": False}
     assert sized(tmp_path / "bare", bare, market, stop_loss=95, **COSTS).fills[0].qty == 20
 

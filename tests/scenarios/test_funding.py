@@ -69,7 +69,7 @@ def test_a_long_pays_a_positive_rate_on_its_value_at_the_mark_and_a_short_receiv
     assert flows(ran) == [(1, "-0.02200000"), (2, "0.07200000"), (3, "-0.03900000")]
     assert ran.details["funding"] == {"payments": 3, "amounts": {"USDT": "0.01100000"}}
     assert ran.result.metrics["funding"]["value"] == "0.01100000"
-    assert ran.details["final"]["cash"]["USDT"] == "10000.01100000"
+    assert ran.details["final"]["cash"]["um:USDT"] == "10000.01100000"
     assert not [w for w in ran.result.warnings if "funding rates" in w or "mark" in w]
 
 
@@ -185,6 +185,6 @@ def test_what_comes_after_the_end_decides_nothing_before_it(lake: Path) -> None:
 def test_the_log_folds_to_the_same_account_and_the_run_repeats(lake: Path) -> None:
     rates(lake, {1: 0.0001, 2: -0.0003})
     ran = run(lake, {5: buy(3)})
-    assert replay(ran.path).account.funding == {"USDT": Decimal("0.06")}
+    assert replay(ran.path).account.funding == {"um:USDT": Decimal("0.06")}
     snapshot = ran.events("account_snapshot")[-1]
     assert snapshot["assets"][0]["funding"] == "0.06000000"

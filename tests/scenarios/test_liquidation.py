@@ -48,7 +48,7 @@ def insured(ran: Ran) -> list[str]:
 
 
 def cash(ran: Ran) -> Decimal:
-    return Decimal(ran.details["final"]["cash"]["USDT"])
+    return Decimal(ran.details["final"]["cash"]["um:USDT"])
 
 
 def test_an_isolated_long_is_closed_at_its_liquidation_price_and_pays_the_fee_of_what_is_left(tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ def test_slippage_and_fee_by_hand(tmp_path: Path) -> None:
     # sell: 98 × 0.9997 = 97.9706 → 97.97; 32.62401 × 0.00075 = 0.0244680075 → up
     assert ran.fills == [bought(1, "102.04", "0.333"), sold(2, "97.97", "0.333")]
     assert [fill.fee for fill in ran.fills] == [Decimal("0.02548449"), Decimal("0.02446801")]
-    assert ran.details["final"]["cash"] == {"BTC": "0.00000000", "USDT": "9998.59473750"}
+    assert ran.details["final"]["cash"] == {"spot:BTC": "0.00000000", "spot:USDT": "9998.59473750"}
 
 
 def test_an_order_waits_over_a_gap_for_the_next_open(tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ def test_all_of_the_equity_can_be_spent_and_no_more(tmp_path: Path) -> None:
         slippage={"bps": 5},
     )
     assert len(ran.fills) == 1
-    left = Decimal(ran.details["final"]["cash"]["USDT"])
+    left = Decimal(ran.details["final"]["cash"]["spot:USDT"])
     one_lot = Decimal("0.001") * ran.fills[0].price * Decimal("1.001")
     assert 0 <= left < one_lot
 
@@ -138,7 +138,7 @@ def test_an_order_that_the_open_made_too_dear_expires(tmp_path: Path) -> None:
     ran = run_on(tmp_path, MARKET, scripted({0: lambda s: [s.buy(B, 99)]}))  # 9900 at 100, 10098 at 102
     assert ran.fills == []
     assert ran.updates == [(1, "accepted", ""), (1, "expired", "insufficient_balance")]
-    assert ran.details["final"]["cash"] == {"USDT": "10000.00000000"}
+    assert ran.details["final"]["cash"] == {"spot:USDT": "10000.00000000"}
 
 
 def test_selling_for_an_amount_of_money_sells_at_most_what_is_held(tmp_path: Path) -> None:
@@ -166,7 +166,7 @@ def test_a_short_future_by_hand(tmp_path: Path) -> None:
     )
     assert ran.fills == [sold(1, 102, 10), bought(3, 95, 10)]
     # profit 70, fees 1020 × 0.0005 + 950 × 0.0005 = 0.985
-    assert ran.details["final"]["cash"] == {"USDT": "10069.01500000"}
+    assert ran.details["final"]["cash"] == {"um:USDT": "10069.01500000"}
     assert ran.result.metrics["realised_pnl"]["value"] == "70.00000000"
 
 
@@ -179,7 +179,7 @@ def test_a_future_goes_through_zero_in_one_order(tmp_path: Path) -> None:
     )
     assert ran.fills == [bought(1, 102, 4), sold(2, 98, 10)]
     assert ran.details["final"]["positions"] == {"um:BTCUSDT": {"qty": "-6.000", "basis": "-588.00000000"}}
-    assert ran.details["final"]["cash"] == {"USDT": "9984.00000000"}
+    assert ran.details["final"]["cash"] == {"um:USDT": "9984.00000000"}
 
 
 def test_of_two_market_orders_of_one_group_the_first_fill_cancels_the_other(tmp_path: Path) -> None:

@@ -86,7 +86,7 @@ def test_a_resting_limit_pays_as_a_maker_without_slippage(tmp_path: Path) -> Non
     )
     assert ran.fills == [bought(1, 95, 2)]
     assert ran.fills[0].fee == Decimal("-0.019")
-    assert ran.details["final"]["cash"]["USDT"] == "9810.01900000"
+    assert ran.details["final"]["cash"]["spot:USDT"] == "9810.01900000"
 
 
 def test_a_stop_fills_at_its_trigger_with_slippage_against_the_trader(tmp_path: Path) -> None:

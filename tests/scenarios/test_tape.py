@@ -291,7 +291,7 @@ def test_spot_pays_and_holds_what_trades_filled(tmp_path: Path) -> None:
     ran = run_on_tape(tmp_path, tape, act, run={"market": "spot"}, fees={"taker_bps": 10})
     assert [e["qty"] for e in ran.events("fills")] == ["3.000", "1.995", "4.995"]
     assert ran.details["final"]["positions"] == {}
-    assert float(ran.details["final"]["cash"]["USDT"]) == pytest.approx(10_000 + 2 * 4.995 - 0.001 * 4.995 * 202)
+    assert float(ran.details["final"]["cash"]["spot:USDT"]) == pytest.approx(10_000 + 2 * 4.995 - 0.001 * 4.995 * 202)
 
 
 # --- quotes that are out of date ----------------------------------------------------------------------------------

@@ -36,6 +36,7 @@ from backtester.core.topics import (
     T_ORDERS_SANITIZED,
     Topic,
 )
+from backtester.core.valuation import PLAIN as IN_USDT
 from backtester.engine.risk_setup import breaker_terms, order_limiter
 from backtester.execution.filling import ExchangeRules
 from backtester.execution.pool import NO_CAP
@@ -110,7 +111,7 @@ class Floor:
             self.board,
             self.bus,
         )
-        self.account = Account(specs, Asset("USDT"), MINUTE, lambda _: None, self.board, self.bus, margin)
+        self.account = Account(specs, IN_USDT, MINUTE, lambda _: None, self.board, self.bus, margin)
         limits, ledger = SymbolSpecs(specs, book), Ledger(specs, margin)
         fee_rates = {self.spec.id: Timeline.constant(fees.worst_rate())}
         sizing = Sizing(
@@ -120,7 +121,6 @@ class Floor:
             self.board,
             self.bus,
             book=book,
-            currency=Asset("USDT"),
             timeframe="1m",
             fee_rates=fee_rates,
             slippage=self.slippage,
@@ -132,7 +132,6 @@ class Floor:
             ledger,
             self.board,
             self.bus,
-            currency=Asset("USDT"),
             worst_fee_rates=fee_rates,
             allow_short=True,
             sizing=sizing,
@@ -149,10 +148,12 @@ class Floor:
                 ledger=ledger,
                 board=self.board,
                 bus=self.bus,
-                currency=Asset("USDT"),
             )
         Slicer(book, self.board, self.bus)
-        self._send(T_CASHFLOWS, Cashflow(ts=MINUTE, kind="deposit", asset=Asset("USDT"), amount_units=CASH))
+        self._send(
+            T_CASHFLOWS,
+            Cashflow(ts=MINUTE, kind="deposit", wallet=self.spec.market, asset=Asset("USDT"), amount_units=CASH),
+        )
 
     def _heard(self, topic: Topic[Any], event: Event) -> None:
         """Keep an event, and fold it as a reader of the log would."""

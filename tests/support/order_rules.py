@@ -173,6 +173,6 @@ class OrderRules:
         require(ledger.identity_breaks() == [], "money does not add up")
         require(ledger.position(spec.id).qty_units == self._position, "another position than the fills made")
         if not spec.is_spot and ledger.margin.leverage_of(spec.id) > 1:
-            require(ledger.asset(spec.quote).cash_units >= 0, "futures cost more than the account had")
+            require(ledger.asset(spec.cash).cash_units >= 0, "futures cost more than the account had")
         if spec.is_spot:
             require(all(account.cash_units >= 0 for account in ledger.assets.values()), "spot is overdrawn")
