@@ -15,6 +15,7 @@ from backtester.core.instruments import InstrumentId
 from backtester.core.market import Marks
 from backtester.core.numbers import RATE_SCALE, mul_div_half_even
 from backtester.core.time import grid_offset_us
+from backtester.core.valuation import Conversion
 
 # Arrays of one length: ts, then 1e-8 of the account's currency: equity, cash, unrealised, exposure (gross notional).
 EquityColumns = tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]
@@ -125,15 +126,7 @@ class EquityCurve:
         for asset in sorted({*assets, *(self._instruments[i].settle for i in closes)}):
             if asset == self._valuation.currency:
                 continue
-            conversion = self._valuation.conversions[asset]
-            if conversion.instrument is None:
-                found[asset] = (conversion.rate_units, RATE_SCALE)
-                continue
-            prices, one = marks.closes[conversion.instrument][kept], int(10**conversion.decimals)
-            if conversion.is_inverted:  # before its first price nothing is worth anything
-                found[asset] = (np.where(prices > 0, one, 0), np.maximum(prices, 1))
-            else:
-                found[asset] = (prices, one)
+            found[asset] = _rate_of(self._valuation.conversions[asset], marks, kept)
         return found
 
     def _integers(
@@ -171,6 +164,19 @@ class EquityCurve:
 def _spread(values: list[int], lengths: NDArray[np.int64], kind: type) -> NDArray[Any]:
     """Return each value repeated over its stretch of ticks."""
     return np.repeat(np.array(values, dtype=kind), lengths)
+
+
+def _rate_of(conversion: Conversion, marks: Marks, kept: NDArray[np.bool_]) -> _Rate:
+    """Return `Conversion.ratio` at each tick; before its first price nothing is worth anything."""
+    if conversion.instrument is None:
+        return conversion.rate_units, RATE_SCALE
+    prices, one = marks.closes[conversion.instrument][kept], int(10**conversion.decimals)
+    rate: _Rate = (np.where(prices > 0, one, 0), np.maximum(prices, 1)) if conversion.is_inverted else (prices, one)
+    if conversion.then is None:
+        return rate
+    more = _rate_of(conversion.then, marks, kept)
+    mul, den = ((np.asarray(a, dtype=object) * b) for a, b in zip(rate, more, strict=True))  # beyond any fixed width
+    return mul, den
 
 
 def _worth(amounts: NDArray[Any], rate: _Rate | None) -> NDArray[Any]:

@@ -11,13 +11,20 @@ class Conversion(NamedTuple):
     """What one unit of an asset is worth in the account's currency.
 
     instrument: whose last price says it, in 10^-decimals currency per asset; with is_inverted asset per currency. None:
-    a fixed rate (1e-8).
+    a fixed rate (1e-8). then: the price is in another asset, which this conversion turns into the currency.
     """
 
     instrument: InstrumentId | None = None
     decimals: int = 0
     is_inverted: bool = False
     rate_units: int = RATE_SCALE
+    then: "Conversion | None" = None
+
+    @property
+    def instruments(self) -> list[InstrumentId]:
+        """Whose prices say it."""
+        own = [] if self.instrument is None else [self.instrument]
+        return own if self.then is None else [*own, *self.then.instruments]
 
     def ratio(self, prices: Mapping[InstrumentId, int]) -> tuple[int, int]:
         """Return by what an amount is multiplied, and by what divided, at these prices; (0, 1) before the first."""
@@ -26,7 +33,11 @@ class Conversion(NamedTuple):
         price, one = prices.get(self.instrument, 0), int(10**self.decimals)
         if not price:
             return 0, 1
-        return (one, price) if self.is_inverted else (price, one)
+        mul, den = (one, price) if self.is_inverted else (price, one)
+        if self.then is None:
+            return mul, den
+        more, less = self.then.ratio(prices)
+        return mul * more, den * less
 
 
 class Valuation(NamedTuple):

@@ -26,8 +26,8 @@ class Claim(NamedTuple):
 
 
 class WorstCase(NamedTuple):
-    """By instrument and in all, notionals in 1e-8 of the account's currency. span: the least and the most that may be held,
-    in 10^-q.
+    """By instrument and in all, notionals in 1e-8 of the account's currency. span: the least and the most that may be
+    held, in 10^-q.
     """
 
     span: Mapping[InstrumentId, tuple[int, int]]
