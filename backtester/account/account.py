@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 
 from backtester.account.equity import EquityCurve, EquitySink
+from backtester.account.exposure import ExposureSink
+from backtester.account.wallets import WalletHistory, WalletSink
 from backtester.core.board import Board
 from backtester.core.bus import Bus
 from backtester.core.events import (
@@ -51,9 +53,13 @@ class Account:
         board: Board,
         bus: Bus,
         margin: MarginTerms = FULL,
+        exposures: ExposureSink | None = None,
+        wallets: WalletSink | None = None,
     ) -> None:
+        """Wire the component; sink, exposures, wallets: take the rows of the tables."""
         self.ledger = Ledger(instruments, margin, valuation)
-        self.curve = EquityCurve(self.ledger, timeframe, board.now, sink)
+        self.curve = EquityCurve(self.ledger, timeframe, board.now, sink, exposures, board.greeks)
+        self.wallets = None if wallets is None else WalletHistory(timeframe, board.now, wallets)
         self._instruments = instruments
         self._valuation = valuation
         self._board = board
@@ -83,6 +89,10 @@ class Account:
     def on_marks(self, marks: Marks) -> None:
         """Value the boundaries of the ticks that are over."""
         self.curve.value(marks)
+        if self.wallets is not None:
+            self.wallets.value(marks.ticks)
+        for option, series in self._board.greeks.items():  # the last is known from here on
+            self._board.greeks[option] = series[-1:]
 
     def _move(self) -> None:
         """More than a mark moved: a snapshot is due at the next DUES."""
@@ -156,6 +166,9 @@ class Account:
     def _changed(self, *, goes_on: bool = False) -> None:
         board = self._board
         self.curve.change(board.now, board.dues_time, board.price_units, goes_on=goes_on)
+        if self.wallets is not None:
+            held = {holding: account.cash_units for holding, account in self.ledger.assets.items()}
+            self.wallets.change(board.now, board.dues_time, held)
         self._move()
 
     def on_order(self, order: AnyOrder) -> None:

@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from backtester.account.exposure import ExposureSink, ExposureWindow, GreekSeries, base_units
 from backtester.core.folds import FLAT, Ledger, Position
-from backtester.core.instruments import InstrumentId
+from backtester.core.instruments import Contract, InstrumentId
 from backtester.core.market import Marks
-from backtester.core.numbers import RATE_SCALE, mul_div_half_even
+from backtester.core.numbers import MONEY_SCALE, RATE_SCALE, mul_div_half_even
 from backtester.core.time import grid_offset_us
 from backtester.core.valuation import Conversion
 
@@ -40,7 +41,19 @@ class _Change(NamedTuple):
 class EquityCurve:
     """Turns changes of a ledger and windows of marks into equity rows, in time order."""
 
-    def __init__(self, ledger: Ledger, timeframe: int, start: int, sink: EquitySink) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        timeframe: int,
+        start: int,
+        sink: EquitySink,
+        exposures: ExposureSink | None = None,
+        greeks: GreekSeries | None = None,
+    ) -> None:
+        """exposures: takes what the account is exposed to at each boundary; greeks: of the options that are held."""
+        self._exposures = exposures
+        self._greeks = {} if greeks is None else greeks
+        self._bases = {spec.base for spec in ledger.instruments.values()} - {ledger.valuation.currency}
         self._ledger = ledger
         self._instruments = ledger.instruments
         self._valuation = ledger.valuation
@@ -88,9 +101,14 @@ class EquityCurve:
         closes = {i: marks.closes[i][kept] for i in sorted({i for positions in held for i in positions})}
         rates = self._rates(assets, closes, marks, kept)
         kind = self._integers(cashes, held, closes, rates, changes)
+        window = ExposureWindow(ticks, self._greeks)
         cash: NDArray[Any] = np.zeros(len(ticks), dtype=kind)
         for asset in assets:
-            cash += _worth(_spread([c.get(asset, 0) for c in cashes], lengths, kind), rates.get(asset))
+            amounts = _spread([c.get(asset, 0) for c in cashes], lengths, kind)
+            worth = _worth(amounts, rates.get(asset))
+            cash += worth
+            if asset in self._bases:
+                window.add(asset, worth, base_units(amounts))
         equity, unrealised, exposure = cash.copy(), np.zeros_like(cash), np.zeros_like(cash)
         for instrument_id, prices in closes.items():
             spec, rate = self._instruments[instrument_id], rates.get(self._instruments[instrument_id].settle)
@@ -101,10 +119,19 @@ class EquityCurve:
             else:
                 value = mul_div_half_even(qty, prices, spec.notional_den)
             profit = _worth(spec.gain * (value - _spread([p.basis_units for p in here], lengths, kind)), rate)
+            coins = base_units(value)
             value = _worth(value, rate)
             equity += value if spec.is_paid else profit
             unrealised += profit
             exposure += abs(value)
+            if not spec.is_inverse:
+                coins = _spread([p.qty_units for p in here], lengths, np.float64) / 10**spec.scale.qty
+            if spec.kind is Contract.OPTION:
+                window.add_option(spec.id, spec.base, value, coins * (spec.contract_units / MONEY_SCALE))
+            else:
+                window.add(spec.base, value, coins)
+        if self._exposures is not None and (exposed := window.columns()) is not None:
+            self._exposures(exposed)
         columns = [ticks.astype(kind), equity, cash, unrealised, exposure]
         if changes:
             rows = zip(*(change.row for change in changes), strict=True)

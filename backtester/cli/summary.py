@@ -55,6 +55,8 @@ def print_summary(run: PreparedRun, result: RunResult, seconds: float) -> None:
     if "funding" in m:
         table.add_row("", "", "funding", money(m["funding"]))
     out.print(table)
+    for words in portfolio_in_words(result.details["portfolio"]):
+        out.print(words, markup=False)
     for key, assumption in result.details["assumptions"].items():
         out.print(f"assumes {key.replace('_', ' ')}: {assumption}", style="dim", markup=False)
     for warning in result.warnings:
@@ -62,6 +64,29 @@ def print_summary(run: PreparedRun, result: RunResult, seconds: float) -> None:
     out.print(f"log {result.digest}, {result.details['log']['lines']} lines, {seconds:.1f} s", style="dim")
     out.print(f"run {result.path}", markup=False)
     out.print(f"try bt replay {result.path} --verify", style="dim", markup=False)
+
+
+def portfolio_in_words(portfolio: dict[str, Any]) -> list[str]:
+    """Return what the wallets hold, and the exposure per underlying; of one wallet with one asset nothing."""
+    wallets, currency = portfolio["wallets"], portfolio["currency"]
+    if len({name.partition(":")[0] for name in wallets}) < 2 and not portfolio["conversions"].keys() & {
+        name.partition(":")[2] for name, held in wallets.items() if Decimal(held["start"])
+    }:
+        return []
+    held = []
+    for name, amounts in wallets.items():
+        wallet, _, asset = name.partition(":")
+        worth = "" if asset == currency else f" ({Decimal(amounts['worth']):,.2f} {currency})"
+        shown = f"{Decimal(amounts['end']):,.2f}" if asset == currency else f"{Decimal(amounts['end']).normalize():f}"
+        held.append(f"{wallet} {shown} {asset}{worth}")
+    return [
+        f"wallets: {', '.join(held)}",
+        *(
+            f"exposure to {underlying}: net {Decimal(e['net']):,.2f}, gross {Decimal(e['gross']):,.2f} {currency}, "
+            f"delta {Decimal(e['delta']).normalize():f} {underlying}"
+            for underlying, e in portfolio["exposure"].items()
+        ),
+    ]
 
 
 def _trades(m: dict[str, dict[str, Any]]) -> str:

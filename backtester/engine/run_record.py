@@ -20,6 +20,7 @@ from backtester.engine.control_script import outside_warnings
 from backtester.engine.feed_plan import FeedName
 from backtester.engine.gap_policy import gap_records
 from backtester.engine.margin_setup import margin_record
+from backtester.engine.portfolio_record import portfolio_record
 from backtester.engine.prepare import PreparedRun
 from backtester.engine.provenance import digest_of, engine_digest, modules_below, platform_text, versions
 from backtester.engine.risk_setup import limit_warnings
@@ -63,6 +64,7 @@ def run_record(
         "log": {"digest": wired.log.digest, "lines": wired.log.lines},
         "tables": tables,
         "final": _final_state(run, wired),
+        "portfolio": portfolio_record(run, wired),
         "counts": {
             "fills": wired.recorder.fills,
             "ambiguous_candles": wired.exchange.ambiguous_candles.total(),

@@ -17,6 +17,7 @@ from backtester.core.topics import T_CASHFLOWS
 from backtester.data.feeds.tape_feed import QuoteFeed
 from backtester.engine.control_script import ControlScript
 from backtester.engine.exchange_setup import exchange_rules, market_memory
+from backtester.engine.exposure_tables import ExposureTable, WalletTable
 from backtester.engine.feeding import make_feeds
 from backtester.engine.funding_schedule import FundingSchedule
 from backtester.engine.prepare import PreparedRun
@@ -47,6 +48,8 @@ class Wired(NamedTuple):
     account: Account
     log: AuditLog
     equity: EquityTable
+    exposure: ExposureTable
+    wallets: WalletTable
     recorder: Recorder
     guard: Guard | None
     funding: FundingDesk | None
@@ -71,7 +74,18 @@ def wire(run: PreparedRun, folder: Path) -> Wired:
         FundingSchedule(run.funding.dues, board, bus)
         funding = FundingDesk(exchange.ledger, board, bus)
     equity = EquityTable(folder / "equity.parquet")
-    account = Account(instruments, run.valuation, run.timeframe_us, equity.write, board, bus, run.margin.terms)
+    exposure, wallets = ExposureTable(folder / "exposure.parquet"), WalletTable(folder / "wallets.parquet")
+    account = Account(
+        instruments,
+        run.valuation,
+        run.timeframe_us,
+        equity.write,
+        board,
+        bus,
+        run.margin.terms,
+        exposure.write,
+        wallets.write,
+    )
     specs, ledger = SymbolSpecs(instruments, run.rules), Ledger(instruments, run.margin.terms, run.valuation)
     fee_rates = {i: models.map(FeeModel.worst_rate) for i, models in rules.fees.items()}
     sizing = Sizing(
@@ -120,7 +134,8 @@ def wire(run: PreparedRun, folder: Path) -> Wired:
     feeds = make_feeds(run, {topic for topic, handlers in bus.handlers.items() if handlers})
     board.quote_at.update({feed.instrument: feed.at for feed in feeds if isinstance(feed, QuoteFeed)})
     clock = Clock(bus, board, feeds, run.start)
-    return Wired(bus, board, clock, feeds, host, exchange, slicer, account, log, equity, recorder, guard, funding)
+    tables = equity, exposure, wallets, recorder
+    return Wired(bus, board, clock, feeds, host, exchange, slicer, account, log, *tables, guard, funding)
 
 
 def deposit(wired: Wired, run: PreparedRun) -> None:
