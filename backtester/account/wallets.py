@@ -37,16 +37,19 @@ class WalletHistory:
             return
         boundaries = ticks[(ticks - grid_offset_us(self._timeframe)) % self._timeframe == 0]
         boundaries = boundaries[boundaries > self._start]
+        found: dict[int, dict[Holding, int]] = {}  # by boundary, the last change before it
         rest = []
         for settled, cash in self._changes:
             at = int(np.searchsorted(boundaries, settled, side="right"))
             if settled < self._start:
-                self._show(self._start, cash)
+                found[self._start] = cash
             elif at < len(boundaries):
-                self._show(int(boundaries[at]), cash)
+                found[int(boundaries[at])] = cash
             else:
-                rest.append((settled, cash))
+                rest = [(settled, cash)]
         self._changes = rest
+        for ts, cash in found.items():
+            self._show(ts, cash)
 
     def close(self, now: int) -> None:
         """Hand on what no boundary followed."""
