@@ -48,6 +48,10 @@ class FoldedAccount:
                 where, amount = _holding(event["wallet"], event["asset"]), Decimal(event["amount"])
                 self._move(self.funding if event["kind"] == "funding" else {}, where, amount)
                 self._move(self.cash, where, amount)
+                self.reserved.pop(event.get("order_id", 0), None)
+            case "transfers":
+                source = _holding(event["source"], event["asset"])
+                self.reserved[event["order_id"]] = (source, f"#{event['order_id']}", Decimal(event["amount"]))
             case "orders_sanitized" | "orders_changed" if "reserve" in event:
                 group = event["oco"] or f"#{event['order_id']}"
                 bound = _holding(event["instrument"].partition(":")[0], event["reserve_asset"])

@@ -7,6 +7,7 @@ from rich.table import Table
 
 from backtester.cli.console import console
 from backtester.core.time import format_time
+from backtester.engine.position_sides import listed_only
 from backtester.engine.prepare import PreparedRun
 from backtester.engine.run import RunResult
 
@@ -39,9 +40,11 @@ def print_summary(run: PreparedRun, result: RunResult, seconds: float) -> None:
     """Print the summary of a run."""
     m = result.metrics
     out = console()
-    symbols = " ".join(run.symbols)
+    markets = {spec.market for spec in run.instruments.values()}
+    symbols = " ".join(run.symbols if len(markets) == 1 else listed_only(run.instruments))
+    where = f"{run.config.run.market}, " if len(markets) == 1 else ""
     out.print(
-        f"{run.found.name} on {symbols} ({run.config.run.market}, {run.config.run.timeframe}), "
+        f"{run.found.name} on {symbols} ({where}{run.config.run.timeframe}), "
         f"{format_time(run.start)} to {format_time(run.end)}: {result.status}",
         style="bold",
     )
@@ -53,6 +56,8 @@ def print_summary(run: PreparedRun, result: RunResult, seconds: float) -> None:
     if "funding" in m:
         table.add_row("", "", "funding", money(m["funding"]))
     out.print(table)
+    for words in portfolio_in_words(result.details["portfolio"]):
+        out.print(words, markup=False)
     for key, assumption in result.details["assumptions"].items():
         out.print(f"assumes {key.replace('_', ' ')}: {assumption}", style="dim", markup=False)
     for warning in result.warnings:
@@ -60,6 +65,29 @@ def print_summary(run: PreparedRun, result: RunResult, seconds: float) -> None:
     out.print(f"log {result.digest}, {result.details['log']['lines']} lines, {seconds:.1f} s", style="dim")
     out.print(f"run {result.path}", markup=False)
     out.print(f"try bt replay {result.path} --verify", style="dim", markup=False)
+
+
+def portfolio_in_words(portfolio: dict[str, Any]) -> list[str]:
+    """Return what the wallets hold, and the exposure per underlying; of one wallet with one asset nothing."""
+    wallets, currency = portfolio["wallets"], portfolio["currency"]
+    if len({name.partition(":")[0] for name in wallets}) < 2 and not portfolio["conversions"].keys() & {
+        name.partition(":")[2] for name, held in wallets.items() if Decimal(held["start"])
+    }:
+        return []
+    held = []
+    for name, amounts in wallets.items():
+        wallet, _, asset = name.partition(":")
+        worth = "" if asset == currency else f" ({Decimal(amounts['worth']):,.2f} {currency})"
+        shown = f"{Decimal(amounts['end']):,.2f}" if asset == currency else f"{Decimal(amounts['end']).normalize():f}"
+        held.append(f"{wallet} {shown} {asset}{worth}")
+    return [
+        f"wallets: {', '.join(held)}",
+        *(
+            f"exposure to {underlying}: net {Decimal(e['net']):,.2f}, gross {Decimal(e['gross']):,.2f} {currency}, "
+            f"delta {Decimal(e['delta']).normalize():f} {underlying}"
+            for underlying, e in portfolio["exposure"].items()
+        ),
+    ]
 
 
 def _trades(m: dict[str, dict[str, Any]]) -> str:

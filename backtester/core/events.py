@@ -30,6 +30,10 @@ OmittedTexts = Annotated[dict[str, str], OMITTED]
 OmittedInt = Annotated[int, OMITTED]
 
 
+DEPOSIT: Final = "deposit"
+TRANSFER: Final = "transfer"  # one leaves a wallet, the next comes into another
+
+
 class Side(StrEnum):
     """The direction of an order or a fill."""
 
@@ -154,6 +158,9 @@ class Reason(StrEnum):
     CONTRACT_EXPIRED = "contract_expired"
     POSITION_SIDE_REQUIRED = "position_side_required"
     POSITION_SIDE_NOT_ALLOWED = "position_side_not_allowed"
+    UNKNOWN_WALLET = "unknown_wallet"
+    SAME_WALLET = "same_wallet"
+    UNKNOWN_ASSET = "unknown_asset"
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
@@ -358,7 +365,9 @@ class SanitizedReduceOnly(Event, frozen=True, kw_only=True):
 
 
 class OrderRejected(Event, frozen=True, kw_only=True):
-    """An order or a cancel was refused. who: risk or execution. numbers: what the reason is made of, as text."""
+    """An order, a cancel or a transfer was refused. who: risk or execution. instrument: of a transfer empty. numbers:
+    what the reason is made of, as text.
+    """
 
     who: str
     reason: Reason
@@ -432,7 +441,8 @@ class Fill(Event, frozen=True, kw_only=True):
 class Cashflow(Event, frozen=True, kw_only=True):
     """Money that moved without a trade: deposit, funding, settlement, transfer. amount < 0 leaves the wallet.
 
-    wallet: the market whose wallet it moves in. numbers: what the amount is made of, as text.
+    wallet: the market whose wallet it moves in. numbers: what the amount is made of, as text. order_id: the transfer
+    whose half it is; 0: none.
     """
 
     kind: str
@@ -441,6 +451,7 @@ class Cashflow(Event, frozen=True, kw_only=True):
     amount_units: MoneyUnits
     instrument: InstrumentId | None = None
     numbers: OmittedTexts = {}
+    order_id: OmittedInt = 0
 
 
 class Note(Event, frozen=True, kw_only=True):

@@ -202,7 +202,8 @@ class Ledger:
 
         Unrealised profit is value minus basis on both sides, so what remains to check is that cash is what
         transfers, realised profit, fees, funding and the money paid for spot and option positions say it is, that a
-        base asset's balance is what was traded less what was charged, and that it equals the position.
+        base asset's balance is what was traded less what was charged, and that it equals the position, unless other
+        instruments are paid with it.
         """
         breaks = []
         bound: dict[Holding, int] = {}
@@ -213,7 +214,7 @@ class Ledger:
                 bound[instrument.cash] = bound.get(instrument.cash, 0) + position.basis_units
             if instrument.is_spot:
                 held[instrument.coin] = held.get(instrument.coin, 0) + instrument.base_money(position.qty_units)
-        coins = {i.coin for i in self.instruments.values() if i.is_spot}
+        coins = {i.coin for i in self.instruments.values() if i.is_spot} - {i.cash for i in self.instruments.values()}
         for asset, account in sorted(self.assets.items()):
             expected = (
                 account.transfers_units

@@ -56,6 +56,7 @@ from backtester.core.market import (
 from backtester.core.risk_events import ClosingIntent, Control, RiskAlert
 from backtester.core.settlement_events import ContractSettled
 from backtester.core.snapshots import AccountSnapshot
+from backtester.core.transfer_events import Transfer, TransferIntent
 
 E = TypeVar("E")
 
@@ -119,7 +120,7 @@ T_MARKS: Final = Topic[Marks](
 )
 T_CLOCK: Final = Topic[TickSettled]("clock", TickSettled, logged=False, purpose="SETTLE: the tick is over")
 
-T_ORDERS_INTENT: Final = Topic[AnyIntent](
+T_ORDERS_INTENT: Final = Topic[AnyIntent | TransferIntent](
     "orders_intent",
     MarketOrderIntent,
     LimitOrderIntent,
@@ -132,6 +133,7 @@ T_ORDERS_INTENT: Final = Topic[AnyIntent](
     CancelIntent,
     ReduceOnlyIntent,
     ClosingIntent,
+    TransferIntent,
     logged=True,
     purpose="what a strategy wants, the parts of what it wants sliced, what risk itself wants closed, taken back or "
     "only to reduce",
@@ -143,6 +145,9 @@ T_ORDERS_SANITIZED: Final = Topic[AnyOrder](
     SanitizedReduceOnly,
     logged=True,
     purpose="what risk let through, rounded",
+)
+T_TRANSFERS: Final = Topic[Transfer](
+    "transfers", Transfer, logged=True, purpose="transfers between wallets that risk let through"
 )
 T_ORDERS_CHANGED: Final = Topic[SanitizedOrder](
     "orders_changed",

@@ -110,7 +110,7 @@ def _run_in(run: PreparedRun, folder: RunFolder, diary: Any, progress: Progress 
         wired.bus.abandon()
     wired.log.close()
     sealed = time.perf_counter()
-    table_seconds = wired.equity.seconds
+    table_seconds = wired.equity.seconds + wired.exposure.seconds
     run_seconds = sealed - began - table_seconds
     try:
         tables = _close_tables(wired)
@@ -136,7 +136,14 @@ def _close_tables(wired: Wired) -> dict[str, str]:
     wired.clock.hand_on_marks()  # of a window that was not finished
     wired.bus.drain()
     wired.account.curve.close()
-    return {"equity": wired.equity.close(), **wired.recorder.close(wired.board.now)}
+    if wired.account.wallets is not None:
+        wired.account.wallets.close(wired.board.now)
+    return {
+        "equity": wired.equity.close(),
+        "exposure": wired.exposure.close(),
+        "wallets": wired.wallets.close(),
+        **wired.recorder.close(wired.board.now),
+    }
 
 
 async def _drive(run: PreparedRun, wired: Wired, progress: Progress | None, stop: StopRequest) -> str:

@@ -108,7 +108,8 @@ def wires() -> Wires:
         folder = Path(scratch)
         wired = wire(_small_run(folder / "data"), folder)
         wired.log.close()
-        wired.equity.close()
+        for table in (wired.equity, wired.exposure, wired.wallets):
+            table.close()
         wired.recorder.close(SAMPLE_START)
         return Wires(
             publishers(merged_topics(wired.feeds) | {record.topic for record in RECORD_KINDS.values()}),

@@ -9,7 +9,7 @@ from backtester.audit.log import AuditLog
 from backtester.core.board import Board
 from backtester.core.bus import Bus
 from backtester.core.clock import Clock
-from backtester.core.events import Cashflow
+from backtester.core.events import DEPOSIT, Cashflow
 from backtester.core.feed import Feed
 from backtester.core.folds import Ledger
 from backtester.core.instruments import for_sides
@@ -18,6 +18,7 @@ from backtester.core.topics import T_CASHFLOWS
 from backtester.data.feeds.tape_feed import QuoteFeed
 from backtester.engine.control_script import ControlScript
 from backtester.engine.exchange_setup import exchange_rules, market_memory
+from backtester.engine.exposure_tables import ExposureTable, WalletTable
 from backtester.engine.feeding import make_feeds
 from backtester.engine.funding_schedule import FundingSchedule
 from backtester.engine.prepare import PreparedRun
@@ -50,6 +51,8 @@ class Wired(NamedTuple):
     account: Account
     log: AuditLog
     equity: EquityTable
+    exposure: ExposureTable
+    wallets: WalletTable
     recorder: Recorder
     guard: Guard | None
     funding: FundingDesk | None
@@ -79,7 +82,18 @@ def wire(run: PreparedRun, folder: Path) -> Wired:
         assert exchange.liquidator is not None  # there is one wherever there are futures
         settlement = SettlementDesk(run.settlements, exchange, exchange.liquidator, exchange.ledger, board, bus)
     equity = EquityTable(folder / "equity.parquet")
-    account = Account(instruments, run.valuation, run.timeframe_us, equity.write, board, bus, run.margin.terms)
+    exposure, wallets = ExposureTable(folder / "exposure.parquet"), WalletTable(folder / "wallets.parquet")
+    account = Account(
+        instruments,
+        run.valuation,
+        run.timeframe_us,
+        equity.write,
+        board,
+        bus,
+        run.margin.terms,
+        exposure.write,
+        wallets.write,
+    )
     specs, ledger = SymbolSpecs(instruments, run.rules), Ledger(instruments, run.margin.terms, run.valuation)
     fee_rates = {i: models.map(FeeModel.worst_rate) for i, models in rules.fees.items()}
     sizing = Sizing(
@@ -129,14 +143,13 @@ def wire(run: PreparedRun, folder: Path) -> Wired:
     feeds = make_feeds(run, {topic for topic, handlers in bus.handlers.items() if handlers})
     board.quote_at.update({feed.instrument: feed.at for feed in feeds if isinstance(feed, QuoteFeed)})
     clock = Clock(bus, board, feeds, run.start, run.end)
-    return Wired(
-        bus, board, clock, feeds, host, exchange, slicer, account, log, equity, recorder, guard, funding, settlement
-    )
+    tables = equity, exposure, wallets, recorder
+    return Wired(bus, board, clock, feeds, host, exchange, slicer, account, log, *tables, guard, funding, settlement)
 
 
 def deposit(wired: Wired, run: PreparedRun) -> None:
     """Publish the money that the account starts with: the first lines of every log."""
     for wallet, asset, amount in deposits(run.config.account):
         wired.bus.publish(
-            T_CASHFLOWS, Cashflow(ts=run.start, kind="deposit", wallet=wallet, asset=asset, amount_units=amount)
+            T_CASHFLOWS, Cashflow(ts=run.start, kind=DEPOSIT, wallet=wallet, asset=asset, amount_units=amount)
         )

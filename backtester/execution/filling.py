@@ -6,7 +6,7 @@ from typing import NamedTuple
 from backtester.core.board import Board
 from backtester.core.events import Cashflow, Fill, Liquidity, Reason, SanitizedOrder, Side
 from backtester.core.folds import Ledger, Reservations
-from backtester.core.funds import collateral_units, opening_qty, released_units
+from backtester.core.funds import collateral_units, opening_qty, released_units, sellable_units
 from backtester.core.instruments import Holding, Instrument, InstrumentId, listed_id
 from backtester.core.margin import FULL, MarginTerms
 from backtester.core.numbers import CEIL, FLOOR, floor_to, mul_div
@@ -138,7 +138,7 @@ class Cashier:
             self.fills_before_warm += not self.is_warm(spec.id)
             window = self._window(pool, ts)
             self._taken[spec.listed, sign] = (window, self._taken_in(window, spec.listed, sign) + qty)
-        self._volume.add(self._board.now, notional)
+        self._volume.add(self._board.now, self._rules.valuation.worth(spec.settle, notional, self._board.price_units))
         self.ledger.apply_fill(fill)
         return fill
 
@@ -246,7 +246,7 @@ class Cashier:
 
     def _free_base(self, order: SanitizedOrder, spec: Instrument) -> int:
         """Return the quantity of a spot asset that no order outside this one's group binds."""
-        free = self.ledger.asset(spec.coin).cash_units - self.reservations.total_without(order.order_id)
+        free = sellable_units(self.ledger, spec) - self.reservations.total_without(order.order_id)
         return max(0, free) // spec.base_money(1)
 
     def reducible(self, order: SanitizedOrder, ts: int) -> int:
@@ -265,7 +265,7 @@ class Cashier:
         others = self.reservations.total_without(order.order_id)
         if spec.is_spot and order.side is Side.SELL:
             bound = 0 if order.terms.close_position else others
-            payable = spec.base_money(qty) <= self.ledger.asset(spec.coin).cash_units - bound
+            payable = spec.base_money(qty) <= sellable_units(self.ledger, spec) - bound
         elif spec.is_spot:
             payable = cost <= self.ledger.asset(spec.cash).cash_units - others
         elif self._opens_forbidden_short(order, spec, qty):

@@ -12,7 +12,6 @@ from msgspec import structs
 from backtester.core.board import NEVER, Board
 from backtester.core.bus import Bus
 from backtester.core.events import (
-    AnyOrder,
     Liquidity,
     OrderKind,
     OrderRejected,
@@ -27,7 +26,6 @@ from backtester.core.events import (
 from backtester.core.folds import Ledger
 from backtester.core.funds import left_to_replace, remaining
 from backtester.core.instruments import Instrument, InstrumentId, for_sides
-from backtester.core.margin_events import MarginWish
 from backtester.core.market import Expiry, MarketCandle, MarketOpen, MarketTrade, MarkPrice
 from backtester.core.order_terms import Terms, TimeInForce
 from backtester.core.time import timeframe_us
@@ -43,12 +41,14 @@ from backtester.core.topics import (
     T_ORDERS_REJECTED,
     T_ORDERS_SANITIZED,
     T_ORDERS_UPDATE,
+    T_TRANSFERS,
 )
+from backtester.core.transfer_events import Transfer
 from backtester.execution.brackets import Brackets
 from backtester.execution.conditions import MarketMemory
 from backtester.execution.exits import brought_by
 from backtester.execution.filling import Cashier, ExchangeRules
-from backtester.execution.latency import InFlight
+from backtester.execution.latency import InFlight, Sent
 from backtester.execution.liquidation import Liquidator
 from backtester.execution.margin_desk import MarginDesk
 from backtester.execution.meeting import Meeting
@@ -56,6 +56,7 @@ from backtester.execution.orders import State, WorkingOrder
 from backtester.execution.participation import Participation
 from backtester.execution.pool import Pool
 from backtester.execution.tape import Tape
+from backtester.execution.transfers import TransferDesk
 from backtester.sim.matching import NO_FILL, stop_is_through
 from backtester.sim.paths import PESSIMISTIC, middle
 
@@ -98,7 +99,9 @@ class SimulatedExchange:
             watches=not rules.triggers_on_mark,
             quote_age_us=rules.max_wait_us,
         )
+        self._transfers = TransferDesk(self.ledger, self._cashier.reservations, board, bus)
         bus.subscribe(T_CASHFLOWS, self._cashier.on_cashflow, type(self).__name__)
+        bus.subscribe(T_CASHFLOWS, self._transfers.on_cashflow)
         self._margin = MarginDesk(self.ledger, rules.brackets, self._cashier.free, board, bus)
         # before the orders: the worse of a candle comes first
         self.liquidator = Liquidator(self, rules, self.ledger, board, bus) if rules.brackets else None
@@ -108,6 +111,7 @@ class SimulatedExchange:
         bus.subscribe(T_EXPIRIES, self.on_expiry)
         bus.subscribe(T_ORDERS_SANITIZED, self.on_order)
         bus.subscribe(T_MARGIN_SANITIZED, self.on_order)
+        bus.subscribe(T_TRANSFERS, self.on_order)
         if rules.triggers_on_mark:
             bus.subscribe(T_MARK, self.on_mark)
 
@@ -133,8 +137,8 @@ class SimulatedExchange:
 
     # --- orders arrive -------------------------------------------------------------------------------------------
 
-    def on_order(self, order: AnyOrder | MarginWish) -> None:
-        """Let an order, a cancel or a wish travel, or arrive at once."""
+    def on_order(self, order: Sent) -> None:
+        """Let an order, a cancel, a wish or a transfer travel, or arrive at once."""
         arrives = self._in_flight.send(order, self._board.now)
         if arrives > self._board.now:
             self._board.set_expiry(arrives)
@@ -144,7 +148,7 @@ class SimulatedExchange:
         else:
             self._arrive(order)
 
-    def _arrive(self, order: AnyOrder | MarginWish) -> None:
+    def _arrive(self, order: Sent) -> None:
         """Do with what arrived what it asks for."""
         if isinstance(order, SanitizedOrder):
             if 0 < self._instruments[order.instrument].expiry <= self._board.now:
@@ -155,6 +159,8 @@ class SimulatedExchange:
             self._on_cancel(order)
         elif isinstance(order, SanitizedReduceOnly):
             self._on_reduce_only(order)
+        elif isinstance(order, Transfer):
+            self._transfers.execute(order)
         else:
             self._margin.judge(order, len(self._book[order.instrument]))
 

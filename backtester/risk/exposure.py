@@ -26,8 +26,8 @@ class Claim(NamedTuple):
 
 
 class WorstCase(NamedTuple):
-    """Notionals in 1e-8 quote. span: by instrument the least and the most that may be held, in 10^-q. symbol: by listed
-    instrument, its sides together.
+    """Notionals in 1e-8 of the account's currency. span: by instrument the least and the most that may be held, in
+    10^-q. symbol: by listed instrument, its sides together.
     """
 
     span: Mapping[InstrumentId, tuple[int, int]]
@@ -97,7 +97,10 @@ def worst_case(ledger: Ledger, claims: Sequence[Claim], prices: Mapping[Instrume
         if spec.is_spot:  # more than is held cannot be sold
             low = max(0, low)
         spans[instrument] = (low, high)
-        low_value, high_value = (spec.notional_units(qty, own[spec.listed]) for qty in (low, high))
+        low_value, high_value = (
+            ledger.valuation.worth(spec.settle, spec.notional_units(qty, own[spec.listed]), prices)
+            for qty in (low, high)
+        )
         symbol[spec.listed] = symbol.get(spec.listed, 0) + max(abs(low_value), abs(high_value))
         low_sum, high_sum = low_sum + low_value, high_sum + high_value
     return WorstCase(spans, symbol, sum(symbol.values()), max(abs(low_sum), abs(high_sum)))

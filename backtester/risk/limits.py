@@ -114,6 +114,10 @@ class OrderLimiter:
         if self._limits.max_orders_per_minute:
             self._sent.append(self._board.now)
 
+    def kill_refusal(self) -> Refusal | None:
+        """Return why nothing at all is done any more, or None."""
+        return self.restrictions.refusal() if self.restrictions.level is Level.KILLED else None
+
     def ruling(self, asked: Asked, open_orders: OpenOrders) -> Refusal | bool:
         """Return why an order may not go on; else whether it must go on as reduce-only."""
         closed = self.restrictions.refusal() or self._blackouts.refusal(self._board.now)
@@ -165,6 +169,7 @@ class OrderLimiter:
         if cap is None:
             return None
         notional = asked.budget or asked.spec.notional_units(asked.qty_units, asked.rounded.price_units)
+        notional = self._ledger.valuation.worth(asked.spec.settle, notional, self._board.price_units)
         allowed = cap.at(self._equity())
         if notional <= allowed:
             return None

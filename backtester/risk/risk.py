@@ -36,6 +36,7 @@ from backtester.core.funds import (
     opening_qty,
     order_need,
     released_units,
+    sellable_units,
 )
 from backtester.core.instruments import Holding, Instrument, InstrumentId, split_holding
 from backtester.core.numbers import FLOOR, MONEY_EXPONENT, decimal, floor_to, units_of
@@ -53,7 +54,9 @@ from backtester.core.topics import (
     T_ORDERS_SANITIZED,
     T_ORDERS_UPDATE,
     T_RISK_ALERT,
+    T_TRANSFERS,
 )
+from backtester.core.transfer_events import Transfer, TransferIntent
 from backtester.risk.brackets import attached_orders, rate_units
 from backtester.risk.exposure import rough_lots
 from backtester.risk.leverage import leverage_refusal
@@ -65,6 +68,7 @@ from backtester.risk.pauses import Pauses
 from backtester.risk.position_sides import held_to_its_side, side_refusal
 from backtester.risk.replacing import changed_intent
 from backtester.risk.sizing import Sizing
+from backtester.risk.transfers import judged_transfer
 from backtester.risk.venue_filters import filters_refusal
 from backtester.sim.brackets import BracketTable
 
@@ -108,6 +112,7 @@ class Risk:
         self._candle_us = candle_us
         self._pauses = Pauses(paused or {})
         self._reservations = Reservations()
+        self._wallets = {spec.market for spec in ledger.instruments.values()}
         self._limiter = limiter
         self._brackets = brackets or {}
         self.open_orders = OpenOrders(travel=travel)
@@ -124,9 +129,11 @@ class Risk:
 
     # --- intents -------------------------------------------------------------------------------------------------
 
-    def on_intent(self, intent: AnyIntent) -> None:
-        """Send an order, a replacement or a cancel on, or refuse it."""
+    def on_intent(self, intent: AnyIntent | TransferIntent) -> None:
+        """Send an order, a replacement, a cancel or a transfer on, or refuse it."""
         match intent:
+            case TransferIntent():
+                self._on_transfer(intent)
             case CancelIntent():
                 self._on_cancel(intent)
             case ReplaceIntent():
@@ -150,6 +157,28 @@ class Risk:
             self._refuse(intent, order)
         else:
             self._send(order)
+
+    def _on_transfer(self, intent: TransferIntent) -> None:
+        """Let money move that nothing binds; a kill holds it where it is."""
+        killed = None if self._limiter is None else self._limiter.kill_refusal()
+        units = killed or judged_transfer(
+            intent, self._wallets, self._ledger, self._reservations, self._board.price_units
+        )
+        if isinstance(units, Refusal):
+            self._refuse(intent, units)
+            return
+        self._last_order_id += 1
+        transfer = Transfer(
+            ts=self._board.now,
+            order_id=self._last_order_id,
+            asset=intent.asset,
+            amount_units=units,
+            source=intent.source,
+            target=intent.target,
+            tag=intent.tag,
+        )
+        self._reservations.hold(transfer.order_id, transfer.reserved, units, "")
+        self._bus.publish(T_TRANSFERS, transfer)
 
     def _sized(self, intent: OrderIntent) -> SanitizedOrder | Refusal:
         """Return the order of an intent whose size the run's sizing finds."""
@@ -333,6 +362,8 @@ class Risk:
                 return ruling
             terms = structs.replace(terms, reduce_only=True) if ruling else terms
         free = self.free(need.holding)
+        if spec.is_spot and intent.side is Side.SELL:
+            free = min(free, sellable_units(self._ledger, spec) - self._reservations.total(need.holding))
         if spec.is_margined and rounded.qty_units and opening:
             notional = spec.notional_units(rounded.qty_units, valued.price_units)
             free += released_units(self._ledger, spec, rounded.qty_units, opening, notional, self._board.price_units)
@@ -405,12 +436,15 @@ class Risk:
         """Return money to spend, the funds it binds, and the quantity that it roughly opens.
 
         A quote amount is what it says; of an inverse contract it is a quantity already. A fraction is of equity at this
-        decision, in what the instrument settles in; when it opens, at most what is free.
+        decision, in what the instrument settles in; when it opens, at most what is free in its wallet.
         """
         if intent.quote is not None:
             asked, budget = intent.quote, units_of(intent.quote, MONEY_EXPONENT, FLOOR)
         else:
             assert intent.fraction is not None
+            prices, valuation = self._board.price_units, self._ledger.valuation
+            if not valuation.is_known(spec.settle, prices):
+                return Refusal(Reason.NO_PRICE, {"asset": spec.settle, "currency": valuation.currency})
             asked = intent.fraction
             budget = units_of(self._equity_in(spec) * asked, MONEY_EXPONENT, FLOOR)
         if asked <= 0:
@@ -435,16 +469,16 @@ class Risk:
         bound = budget_need(self._ledger.margin, spec, budget, fee_rate) if opening else 0
         return budget, Need(spec.cash, bound), opening
 
-    def _refuse(self, intent: AnyIntent, refusal: Refusal) -> None:
+    def _refuse(self, intent: AnyIntent | TransferIntent, refusal: Refusal) -> None:
         self._bus.publish(
             T_ORDERS_REJECTED,
             OrderRejected(
                 ts=self._board.now,
                 who="risk",
                 reason=refusal.reason,
-                instrument=intent.instrument,
+                instrument=InstrumentId("") if isinstance(intent, TransferIntent) else intent.instrument,
                 order_id=intent.order_id if isinstance(intent, CancelIntent) else None,
-                tag=intent.tag if isinstance(intent, OrderIntent) else "",
+                tag=intent.tag if isinstance(intent, OrderIntent | TransferIntent) else "",
                 client_id=intent.client_id if isinstance(intent, OrderIntent) else "",
                 numbers=refusal.numbers,
                 algo_id=intent.algo_id if isinstance(intent, OrderIntent) else 0,
@@ -497,8 +531,10 @@ class Risk:
             self._reservations.release(fill.order_id)
 
     def on_cashflow(self, flow: Cashflow) -> None:
-        """Fold money that moved without a trade."""
+        """Fold money that moved without a trade; a transfer binds nothing any more."""
         self._ledger.apply_cashflow(flow)
+        if flow.order_id:
+            self._reservations.release(flow.order_id)
 
     def _end(self, order_id: int) -> None:
         self.open_orders.end(order_id)

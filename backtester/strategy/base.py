@@ -15,6 +15,7 @@ from backtester.core.errors import EngineError
 from backtester.core.events import (
     AnyIntent,
     CancelIntent,
+    Cashflow,
     Fill,
     Note,
     OrderIntent,
@@ -24,7 +25,7 @@ from backtester.core.events import (
     SanitizedOrder,
     Side,
 )
-from backtester.core.instruments import Instrument, PositionSide, side_id
+from backtester.core.instruments import Asset, Instrument, PositionSide, side_id
 from backtester.core.margin_events import MarginAlert, MarginMode, MarginWish, MoveMargin, SetLeverage, SetMarginMode
 from backtester.core.market import (
     Candle,
@@ -41,10 +42,12 @@ from backtester.core.market import (
 from backtester.core.numbers import MONEY_EXPONENT, decimal, decimal_of
 from backtester.core.risk_events import RiskAlert
 from backtester.core.rules import InstrumentRules
+from backtester.core.transfer_events import TransferIntent
 from backtester.strategy.ordering import Number, order_intent, replace_intent
 from backtester.strategy.view import PositionView, StrategyView
 
-Intents = Sequence[AnyIntent | MarginWish] | Iterator[AnyIntent | MarginWish] | None
+Intent = AnyIntent | MarginWish | TransferIntent
+Intents = Sequence[Intent] | Iterator[Intent] | None
 
 
 class _Unbound:
@@ -117,6 +120,9 @@ class Strategy:
 
     def on_order_update(self, update: OrderUpdate | OrderRejected) -> Intents:
         """One of our orders was accepted, triggered, cancelled, expired or rejected."""
+
+    def on_transfer(self, flow: Cashflow) -> Intents:
+        """What we moved to another wallet is there; a transfer that was refused is told by `on_order_update`."""
 
     def on_risk_alert(self, alert: RiskAlert) -> Intents:
         """A breaker tripped or is armed again; what it does about it is under way."""
@@ -209,6 +215,10 @@ class Strategy:
     def balance(self, wallet: str, asset: str) -> Decimal:
         """Return how much of an asset is held in a market's wallet: balance("um", "USDT")."""
         return decimal(self._view.cash_units(wallet, asset), MONEY_EXPONENT)
+
+    def free(self, wallet: str, asset: str) -> Decimal:
+        """Return how much of it nothing binds: no margin of a position, no open order."""
+        return decimal(self._view.free_units(wallet, asset), MONEY_EXPONENT)
 
     def is_sized(self, name: str) -> bool:
         """Say whether the run's `[sizing]` finds the size of entries in an instrument that do not say it themselves."""
@@ -325,6 +335,15 @@ class Strategy:
         if position_side:
             instrument = side_id(instrument, PositionSide(position_side))
         return MoveMargin(ts=self.now, instrument=instrument, amount=decimal_of(amount))
+
+    def transfer(self, asset: str, amount: Number, source: str, target: str, *, tag: str = "") -> TransferIntent:
+        """Return the wish to move an amount of an asset between the wallets of two markets: "spot", "um", ...
+
+        Raises:
+            ValueError: the amount is no number.
+        """
+        amount = decimal_of(amount)
+        return TransferIntent(ts=self.now, asset=Asset(asset), amount=amount, source=source, target=target, tag=tag)
 
     # --- for the host ---------------------------------------------------------------------------------------------
 

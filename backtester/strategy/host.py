@@ -10,6 +10,7 @@ from msgspec import structs
 from backtester.core.bus import Bus
 from backtester.core.errors import BacktesterError, Interrupted, StrategyError
 from backtester.core.events import (
+    TRANSFER,
     AnyOrder,
     Cashflow,
     Fill,
@@ -165,8 +166,10 @@ class StrategyHost:
             self._call(self._strategy.on_order_update, update)
 
     def on_cashflow(self, flow: Cashflow) -> None:
-        """Fold money that moved without a trade."""
+        """Fold money that moved without a trade; tell the strategy that its transfer has arrived."""
         self._view.ledger.apply_cashflow(flow)
+        if flow.kind == TRANSFER and flow.amount_units > 0:
+            self._call(self._strategy.on_transfer, flow)
 
     def on_margin_terms(self, terms: MarginTermsSet) -> None:
         """Fold how a position is secured from now on."""
@@ -256,6 +259,8 @@ def _describe(args: tuple[Any, ...]) -> str:  # noqa: PLR0911 - a table
             return f" at the fill of order {fill.order_id} {fill.instrument} {format_time(fill.ts)}"
         case (OrderUpdate() | OrderRejected() as update,):
             return f" at the update of order {update.order_id} {update.instrument} {format_time(update.ts)}"
+        case (Cashflow() as flow,):
+            return f" at the arrival of transfer {flow.order_id} {format_time(flow.ts)}"
         case (RiskAlert() as alert,):
             return f" at the alert of breaker {alert.breaker} {format_time(alert.ts)}"
         case (MarginAlert() as alert,):

@@ -30,6 +30,7 @@ from backtester.core.order_terms import (
     twap_fault,
 )
 from backtester.core.risk_events import ClosingIntent
+from backtester.core.transfer_events import TransferIntent
 
 _PRICES: dict[type, tuple[str, ...]] = {
     LimitOrderIntent: ("limit_price",),
@@ -46,13 +47,15 @@ _OPTIONAL_PRICES: dict[type, tuple[str, ...]] = {
 }
 
 
-def checked_intent(intent: object) -> AnyIntent | MarginWish:
+def checked_intent(intent: object) -> AnyIntent | MarginWish | TransferIntent:
     """Return an intent whose fields have the types that they declare.
 
     Raises:
         TypeError: it is no intent of a strategy, or a field has another type.
         ValueError: more than one size, or a number that is not finite.
     """
+    if isinstance(intent, TransferIntent):
+        return _checked_transfer(intent)
     if isinstance(intent, CancelIntent):
         _want(intent, "order_id", int)
     elif isinstance(intent, SetLeverage):
@@ -78,6 +81,14 @@ def checked_intent(intent: object) -> AnyIntent | MarginWish:
         raise TypeError(f"what was returned is not a list of intents: it holds {intent!r}")
     _want(intent, "ts", int)
     _want(intent, "instrument", str)
+    return intent
+
+
+def _checked_transfer(intent: TransferIntent) -> TransferIntent:
+    _want(intent, "ts", int)
+    for name in ("asset", "source", "target", "tag"):
+        _want(intent, name, str)
+    _want_decimal("amount", intent.amount)
     return intent
 
 
@@ -158,7 +169,7 @@ def _check_bracket(intent: OrderIntent) -> None:
 
 def _want_decimal(name: str, value: object) -> None:
     if not isinstance(value, Decimal):
-        raise TypeError(f"{name} of an order is {value!r}, it must be a Decimal")
+        raise TypeError(f"{name} is {value!r}, it must be a Decimal")
     decimal_of(value)  # refuses NaN, infinity, and what is beyond any price or size
 
 

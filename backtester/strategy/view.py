@@ -8,7 +8,16 @@ from backtester.core.board import Board
 from backtester.core.errors import UsageError
 from backtester.core.events import SanitizedOrder
 from backtester.core.folds import FLAT, Ledger
-from backtester.core.instruments import Instrument, InstrumentId, PositionSide, side_id, split_holding, split_side
+from backtester.core.funds import collateral_units
+from backtester.core.instruments import (
+    Instrument,
+    InstrumentId,
+    PositionSide,
+    holding_of,
+    side_id,
+    split_holding,
+    split_side,
+)
 from backtester.core.margin import FULL, MarginTerms
 from backtester.core.numbers import MONEY_EXPONENT, decimal
 from backtester.core.rules import InstrumentRules, RuleBook
@@ -166,3 +175,15 @@ class StrategyView:
             for holding, account in self.ledger.assets.items()
             if split_holding(holding)[1] == asset and wallet in (None, split_holding(holding)[0])
         )
+
+    def free_units(self, wallet: str, asset: str) -> int:
+        """Return how much of an asset (1e-8) in a market's wallet no position and no open order binds."""
+        holding = holding_of(wallet, asset)
+        bound: dict[str, int] = {}  # of an oco group the most
+        for instrument in self.instruments:
+            for order in self.orders[instrument].values():
+                if order.reserved == holding:
+                    group = order.oco or f"#{order.order_id}"
+                    bound[group] = max(bound.get(group, 0), order.reserve_units)
+        collateral = collateral_units(self.ledger, self.board.price_units, holding)
+        return self.cash_units(wallet, asset) - collateral - sum(bound.values())
