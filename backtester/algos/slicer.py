@@ -36,6 +36,7 @@ from backtester.core.topics import (
     T_ORDERS_UPDATE,
     T_TIMERS,
 )
+from backtester.core.transfer_events import TransferIntent
 
 
 @dataclass(slots=True)
@@ -192,7 +193,7 @@ class Slicer:
             parent.ends = (status, reason)
         self._go_on(parent)
 
-    def on_intent(self, intent: AnyIntent) -> None:
+    def on_intent(self, intent: AnyIntent | TransferIntent) -> None:
         """End an order that is taken back, once its part has ended, which risk takes back."""
         if isinstance(intent, CancelIntent) and (parent := self._parents.get(intent.order_id)) is not None:
             parent.ends = (Status.CANCELLED, intent.reason or Reason.REQUESTED)

@@ -7,6 +7,7 @@ from rich.table import Table
 
 from backtester.cli.console import console
 from backtester.core.time import format_time
+from backtester.engine.position_sides import listed_only
 from backtester.engine.prepare import PreparedRun
 from backtester.engine.run import RunResult
 
@@ -42,9 +43,11 @@ def print_summary(run: PreparedRun, result: RunResult, seconds: float) -> None:
     """Print the summary of a run."""
     m = result.metrics
     out = console()
-    symbols = " ".join(spec.symbol for spec in run.instruments.values())
+    markets = {spec.market for spec in run.instruments.values()}
+    symbols = " ".join(run.symbols if len(markets) == 1 else listed_only(run.instruments))
+    where = f"{run.config.run.market}, " if len(markets) == 1 else ""
     out.print(
-        f"{run.found.name} on {symbols} ({run.config.run.market}, {run.config.run.timeframe}), "
+        f"{run.found.name} on {symbols} ({where}{run.config.run.timeframe}), "
         f"{format_time(run.start)} to {format_time(run.end)}: {result.status}",
         style="bold",
     )
@@ -58,6 +61,8 @@ def print_summary(run: PreparedRun, result: RunResult, seconds: float) -> None:
     out.print(table)
     for instrument, numbers in result.details.get("settlement", {}).items():
         out.print(f"settled {_settlement(instrument, numbers)}", markup=False)
+    for words in portfolio_in_words(result.details["portfolio"]):
+        out.print(words, markup=False)
     for key, assumption in result.details["assumptions"].items():
         out.print(f"assumes {key.replace('_', ' ')}: {assumption}", style="dim", markup=False)
     for warning in result.warnings:
@@ -74,6 +79,29 @@ def _settlement(instrument: str, numbers: dict[str, str]) -> str:
         return f"{words}: nothing was held"
     insured = f", {numbers['shortfall']} paid by the insurance fund" if "shortfall" in numbers else ""
     return f"{words}: {numbers['qty']} held, profit {numbers['profit']}, fee {numbers['fee']}{insured}"
+
+
+def portfolio_in_words(portfolio: dict[str, Any]) -> list[str]:
+    """Return what the wallets hold, and the exposure per underlying; of one wallet with one asset nothing."""
+    wallets, currency = portfolio["wallets"], portfolio["currency"]
+    if len({name.partition(":")[0] for name in wallets}) < 2 and not portfolio["conversions"].keys() & {
+        name.partition(":")[2] for name, held in wallets.items() if Decimal(held["start"])
+    }:
+        return []
+    held = []
+    for name, amounts in wallets.items():
+        wallet, _, asset = name.partition(":")
+        worth = "" if asset == currency else f" ({Decimal(amounts['worth']):,.2f} {currency})"
+        shown = f"{Decimal(amounts['end']):,.2f}" if asset == currency else f"{Decimal(amounts['end']).normalize():f}"
+        held.append(f"{wallet} {shown} {asset}{worth}")
+    return [
+        f"wallets: {', '.join(held)}",
+        *(
+            f"exposure to {underlying}: net {Decimal(e['net']):,.2f}, gross {Decimal(e['gross']):,.2f} {currency}, "
+            f"delta {Decimal(e['delta']).normalize():f} {underlying}"
+            for underlying, e in portfolio["exposure"].items()
+        ),
+    ]
 
 
 def _trades(m: dict[str, dict[str, Any]]) -> str:

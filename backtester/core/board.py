@@ -7,10 +7,20 @@ Nothing here is logged.
 
 import heapq
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NamedTuple
 
 from backtester.core.instruments import InstrumentId
 from backtester.core.market import MarketQuote
+
+
+class Greeks(NamedTuple):
+    """Of one base unit of an option, as its chain or a model says: delta in base units, the others per unit of it."""
+
+    delta: float
+    gamma: float
+    vega: float
+    theta: float
+
 
 NEVER: Final = 2**63 - 1
 
@@ -29,6 +39,7 @@ class Board:
         self.asleep: dict[InstrumentId, tuple[int, int]] = {}  # prices strictly between matter to nobody
         self._safe: dict[InstrumentId, tuple[int, int]] = {}  # strictly between, no position is in danger
         self.quote_at: dict[InstrumentId, Callable[[int], MarketQuote | None]] = {}  # the last at or before a time
+        self.greeks: dict[InstrumentId, list[tuple[int, Greeks]]] = {}  # options: since when they are known, and which
         self.timers: list[int] = []
         self.expiries: list[int] = []
 

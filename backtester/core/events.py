@@ -10,7 +10,7 @@ from typing import Annotated, Final
 
 import msgspec
 
-from backtester.core.instruments import Asset, Holding, InstrumentId, Scale, holding_of
+from backtester.core.instruments import Asset, Holding, InstrumentId, Scale, holding_of, listed_id
 from backtester.core.numbers import MONEY_EXPONENT, decimal
 from backtester.core.order_terms import PLAIN, Bracket, Terms
 
@@ -28,6 +28,10 @@ RateUnits = Annotated[int, RATE]
 LogScale = Annotated[Scale, UNLOGGED]
 OmittedTexts = Annotated[dict[str, str], OMITTED]
 OmittedInt = Annotated[int, OMITTED]
+
+
+DEPOSIT: Final = "deposit"
+TRANSFER: Final = "transfer"  # one leaves a wallet, the next comes into another
 
 
 class Side(StrEnum):
@@ -119,6 +123,11 @@ class Reason(StrEnum):
     BAD_REPLACE = "bad_replace"
     LEVERAGE_BRACKET = "leverage_bracket"
     LIQUIDATION = "liquidation"
+    MARGIN_MODE_WITH_POSITION = "margin_mode_with_position"
+    MARGIN_NOT_ISOLATED = "margin_not_isolated"
+    INSUFFICIENT_MARGIN = "insufficient_margin"
+    NO_MARGIN = "no_margin"
+    NO_POSITION = "no_position"
     MODEL_NOT_READY = "model_not_ready"
     NO_SIZE = "no_size"
     NO_STOP = "no_stop"
@@ -147,6 +156,11 @@ class Reason(StrEnum):
     BREAKER = "breaker"
     CONTROL = "control"
     CONTRACT_EXPIRED = "contract_expired"
+    POSITION_SIDE_REQUIRED = "position_side_required"
+    POSITION_SIDE_NOT_ALLOWED = "position_side_not_allowed"
+    UNKNOWN_WALLET = "unknown_wallet"
+    SAME_WALLET = "same_wallet"
+    UNKNOWN_ASSET = "unknown_asset"
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
@@ -310,6 +324,11 @@ class SanitizedOrder(Event, frozen=True, kw_only=True):
     scale: LogScale
 
     @property
+    def listed(self) -> InstrumentId:
+        """The instrument that the venue lists, on whose market it executes."""
+        return listed_id(self.instrument)
+
+    @property
     def reserved(self) -> Holding:
         """What its funds are bound of: an asset in the wallet of its market."""
         return holding_of(self.instrument.partition(":")[0], self.reserve_asset)
@@ -346,7 +365,9 @@ class SanitizedReduceOnly(Event, frozen=True, kw_only=True):
 
 
 class OrderRejected(Event, frozen=True, kw_only=True):
-    """An order or a cancel was refused. who: risk or execution. numbers: what the reason is made of, as text."""
+    """An order, a cancel or a transfer was refused. who: risk or execution. instrument: of a transfer empty. numbers:
+    what the reason is made of, as text.
+    """
 
     who: str
     reason: Reason
@@ -420,7 +441,8 @@ class Fill(Event, frozen=True, kw_only=True):
 class Cashflow(Event, frozen=True, kw_only=True):
     """Money that moved without a trade: deposit, funding, settlement, transfer. amount < 0 leaves the wallet.
 
-    wallet: the market whose wallet it moves in. numbers: what the amount is made of, as text.
+    wallet: the market whose wallet it moves in. numbers: what the amount is made of, as text. order_id: the transfer
+    whose half it is; 0: none.
     """
 
     kind: str
@@ -429,6 +451,7 @@ class Cashflow(Event, frozen=True, kw_only=True):
     amount_units: MoneyUnits
     instrument: InstrumentId | None = None
     numbers: OmittedTexts = {}
+    order_id: OmittedInt = 0
 
 
 class Note(Event, frozen=True, kw_only=True):

@@ -107,8 +107,31 @@ def collateral_units(ledger: Ledger, prices: Mapping[InstrumentId, int], holding
     )
 
 
+def transferable_units(ledger: Ledger, prices: Mapping[InstrumentId, int], holding: Holding) -> int:
+    """Return how much of an asset may leave a wallet, apart from what orders reserve: what secures no position. Profit
+    that is not realised counts for no more than the margin that it secures: it cannot be taken out.
+    """
+    alone = sum(
+        ledger.margin_of(i)
+        for i in ledger.positions
+        if ledger.instruments[i].is_margined and ledger.instruments[i].cash == holding and i not in ledger.margin.cross
+    )
+    together = collateral_units(ledger, prices, holding) - alone
+    return ledger.asset(holding).cash_units - alone - max(0, together)
+
+
+def sellable_units(ledger: Ledger, instrument: Instrument) -> int:
+    """Return how much of a spot asset can be sold: of what was bought, what is still in the wallet. Coins that were put
+    in, or moved in, are no position.
+    """
+    position = ledger.position(instrument.id).qty_units
+    return max(0, min(ledger.asset(instrument.coin).cash_units, instrument.base_money(position)))
+
+
 def _cross_profit(ledger: Ledger, instrument: InstrumentId, prices: Mapping[InstrumentId, int]) -> int:
-    return ledger.unrealised_units(instrument, prices[instrument]) if instrument in ledger.margin.cross else 0
+    if instrument not in ledger.margin.cross:
+        return 0
+    return ledger.unrealised_units(instrument, prices[ledger.instruments[instrument].listed])
 
 
 def remaining(order: SanitizedOrder, fill: Fill, instrument: Instrument) -> SanitizedOrder:

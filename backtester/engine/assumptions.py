@@ -1,11 +1,14 @@
 """What the simulated exchange assumes in a run, in words: part of run.json, and on the screen."""
 
 from backtester.config.configs import BacktestConfig
-from backtester.core.instruments import split_id
+from backtester.core.instruments import Holding, split_holding, split_id
+from backtester.core.numbers import MONEY_SCALE
+from backtester.core.valuation import Conversion
 from backtester.engine.applied_rules import fees_in_words, rules_in_words
 from backtester.engine.exchange_setup import modelled_delays
 from backtester.engine.funding_plan import funding_in_words
 from backtester.engine.margin_setup import margin_in_words
+from backtester.engine.position_sides import HEDGE, listed_only
 from backtester.engine.prepare import PreparedRun
 from backtester.engine.risk_setup import limits_in_words
 from backtester.engine.settlement_plan import settlements_in_words
@@ -40,13 +43,34 @@ def assumptions(run: PreparedRun) -> dict[str, str]:
         words["sizing"] = "entries without a size: " + ", ".join(f"{i}{model}" for i, model in models.items())
         if left_out := costs_not_sized(config):
             words["sizing"] += f"; {left_out}"
+    named = {a: c for a, c in run.valuation.conversions.items() if a in _held(run)}
+    if named:
+        words["currency"] = f"all is summed up in {run.valuation.currency}; " + ", ".join(
+            f"{asset} at {conversion_in_words(conversion)}" for asset, conversion in sorted(named.items())
+        )
     if run.margin.brackets:
         words["funding"] = funding_in_words(run.funding)
-        words["leverage"] = f"{margin_in_words(run.margin)}"
+        words["leverage"] = margin_in_words(run.margin)
+        if config.futures.position_mode == HEDGE:
+            words["positions"] = "hedge mode: a long and a short one of each future, side by side"
         words["liquidation"] = liquidation_in_words(run)
     if run.settlements:
         words["expiry"] = settlements_in_words(run.settlements)
     return words
+
+
+def conversion_in_words(conversion: Conversion) -> str:
+    """Return what says how much an asset is worth: a number, an instrument, or several in turn."""
+    if conversion.instrument is None:
+        return f"{conversion.rate_units / MONEY_SCALE:g}"
+    own = f"1 / {conversion.instrument}" if conversion.is_inverted else str(conversion.instrument)
+    return own if conversion.then is None else f"{own} x {conversion_in_words(conversion.then)}"
+
+
+def _held(run: PreparedRun) -> set[str]:
+    """Return the assets whose balances must be converted: what instruments settle in, and what was put in."""
+    found = {str(spec.settle) for spec in run.instruments.values()}
+    return found | {split_holding(Holding(name))[1] for name in run.config.account.wallets}
 
 
 def costs_not_sized(config: BacktestConfig) -> str:
@@ -66,7 +90,7 @@ def costs_not_sized(config: BacktestConfig) -> str:
 
 def liquidation_in_words(run: PreparedRun) -> str:
     """Return by which prices positions are liquidated, and at which."""
-    by_trades = sorted(i for i in run.margin.brackets if i not in run.marks)
+    by_trades = sorted(i for i in listed_only(run.margin.brackets) if i not in run.marks)
     words = "along the mark candles" if run.marks else ""
     if by_trades:
         words += (", " if words else "") + f"along what is traded of {', '.join(by_trades)}"

@@ -1,10 +1,9 @@
-"""At which prices the instruments of a run begin: what is worth something must be so before the first candle closes."""
+"""At which prices the instruments of a run begin."""
 
 from collections.abc import Mapping
 
 from backtester.core.instruments import Instrument, InstrumentId
 from backtester.core.numbers import HALF_EVEN, MONEY_EXPONENT, decimal_of, units_of
-from backtester.core.valuation import Valuation
 from backtester.data.lake import Lake
 from backtester.data.schemas import KLINES
 
@@ -31,20 +30,3 @@ def coin_prices(
         if spec.is_inverse
     }
     return {i: price for i, price in prices.items() if price}
-
-
-def begun(
-    valuation: Valuation,
-    lake: Lake,
-    instruments: Mapping[InstrumentId, Instrument],
-    sources: Mapping[InstrumentId, str],
-    start: int,
-    end: int,
-) -> Valuation:
-    """Return a valuation whose conversions know the price at which their instruments begin."""
-    found = dict(valuation.conversions)
-    for asset, conversion in valuation.conversions.items():
-        if (name := conversion.instrument) is not None:
-            first = first_open(lake, instruments[name], sources[name], start, end, conversion.decimals)
-            found[asset] = conversion._replace(first_units=first)
-    return valuation._replace(conversions=found)

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from backtester.config.configs import BacktestConfig, FuturesSection, OwnLeverage
 from backtester.core.errors import DataError, UsageError
-from backtester.core.instruments import InstrumentId, parse_instrument
+from backtester.core.instruments import Instrument, InstrumentId, for_sides, parse_instrument
 from backtester.core.margin import FULL, MarginTerms
 from backtester.core.numbers import MONEY_SCALE, exact_units
 from backtester.core.time import day_of, format_time
@@ -14,6 +14,7 @@ from backtester.core.timeline import EVER, Timeline
 from backtester.data.rules.bracket_tables import bracket_tables
 from backtester.data.rules.lake_rules import LakeRules
 from backtester.data.rules.values import Brackets
+from backtester.engine.position_sides import listed_only
 from backtester.sim.brackets import BracketTable
 from backtester.sim.default_brackets import default_brackets
 
@@ -31,6 +32,18 @@ class MarginPlan(NamedTuple):
     brackets: Mapping[InstrumentId, Timeline[BracketTable]] = {}
     fees: Mapping[InstrumentId, int] = {}
     sources: Mapping[InstrumentId, list[dict[str, str]]] = {}
+
+    def for_sides(self, instruments: Mapping[InstrumentId, Instrument]) -> "MarginPlan":
+        """Return the plan with what it says of instruments said of their sides as well."""
+        terms = MarginTerms(
+            for_sides(instruments, self.terms.leverage),
+            frozenset(i for i, spec in instruments.items() if spec.listed in self.terms.cross),
+        )
+        return self._replace(
+            terms=terms,
+            brackets=for_sides(instruments, self.brackets),
+            fees=for_sides(instruments, self.fees),
+        )
 
 
 def resolved_futures(config: BacktestConfig, ids: Iterable[InstrumentId], warnings: list[str]) -> FuturesSection:
@@ -112,7 +125,7 @@ def _liquidation_fee(rules: LakeRules, instrument: InstrumentId, time: int) -> i
 def margin_in_words(plan: MarginPlan) -> str:
     """Return what leverage and margin are in force, instruments of the same together."""
     same: dict[str, list[str]] = {}
-    for instrument in plan.brackets:
+    for instrument in listed_only(plan.brackets):
         leverage = plan.terms.leverage_of(instrument)
         mode = "cross" if instrument in plan.terms.cross else "isolated"
         found = plan.sources.get(instrument)
@@ -132,5 +145,5 @@ def margin_record(plan: MarginPlan) -> dict[str, Any]:
             "mode": "cross" if i in plan.terms.cross else "isolated",
             "brackets": plan.sources.get(i, "built in"),
         }
-        for i in plan.brackets
+        for i in listed_only(plan.brackets)
     }

@@ -76,8 +76,7 @@ def run_backtest(run: PreparedRun, runs: Path, *, progress: Progress | None = No
     Raises:
         StorageError: the folder cannot be written or sealed.
     """
-    symbols = [spec.symbol for spec in run.instruments.values()]
-    folder = RunFolder(runs, new_run_id(run.found.name, symbols))
+    folder = RunFolder(runs, new_run_id(run.found.name, run.symbols))
     log_file = (folder.partial / "log.jsonl").open("w", encoding="utf-8")
     try:
         return _run_in(run, folder, _diagnostics(log_file), progress)
@@ -111,7 +110,7 @@ def _run_in(run: PreparedRun, folder: RunFolder, diary: Any, progress: Progress 
         wired.bus.abandon()
     wired.log.close()
     sealed = time.perf_counter()
-    table_seconds = wired.equity.seconds
+    table_seconds = wired.equity.seconds + wired.exposure.seconds
     run_seconds = sealed - began - table_seconds
     try:
         tables = _close_tables(wired)
@@ -137,7 +136,14 @@ def _close_tables(wired: Wired) -> dict[str, str]:
     wired.clock.hand_on_marks()  # of a window that was not finished
     wired.bus.drain()
     wired.account.curve.close()
-    return {"equity": wired.equity.close(), **wired.recorder.close(wired.board.now)}
+    if wired.account.wallets is not None:
+        wired.account.wallets.close(wired.board.now)
+    return {
+        "equity": wired.equity.close(),
+        "exposure": wired.exposure.close(),
+        "wallets": wired.wallets.close(),
+        **wired.recorder.close(wired.board.now),
+    }
 
 
 async def _drive(run: PreparedRun, wired: Wired, progress: Progress | None, stop: StopRequest) -> str:

@@ -20,6 +20,7 @@ from backtester.engine.control_script import outside_warnings
 from backtester.engine.feed_plan import FeedName
 from backtester.engine.gap_policy import gap_records
 from backtester.engine.margin_setup import margin_record
+from backtester.engine.portfolio_record import portfolio_record
 from backtester.engine.prepare import PreparedRun
 from backtester.engine.provenance import digest_of, engine_digest, modules_below, platform_text, versions
 from backtester.engine.risk_setup import limit_warnings
@@ -63,6 +64,7 @@ def run_record(
         "log": {"digest": wired.log.digest, "lines": wired.log.lines},
         "tables": tables,
         "final": _final_state(run, wired),
+        "portfolio": portfolio_record(run, wired),
         "counts": {
             "fills": wired.recorder.fills,
             "ambiguous_candles": wired.exchange.ambiguous_candles.total(),
@@ -194,24 +196,15 @@ def breaker_trips(wired: Wired) -> dict[str, int]:
 
 def run_metrics(run: PreparedRun, wired: Wired) -> dict[str, Metric]:
     """Return the headline figures of a run that is over."""
-    currency = run.config.account.currency
-    assets = wired.account.ledger.assets
     return headline(
         wired.equity.stats,
         wired.recorder.trade_stats,
         n_open=wired.recorder.n_open_trades,
-        realised_units=sum(
-            run.valuation.worth(split_holding(holding)[1], account.realised_units, wired.board.price_units)
-            for holding, account in assets.items()
-        ),
+        realised=_by_asset(wired, "realised_units"),
         fees=_by_asset(wired, "fees_units"),
-        currency=currency,
-        funding_units=None
-        if not run.margin.brackets
-        else sum(
-            run.valuation.worth(asset, units, wired.board.price_units)
-            for asset, units in _by_asset(wired, "funding_units").items()
-        ),
+        funding=_by_asset(wired, "funding_units") if run.margin.brackets else None,
+        worth=lambda asset, units: run.valuation.worth(asset, units, wired.board.price_units),
+        currency=run.config.account.currency,
     )
 
 

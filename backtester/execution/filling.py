@@ -6,8 +6,8 @@ from typing import NamedTuple
 from backtester.core.board import Board
 from backtester.core.events import Cashflow, Fill, Liquidity, Reason, SanitizedOrder, Side
 from backtester.core.folds import Ledger, Reservations
-from backtester.core.funds import collateral_units, opening_qty, released_units
-from backtester.core.instruments import Instrument, InstrumentId
+from backtester.core.funds import collateral_units, opening_qty, released_units, sellable_units
+from backtester.core.instruments import Holding, Instrument, InstrumentId, listed_id
 from backtester.core.margin import FULL, MarginTerms
 from backtester.core.numbers import CEIL, FLOOR, floor_to, mul_div
 from backtester.core.order_terms import TimeInForce
@@ -137,8 +137,8 @@ class Cashier:
         if liquidity is Liquidity.TAKER:
             self.fills_before_warm += not self.is_warm(spec.id)
             window = self._window(pool, ts)
-            self._taken[spec.id, sign] = (window, self._taken_in(window, spec.id, sign) + qty)
-        self._volume.add(self._board.now, notional)
+            self._taken[spec.listed, sign] = (window, self._taken_in(window, spec.listed, sign) + qty)
+        self._volume.add(self._board.now, self._rules.valuation.worth(spec.settle, notional, self._board.price_units))
         self.ledger.apply_fill(fill)
         return fill
 
@@ -190,11 +190,11 @@ class Cashier:
         if self._memory is None:
             price = rules.slippage.price_units(sign, reference)
         else:
-            now = self._memory.of(spec.id)
+            now = self._memory.of(spec.listed)
             asked = order.qty_units or self._terms[spec.id].lots_for(order.budget_units, reference, 1, 0)
             qty = min(pool.left, asked or abs(self.ledger.position(spec.id).qty_units))
             volume = pool.volume or now.volume // max(1, now.candles)
-            qty += self._taken_in(window, spec.id, sign)
+            qty += self._taken_in(window, spec.listed, sign)
             rate = rules.slippage.rate_of(qty, volume, now.mean_range)
             rate += rules.impact.rate_of(qty, now.volume, now.variance)
             price = worse_price(sign, reference, rate)
@@ -228,7 +228,7 @@ class Cashier:
 
     def is_warm(self, instrument: InstrumentId) -> bool:
         """Say whether slippage and impact know as many candles as they look at."""
-        return self._memory is None or self._memory.of(instrument).candles >= self._memory.window
+        return self._memory is None or self._memory.of(listed_id(instrument)).candles >= self._memory.window
 
     def on_cashflow(self, flow: Cashflow) -> None:
         """Fold money that moved without a trade."""
@@ -246,7 +246,7 @@ class Cashier:
 
     def _free_base(self, order: SanitizedOrder, spec: Instrument) -> int:
         """Return the quantity of a spot asset that no order outside this one's group binds."""
-        free = self.ledger.asset(spec.coin).cash_units - self.reservations.total_without(order.order_id)
+        free = sellable_units(self.ledger, spec) - self.reservations.total_without(order.order_id)
         return max(0, free) // spec.base_money(1)
 
     def reducible(self, order: SanitizedOrder, ts: int) -> int:
@@ -265,7 +265,7 @@ class Cashier:
         others = self.reservations.total_without(order.order_id)
         if spec.is_spot and order.side is Side.SELL:
             bound = 0 if order.terms.close_position else others
-            payable = spec.base_money(qty) <= self.ledger.asset(spec.coin).cash_units - bound
+            payable = spec.base_money(qty) <= sellable_units(self.ledger, spec) - bound
         elif spec.is_spot:
             payable = cost <= self.ledger.asset(spec.cash).cash_units - others
         elif self._opens_forbidden_short(order, spec, qty):
@@ -275,6 +275,11 @@ class Cashier:
         else:
             payable = self._can_carry(order, spec, qty, notional, cost, others)
         return None if payable else Reason.INSUFFICIENT_BALANCE
+
+    def free(self, holding: Holding) -> int:
+        """Return what neither orders nor positions bind of an asset in a wallet (1e-8)."""
+        bound = self.reservations.total(holding) + collateral_units(self.ledger, self._board.price_units, holding)
+        return self.ledger.asset(holding).cash_units - bound
 
     def _opens_forbidden_short(self, order: SanitizedOrder, spec: Instrument, qty: int) -> bool:
         """Say whether a sale would go below zero where that is not allowed; each of two sales alone may only reduce."""
@@ -288,7 +293,7 @@ class Cashier:
             return False
         after = abs(self.ledger.position(spec.id).qty_units + order.side.sign * qty)
         size = mul_div(notional, after, qty, CEIL)
-        return size > max_size(table.at(self._board.now), self._rules.margin.leverage_of(spec.id))
+        return size > max_size(table.at(self._board.now), self.ledger.margin.leverage_of(spec.id))
 
     def _can_carry(
         self, order: SanitizedOrder, spec: Instrument, qty: int, notional: int, cost: int, others: int
@@ -302,7 +307,7 @@ class Cashier:
         free -= collateral_units(self.ledger, prices, spec.cash)
         free += released_units(self.ledger, spec, qty, opening, notional, prices)
         opened = notional - mul_div(notional, qty - opening, qty, FLOOR)
-        return self._rules.margin.margin_units(spec.id, opened) + cost - notional <= free
+        return self.ledger.margin.margin_units(spec.id, opened) + cost - notional <= free
 
 
 def _too_small(limits: OrderLimits, qty: int, notional: int) -> Reason | None:

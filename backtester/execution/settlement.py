@@ -83,7 +83,7 @@ class SettlementDesk:
     def _settle(self, spec: Instrument, settlement: Settlement) -> None:
         self._exchange.withdraw(spec.id, Reason.CONTRACT_EXPIRED)
         price, position = settlement.price_units, self._ledger.position(spec.id)
-        price = price or self._board.price_units.get(spec.id, 0)
+        price = price or self._board.price_units.get(spec.listed, 0)
         numbers = {"price": fixed(price, spec.scale.price), "found": settlement.found}
         qty, fee, shortfall = position.qty_units, 0, 0
         if qty:

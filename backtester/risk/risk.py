@@ -36,6 +36,7 @@ from backtester.core.funds import (
     opening_qty,
     order_need,
     released_units,
+    sellable_units,
 )
 from backtester.core.instruments import Holding, Instrument, InstrumentId, split_holding
 from backtester.core.numbers import FLOOR, MONEY_EXPONENT, decimal, floor_to, units_of
@@ -53,7 +54,9 @@ from backtester.core.topics import (
     T_ORDERS_SANITIZED,
     T_ORDERS_UPDATE,
     T_RISK_ALERT,
+    T_TRANSFERS,
 )
+from backtester.core.transfer_events import Transfer, TransferIntent
 from backtester.risk.brackets import attached_orders, rate_units
 from backtester.risk.exposure import rough_lots
 from backtester.risk.leverage import leverage_refusal
@@ -62,8 +65,10 @@ from backtester.risk.open_orders import OpenOrders
 from backtester.risk.order_validation import Refusal, RoundedOrder, SymbolSpecs, plain
 from backtester.risk.parents import parent_order
 from backtester.risk.pauses import Pauses
+from backtester.risk.position_sides import held_to_its_side, side_refusal
 from backtester.risk.replacing import changed_intent
 from backtester.risk.sizing import Sizing
+from backtester.risk.transfers import judged_transfer
 from backtester.risk.venue_filters import filters_refusal
 from backtester.sim.brackets import BracketTable
 
@@ -107,6 +112,7 @@ class Risk:
         self._candle_us = candle_us
         self._pauses = Pauses(paused or {})
         self._reservations = Reservations()
+        self._wallets = {spec.market for spec in ledger.instruments.values()}
         self._limiter = limiter
         self._brackets = brackets or {}
         self.open_orders = OpenOrders(travel=travel)
@@ -123,28 +129,61 @@ class Risk:
 
     # --- intents -------------------------------------------------------------------------------------------------
 
-    def on_intent(self, intent: AnyIntent) -> None:
-        """Send an order, a replacement or a cancel on, or refuse it."""
+    def on_intent(self, intent: AnyIntent | TransferIntent) -> None:
+        """Send an order, a replacement, a cancel or a transfer on, or refuse it."""
         match intent:
+            case TransferIntent():
+                self._on_transfer(intent)
             case CancelIntent():
                 self._on_cancel(intent)
             case ReplaceIntent():
                 self._on_replace(intent)
             case ReduceOnlyIntent():
                 self._on_reduce_only(intent)
-            case TwapIntent() | IcebergIntent():
-                self._on_sliced(intent)
             case _:
-                order = self._sanitized(intent) if intent.has_size else self._sized(intent)
-                if isinstance(order, Refusal):
-                    self._refuse(intent, order)
-                else:
-                    self._send(order)
+                self._on_order(intent)
+
+    def _on_order(self, intent: OrderIntent) -> None:
+        refusal = side_refusal(intent, self._specs)
+        if refusal is not None:
+            self._refuse(intent, refusal)
+            return
+        intent = held_to_its_side(intent, self._specs)
+        if isinstance(intent, TwapIntent | IcebergIntent):
+            self._on_sliced(intent)
+            return
+        order = self._sanitized(intent) if intent.has_size else self._sized(intent)
+        if isinstance(order, Refusal):
+            self._refuse(intent, order)
+        else:
+            self._send(order)
+
+    def _on_transfer(self, intent: TransferIntent) -> None:
+        """Let money move that nothing binds; a kill holds it where it is."""
+        killed = None if self._limiter is None else self._limiter.kill_refusal()
+        units = killed or judged_transfer(
+            intent, self._wallets, self._ledger, self._reservations, self._board.price_units
+        )
+        if isinstance(units, Refusal):
+            self._refuse(intent, units)
+            return
+        self._last_order_id += 1
+        transfer = Transfer(
+            ts=self._board.now,
+            order_id=self._last_order_id,
+            asset=intent.asset,
+            amount_units=units,
+            source=intent.source,
+            target=intent.target,
+            tag=intent.tag,
+        )
+        self._reservations.hold(transfer.order_id, transfer.reserved, units, "")
+        self._bus.publish(T_TRANSFERS, transfer)
 
     def _sized(self, intent: OrderIntent) -> SanitizedOrder | Refusal:
         """Return the order of an intent whose size the run's sizing finds."""
         spec = self._specs.get(intent.instrument)
-        free = 0 if spec is None else self._affordable(spec, self._free(spec.cash))
+        free = 0 if spec is None else self._affordable(spec, self.free(spec.cash))
         sized = self._expired(intent) or self._sizing.sized(intent, free)
         if isinstance(sized, Refusal):
             return sized
@@ -209,7 +248,7 @@ class Risk:
             return Refusal(Reason.UNKNOWN_INSTRUMENT, {})
         if (expired := self._expired(intent)) is not None:
             return expired
-        rounded = self._specs.rounded(intent, self._board.price_units.get(intent.instrument), now)
+        rounded = self._specs.rounded(intent, self._board.price_units.get(spec.listed), now)
         if isinstance(rounded, Refusal):
             return rounded
         order = self._conditions_refusal(intent, replaces) or self._funded(intent, spec, rounded, replaces)
@@ -322,7 +361,9 @@ class Risk:
             if isinstance(ruling, Refusal):
                 return ruling
             terms = structs.replace(terms, reduce_only=True) if ruling else terms
-        free = self._free(need.holding)
+        free = self.free(need.holding)
+        if spec.is_spot and intent.side is Side.SELL:
+            free = min(free, sellable_units(self._ledger, spec) - self._reservations.total(need.holding))
         if spec.is_margined and rounded.qty_units and opening:
             notional = spec.notional_units(rounded.qty_units, valued.price_units)
             free += released_units(self._ledger, spec, rounded.qty_units, opening, notional, self._board.price_units)
@@ -357,7 +398,7 @@ class Risk:
     def _ruling(self, intent: OrderIntent, asked: Asked, rules: InstrumentRules) -> Refusal | bool:
         """Return why venue or user do not want an order, or whether it must become reduce-only."""
         if rules.filters is not None:
-            last = self._board.price_units.get(asked.spec.id)
+            last = self._board.price_units.get(asked.spec.listed)
             refusal = filters_refusal(rules.filters, asked, last, self._ledger, self.open_orders)
             if refusal is not None:
                 return refusal
@@ -371,7 +412,7 @@ class Risk:
             return Need(spec.cash, 0)
         wanted = spec.base_money(rounded.qty_units)
         extra = self._reservations.extra(spec.coin, wanted, intent.oco)
-        return Need(spec.coin, wanted - max(0, extra - max(0, self._free(spec.coin))))
+        return Need(spec.coin, wanted - max(0, extra - max(0, self.free(spec.coin))))
 
     def _opening_refusal(
         self, intent: OrderIntent, spec: Instrument, opening: int, limits: OrderLimits
@@ -386,7 +427,7 @@ class Risk:
                 return Refusal(Reason.SHORT_NOT_ALLOWED, shown) if held < limits.lot_units else None
             if not self._allow_short:
                 return Refusal(Reason.SHORT_NOT_ALLOWED, {"risk.allow_short": "false"})
-        since = self._pauses.since(spec.id, self._board.now)
+        since = self._pauses.since(spec.listed, self._board.now)
         return None if since is None else Refusal(Reason.PAUSED_AFTER_GAP, {"since": format_time(since)})
 
     def _budget(
@@ -395,12 +436,15 @@ class Risk:
         """Return money to spend, the funds it binds, and the quantity that it roughly opens.
 
         A quote amount is what it says; of an inverse contract it is a quantity already. A fraction is of equity at this
-        decision, in what the instrument settles in; when it opens, at most what is free.
+        decision, in what the instrument settles in; when it opens, at most what is free in its wallet.
         """
         if intent.quote is not None:
             asked, budget = intent.quote, units_of(intent.quote, MONEY_EXPONENT, FLOOR)
         else:
             assert intent.fraction is not None
+            prices, valuation = self._board.price_units, self._ledger.valuation
+            if not valuation.is_known(spec.settle, prices):
+                return Refusal(Reason.NO_PRICE, {"asset": spec.settle, "currency": valuation.currency})
             asked = intent.fraction
             budget = units_of(self._equity_in(spec) * asked, MONEY_EXPONENT, FLOOR)
         if asked <= 0:
@@ -409,7 +453,7 @@ class Risk:
         sells_spot = spec.is_spot and intent.side is Side.SELL
         opening = lots if spec.is_spot else opening_qty(self._ledger, spec, intent.side, lots)
         if intent.fraction is not None and opening and not sells_spot:
-            budget = min(budget, self._affordable(spec, self._free(spec.cash)))
+            budget = min(budget, self._affordable(spec, self.free(spec.cash)))
         least = max(limits.min_notional_units, spec.notional_units(limits.min_qty_units, rounded.price_units))
         most = limits.max_notional_units
         if most and budget > most:
@@ -425,16 +469,16 @@ class Risk:
         bound = budget_need(self._ledger.margin, spec, budget, fee_rate) if opening else 0
         return budget, Need(spec.cash, bound), opening
 
-    def _refuse(self, intent: AnyIntent, refusal: Refusal) -> None:
+    def _refuse(self, intent: AnyIntent | TransferIntent, refusal: Refusal) -> None:
         self._bus.publish(
             T_ORDERS_REJECTED,
             OrderRejected(
                 ts=self._board.now,
                 who="risk",
                 reason=refusal.reason,
-                instrument=intent.instrument,
+                instrument=InstrumentId("") if isinstance(intent, TransferIntent) else intent.instrument,
                 order_id=intent.order_id if isinstance(intent, CancelIntent) else None,
-                tag=intent.tag if isinstance(intent, OrderIntent) else "",
+                tag=intent.tag if isinstance(intent, OrderIntent | TransferIntent) else "",
                 client_id=intent.client_id if isinstance(intent, OrderIntent) else "",
                 numbers=refusal.numbers,
                 algo_id=intent.algo_id if isinstance(intent, OrderIntent) else 0,
@@ -443,7 +487,8 @@ class Risk:
 
     # --- what is there -------------------------------------------------------------------------------------------
 
-    def _free(self, holding: Holding) -> int:
+    def free(self, holding: Holding) -> int:
+        """Return what neither orders nor positions bind of an asset in a wallet (1e-8)."""
         collateral = collateral_units(self._ledger, self._board.price_units, holding)
         return self._ledger.asset(holding).cash_units - collateral - self._reservations.total(holding)
 
@@ -486,8 +531,10 @@ class Risk:
             self._reservations.release(fill.order_id)
 
     def on_cashflow(self, flow: Cashflow) -> None:
-        """Fold money that moved without a trade."""
+        """Fold money that moved without a trade; a transfer binds nothing any more."""
         self._ledger.apply_cashflow(flow)
+        if flow.order_id:
+            self._reservations.release(flow.order_id)
 
     def _end(self, order_id: int) -> None:
         self.open_orders.end(order_id)

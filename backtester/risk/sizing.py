@@ -37,8 +37,7 @@ class Sized(NamedTuple):
 
 class _Entry(NamedTuple):
     """What a model looks at. price: at which the order is valued, and at worst executes apart from gaps (10^-p).
-
-    equity: in 1e-8 of what the instrument settles in.
+    equity: of the account, in 1e-8 of what the instrument settles in.
     """
 
     intent: OrderIntent
@@ -92,7 +91,7 @@ class Sizing:
             returns.append(mul_div(trade.net_units, RATE_SCALE, trade.entry_notional_units, FLOOR))
 
     def sized(self, intent: OrderIntent, free_units: int) -> Sized | Refusal:
-        """Return an intent without a size with one; free_units: free money, 1e-8 of what it settles in."""
+        """Return an intent without a size with one; free_units: what nothing binds of what pays, 1e-8 of it."""
         rules, spec = self._rules.get(intent.instrument), self._specs.get(intent.instrument)
         if rules is None or spec is None:
             return Refusal(Reason.UNKNOWN_INSTRUMENT, {})
@@ -101,11 +100,11 @@ class Sizing:
                 Reason.NO_SIZE, {"sizing.model": "none", "why": "neither the order nor the run says how much"}
             )
         held = self._ledger.position(spec.id).qty_units
-        if held * intent.side.sign < 0:
+        if held * intent.side.sign < 0 or intent.terms.only_reduces:
             return Refusal(
                 Reason.NO_SIZE, {"held": fixed(held, spec.scale.qty), "why": "only an entry is sized; this one reduces"}
             )
-        rounded = self._specs.rounded(intent, self._board.price_units.get(spec.id), self._board.now)
+        rounded = self._specs.rounded(intent, self._board.price_units.get(spec.listed), self._board.now)
         if isinstance(rounded, Refusal):
             return rounded
         entry = self._entry(intent, spec, rules, rounded)
@@ -219,9 +218,9 @@ class Sizing:
         return _share(rate, numbers)
 
     def _measured(self, entry: _Entry) -> float | Refusal:
-        value = self._volatility.value(entry.spec.id)
+        value = self._volatility.value(entry.spec.listed)
         if value is None:
-            seen = self._volatility.seen(entry.spec.id)
+            seen = self._volatility.seen(entry.spec.listed)
             return Refusal(Reason.NOT_WARM, {"candles": str(seen), "needed": str(entry.rules.window + 1)})
         return value
 

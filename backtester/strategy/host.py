@@ -10,6 +10,7 @@ from msgspec import structs
 from backtester.core.bus import Bus
 from backtester.core.errors import BacktesterError, Interrupted, StrategyError
 from backtester.core.events import (
+    TRANSFER,
     AnyOrder,
     Cashflow,
     Fill,
@@ -17,6 +18,7 @@ from backtester.core.events import (
     OrderUpdate,
     SanitizedOrder,
 )
+from backtester.core.margin_events import MarginAlert, MarginTermsSet, MarginWish
 from backtester.core.market import Candle, MarketEvent, TimerFired
 from backtester.core.risk_events import RiskAlert
 from backtester.core.time import format_time
@@ -27,6 +29,9 @@ from backtester.core.topics import (
     T_FILLS,
     T_FUNDING,
     T_INDEX,
+    T_MARGIN,
+    T_MARGIN_INTENT,
+    T_MARGIN_TERMS,
     T_MARK,
     T_METRICS,
     T_NOTES,
@@ -87,6 +92,9 @@ class StrategyHost:
                 bus.subscribe(topic, self._plain_handler(getattr(strategy, hook)), type(self).__name__)
         if self._overrides("on_risk_alert"):
             bus.subscribe(T_RISK_ALERT, self._plain_handler(strategy.on_risk_alert), type(self).__name__)
+        if self._overrides("on_margin"):
+            bus.subscribe(T_MARGIN, self._plain_handler(strategy.on_margin), type(self).__name__)
+        bus.subscribe(T_MARGIN_TERMS, self.on_margin_terms)
         bus.subscribe(T_TIMERS, self.on_timer)
         bus.subscribe(T_ORDERS_SANITIZED, self.on_sanitized)
         bus.subscribe(T_ORDERS_CHANGED, self.on_sanitized)
@@ -158,8 +166,14 @@ class StrategyHost:
             self._call(self._strategy.on_order_update, update)
 
     def on_cashflow(self, flow: Cashflow) -> None:
-        """Fold money that moved without a trade."""
+        """Fold money that moved without a trade; tell the strategy that its transfer has arrived."""
         self._view.ledger.apply_cashflow(flow)
+        if flow.kind == TRANSFER and flow.amount_units > 0:
+            self._call(self._strategy.on_transfer, flow)
+
+    def on_margin_terms(self, terms: MarginTermsSet) -> None:
+        """Fold how a position is secured from now on."""
+        self._view.ledger.apply_margin(terms)
 
     def _plain_handler(self, hook: Callable[[Any], Any]) -> Callable[[Any], None]:
         def handle(event: Any) -> None:  # a hot path of runs over trades and quotes: as on_candle
@@ -198,7 +212,10 @@ class StrategyHost:
             self.dropped_in_warmup += len(wanted)
             return
         for intent in wanted:
-            self._bus.publish(T_ORDERS_INTENT, intent)
+            if isinstance(intent, MarginWish):
+                self._bus.publish(T_MARGIN_INTENT, intent)
+            else:
+                self._bus.publish(T_ORDERS_INTENT, intent)
 
     def silence(self) -> None:
         """Call no hook any more; go on folding, so that the view stays true to the log."""
@@ -242,8 +259,12 @@ def _describe(args: tuple[Any, ...]) -> str:  # noqa: PLR0911 - a table
             return f" at the fill of order {fill.order_id} {fill.instrument} {format_time(fill.ts)}"
         case (OrderUpdate() | OrderRejected() as update,):
             return f" at the update of order {update.order_id} {update.instrument} {format_time(update.ts)}"
+        case (Cashflow() as flow,):
+            return f" at the arrival of transfer {flow.order_id} {format_time(flow.ts)}"
         case (RiskAlert() as alert,):
             return f" at the alert of breaker {alert.breaker} {format_time(alert.ts)}"
+        case (MarginAlert() as alert,):
+            return f" at the margin alert of {alert.instrument} {format_time(alert.ts)}"
         case (MarketEvent() as event,):
             return f" at {event.cause()} ({format_time(event.ts)})"
         case (int() as now,):

@@ -17,6 +17,7 @@ from backtester.core.events import (
     TrailingStopIntent,
     TwapIntent,
 )
+from backtester.core.margin_events import MarginMode, MarginWish, MoveMargin, SetLeverage, SetMarginMode
 from backtester.core.numbers import decimal_of
 from backtester.core.order_terms import (
     PLAIN,
@@ -29,6 +30,7 @@ from backtester.core.order_terms import (
     twap_fault,
 )
 from backtester.core.risk_events import ClosingIntent
+from backtester.core.transfer_events import TransferIntent
 
 _PRICES: dict[type, tuple[str, ...]] = {
     LimitOrderIntent: ("limit_price",),
@@ -45,15 +47,25 @@ _OPTIONAL_PRICES: dict[type, tuple[str, ...]] = {
 }
 
 
-def checked_intent(intent: object) -> AnyIntent:
+def checked_intent(intent: object) -> AnyIntent | MarginWish | TransferIntent:
     """Return an intent whose fields have the types that they declare.
 
     Raises:
         TypeError: it is no intent of a strategy, or a field has another type.
         ValueError: more than one size, or a number that is not finite.
     """
+    if isinstance(intent, TransferIntent):
+        return _checked_transfer(intent)
     if isinstance(intent, CancelIntent):
         _want(intent, "order_id", int)
+    elif isinstance(intent, SetLeverage):
+        _want(intent, "leverage", int)
+        if intent.leverage < 1:
+            raise ValueError(f"leverage is {intent.leverage}, it must be at least 1")
+    elif isinstance(intent, SetMarginMode):
+        _want(intent, "mode", MarginMode)
+    elif isinstance(intent, MoveMargin):
+        _want_decimal("amount", intent.amount)
     elif isinstance(intent, ClosingIntent):
         raise TypeError("a ClosingIntent is risk's own; return self.close(name)")
     elif isinstance(intent, OrderIntent):
@@ -69,6 +81,14 @@ def checked_intent(intent: object) -> AnyIntent:
         raise TypeError(f"what was returned is not a list of intents: it holds {intent!r}")
     _want(intent, "ts", int)
     _want(intent, "instrument", str)
+    return intent
+
+
+def _checked_transfer(intent: TransferIntent) -> TransferIntent:
+    _want(intent, "ts", int)
+    for name in ("asset", "source", "target", "tag"):
+        _want(intent, name, str)
+    _want_decimal("amount", intent.amount)
     return intent
 
 
@@ -149,7 +169,7 @@ def _check_bracket(intent: OrderIntent) -> None:
 
 def _want_decimal(name: str, value: object) -> None:
     if not isinstance(value, Decimal):
-        raise TypeError(f"{name} of an order is {value!r}, it must be a Decimal")
+        raise TypeError(f"{name} is {value!r}, it must be a Decimal")
     decimal_of(value)  # refuses NaN, infinity, and what is beyond any price or size
 
 

@@ -62,6 +62,6 @@ def test_a_year_of_real_funding_on_a_constant_position_is_the_plain_sum(
     assert all(e["ts"] % (8 * HOUR_MS * 1000) == 0 for e in flows)
     expected = plain_sum(folder, symbol, size)
     assert Decimal(ran.result.metrics["funding"]["value"]) == expected != 0
-    assert replay(ran.path).account.funding["USDT"] == expected
+    assert replay(ran.path).account.funding["um:USDT"] == expected
     assert not [w for w in ran.result.warnings if "funding rates" in w or "mark price" in w]
     verify(ran.path)
