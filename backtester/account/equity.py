@@ -65,6 +65,8 @@ class EquityCurve:
             equity += value if spec.is_paid else profit
             unrealised += profit
             exposure += abs(value)
+        if now == self._start and self._changes:
+            self._changes.pop()  # what an account starts with is one row, however many deposits make it
         self._changes.append(_Change(settled, (now, equity, cash, unrealised, exposure), loose, positions))
 
     def value(self, marks: Marks) -> None:
@@ -125,7 +127,7 @@ class EquityCurve:
                 found[asset] = (conversion.rate_units, RATE_SCALE)
                 continue
             prices, one = marks.closes[conversion.instrument][kept], int(10**conversion.decimals)
-            if conversion.is_inverted:  # before its first price nothing is worth anything
+            if conversion.is_inverted:  # without a price nothing is worth anything
                 found[asset] = (np.where(prices > 0, one, 0), np.maximum(prices, 1))
             else:
                 found[asset] = (prices, one)

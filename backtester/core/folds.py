@@ -175,6 +175,10 @@ class Ledger:
             total += worth(spec.settle, self.value_units(instrument, prices[spec.listed]), prices)
         return total
 
+    def equity_in(self, asset: str, prices: Mapping[InstrumentId, int]) -> int:
+        """Return the account's value at these prices (10^-p), in 1e-8 of an asset, rounded down."""
+        return self.valuation.amount(asset, self.equity_units(prices), prices)
+
     def loose_cash(self) -> dict[str, int]:
         """Return per asset, all wallets together, what is held (1e-8) beside what spot positions are valued as."""
         loose: dict[str, int] = {}

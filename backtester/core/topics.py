@@ -54,6 +54,7 @@ from backtester.core.market import (
     VolatilityIndex,
 )
 from backtester.core.risk_events import ClosingIntent, Control, RiskAlert
+from backtester.core.settlement_events import ContractSettled
 from backtester.core.snapshots import AccountSnapshot
 
 E = TypeVar("E")
@@ -166,6 +167,9 @@ T_ACCOUNT_SNAPSHOT: Final = Topic[AccountSnapshot](
 )
 T_RISK_ALERT: Final = Topic[RiskAlert](
     "risk_alert", RiskAlert, logged=True, purpose="a breaker tripped, or is armed again"
+)
+T_SETTLEMENTS: Final = Topic[ContractSettled](
+    "settlements", ContractSettled, logged=True, purpose="a contract has expired and is settled"
 )
 T_MARGIN: Final = Topic[MarginAlert](
     "margin", MarginAlert, logged=True, purpose="a position in futures comes near its liquidation, or is liquidated"

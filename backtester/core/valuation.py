@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from backtester.core.instruments import Asset, InstrumentId
-from backtester.core.numbers import HALF_EVEN, RATE_SCALE, mul_div
+from backtester.core.numbers import FLOOR, HALF_EVEN, RATE_SCALE, mul_div
 
 
 class Conversion(NamedTuple):
@@ -20,7 +20,7 @@ class Conversion(NamedTuple):
     rate_units: int = RATE_SCALE
 
     def ratio(self, prices: Mapping[InstrumentId, int]) -> tuple[int, int]:
-        """Return by what an amount is multiplied, and by what divided, at these prices; (0, 1) before the first."""
+        """Return by what an amount is multiplied, and by what divided, at these prices; (0, 1) when none is known."""
         if self.instrument is None:
             return self.rate_units, RATE_SCALE
         price, one = prices.get(self.instrument, 0), int(10**self.decimals)
@@ -41,6 +41,13 @@ class Valuation(NamedTuple):
             return units
         mul, den = self.conversions[asset].ratio(prices)
         return mul_div(units, mul, den, HALF_EVEN)
+
+    def amount(self, asset: str, units: int, prices: Mapping[InstrumentId, int]) -> int:
+        """Return how much of an asset (1e-8) an amount of the currency (1e-8) is worth, rounded down."""
+        if asset == self.currency or not units:
+            return units
+        mul, den = self.conversions[asset].ratio(prices)
+        return mul_div(units, den, mul, FLOOR) if mul else 0
 
 
 PLAIN: Final = Valuation()

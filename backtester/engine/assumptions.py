@@ -9,6 +9,7 @@ from backtester.engine.margin_setup import margin_in_words
 from backtester.engine.position_sides import HEDGE, listed_only
 from backtester.engine.prepare import PreparedRun
 from backtester.engine.risk_setup import limits_in_words
+from backtester.engine.settlement_plan import settlements_in_words
 
 _MARKET_FILLS = {"open": "at the next open", "mid": "in the middle of the next candle"}
 PATHS_IN_WORDS = {
@@ -46,6 +47,8 @@ def assumptions(run: PreparedRun) -> dict[str, str]:
         if config.futures.position_mode == HEDGE:
             words["positions"] = "hedge mode: a long and a short one of each future, side by side"
         words["liquidation"] = liquidation_in_words(run)
+    if run.settlements:
+        words["expiry"] = settlements_in_words(run.settlements)
     return words
 
 

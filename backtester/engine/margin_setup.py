@@ -8,7 +8,7 @@ from backtester.config.configs import BacktestConfig, FuturesSection, OwnLeverag
 from backtester.core.errors import DataError, UsageError
 from backtester.core.instruments import Instrument, InstrumentId, for_sides, parse_instrument
 from backtester.core.margin import FULL, MarginTerms
-from backtester.core.numbers import exact_units
+from backtester.core.numbers import MONEY_SCALE, exact_units
 from backtester.core.time import day_of, format_time
 from backtester.core.timeline import EVER, Timeline
 from backtester.data.rules.bracket_tables import bracket_tables
@@ -16,7 +16,7 @@ from backtester.data.rules.lake_rules import LakeRules
 from backtester.data.rules.values import Brackets
 from backtester.engine.position_sides import listed_only
 from backtester.sim.brackets import BracketTable
-from backtester.sim.default_brackets import DEFAULT_BRACKETS
+from backtester.sim.default_brackets import default_brackets
 
 _USUAL_FEE = 2_000_000  # 2 %
 _RATE_EXPONENT = 8
@@ -65,6 +65,7 @@ def margin_plan(
     section: FuturesSection,
     ids: list[InstrumentId],
     lake: Path,
+    coin_prices: Mapping[InstrumentId, int],
     start: int,
     end: int,
     *,
@@ -76,6 +77,7 @@ def margin_plan(
     Args:
         section: resolved.
         ids: the futures that it trades.
+        coin_prices: of those that settle in coin the price (1e-8) at which they begin, for built-in tables.
         start, end: the range, UTC µs.
         warnings: takes what a reader must know of tables that are not known, or not for all of the range.
 
@@ -91,7 +93,9 @@ def margin_plan(
     brackets, sources = {}, {}
     for instrument in ids:
         found = bracket_tables(rules, instrument)
-        brackets[instrument] = (found or Timeline([(EVER, DEFAULT_BRACKETS)])).between(start, end + 1)
+        brackets[instrument] = (
+            found or Timeline([(EVER, default_brackets(coin_prices.get(instrument, MONEY_SCALE)))])
+        ).between(start, end + 1)
         problem = ""
         if found is None:
             problem = f"{instrument}: no leverage table is known: a strict built-in one is assumed"

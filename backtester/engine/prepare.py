@@ -26,12 +26,14 @@ from backtester.engine.feed_plan import (
     planned_feeds,
     traded_candles,
 )
+from backtester.engine.first_prices import coin_prices
 from backtester.engine.funding_plan import FundingPlan, check_funding, funding_plan
 from backtester.engine.gap_policy import RunGap, check_gaps, gaps_before, gaps_of_run, paused_spans
 from backtester.engine.margin_setup import MarginPlan, margin_plan, resolved_futures
 from backtester.engine.mark_paths import check_marks, mark_paths
 from backtester.engine.position_sides import check_position_mode, listed_only, with_sides
 from backtester.engine.resolution import check_mark_feeds, check_resolution, finer_candles, mark_feeds
+from backtester.engine.settlement_plan import settlement_plan
 from backtester.engine.tapes import (
     check_quotes,
     check_tapes,
@@ -41,8 +43,9 @@ from backtester.engine.tapes import (
     tape_partitions,
     tapes_of,
 )
-from backtester.engine.wallets import resolved_account, valuation_of
+from backtester.engine.wallets import opening_prices, resolved_account, valuation_of
 from backtester.execution.mark_path import MarkPath
+from backtester.execution.settlement import Settlement
 from backtester.strategy.base import Strategy, StrategyParams
 from backtester.strategy.registry import FoundStrategy, find_strategy
 
@@ -68,8 +71,9 @@ class PreparedRun(NamedTuple):
 
     feeds: what strategies see, the run's own candles included. gaps: what the lake lacks of it from start to end.
     pauses: the spans [from, to) of ticks, per instrument, in which no position may be opened.
-    funding: None where none is applied. margin: how positions in futures are secured. marks: by
-    which they are liquidated, where that is known. valuation: in what currency the account is summed up, and how.
+    funding: None where none is applied. margin: how positions in futures are secured. marks: by which they are
+    liquidated, where that is known. settlements: of those that expire. valuation: in what currency the account is
+    summed up, and how. openings: the prices (10^-p) of what the account starts with, before the first candle closes.
     """
 
     config: BacktestConfig
@@ -85,7 +89,9 @@ class PreparedRun(NamedTuple):
     funding: FundingPlan | None
     margin: MarginPlan
     marks: dict[InstrumentId, MarkPath]
+    settlements: dict[InstrumentId, Settlement]
     valuation: Valuation
+    openings: dict[InstrumentId, int]
     start: int
     end: int
     warnings: list[str]
@@ -183,7 +189,7 @@ def prepare(
     warnings += [] if config.execution.timeframe or tapes else finer_candles(lake, sources, start, end)
     pauses = _pauses(config, lake, sources, start, gaps)
     futures = resolved_futures(config, _margined(instruments), warnings)
-    funding, margin, marks = _secured(config, futures, lake, instruments, sources, start, end, warnings)
+    funding, margin, marks, settlements = _secured(config, futures, lake, instruments, sources, start, end, warnings)
     instruments = with_sides(instruments, futures.position_mode)
     margin = margin.for_sides(instruments)
     if damaged := lake.damaged(p for own in read.values() for p in own):
@@ -202,7 +208,9 @@ def prepare(
         funding,
         margin,
         marks,
+        settlements,
         valuation,
+        opening_prices(account, valuation, lake, instruments, sources, start, warnings),
         start,
         end,
         warnings,
@@ -222,8 +230,8 @@ def _secured(
     start: int,
     end: int,
     warnings: list[str],
-) -> tuple[FundingPlan | None, MarginPlan, dict[InstrumentId, MarkPath]]:
-    """Return what becomes due on futures, how they are secured, and the marks that liquidate them."""
+) -> tuple[FundingPlan | None, MarginPlan, dict[InstrumentId, MarkPath], dict[InstrumentId, Settlement]]:
+    """Return what becomes due on futures, how they are secured, the marks that liquidate them, and how they end."""
     strict = config.execution.strict
     margined = {i: instruments[i] for i in _margined(instruments)}
     perpetuals = [i for i, spec in margined.items() if not spec.expiry]
@@ -231,11 +239,13 @@ def _secured(
     if perpetuals and config.futures.funding == "auto":
         funding = funding_plan(lake, perpetuals, start, end)
         check_funding(funding, start, end, strict=strict, warnings=warnings)
-    margin = margin_plan(futures, list(margined), lake.root, start, end, strict=strict, warnings=warnings)
+    prices = coin_prices(lake, margined, sources, start, end)
+    margin = margin_plan(futures, list(margined), lake.root, prices, start, end, strict=strict, warnings=warnings)
     marks = mark_paths(lake, margined, sources, start, end)
     unmarked = {i: sources[i] for i in margined if margin.terms.leverage_of(i) > 1 and i not in marks}
     check_marks(unmarked, start, end, strict=strict, warnings=warnings)
-    return funding, margin, marks
+    settlements = settlement_plan(lake, margined, sources, start, end, strict=strict, warnings=warnings)
+    return funding, margin, marks, settlements
 
 
 def _pauses(

@@ -17,6 +17,8 @@ from backtester.core.instruments import (
 )
 from backtester.core.numbers import MONEY_EXPONENT, decimals_of, exact_units
 from backtester.core.valuation import Conversion, Valuation
+from backtester.data.lake import Lake
+from backtester.data.schemas import KLINES
 
 _RATE_DECIMALS = 8
 
@@ -121,6 +123,37 @@ def _found(
             )
             return Conversion(spec.id, spec.scale.price)
     return None
+
+
+def opening_prices(
+    account: AccountSection,
+    valuation: Valuation,
+    lake: Lake,
+    instruments: Mapping[InstrumentId, Instrument],
+    sources: Mapping[InstrumentId, str],
+    start: int,
+    warnings: list[str],
+) -> dict[InstrumentId, int]:
+    """Return at which prices (10^-p) what is deposited is valued before the first candle closes: the opens at start.
+
+    Args:
+        account: resolved.
+        sources: the stored timeframe that executes, by instrument.
+        warnings: takes what has no price then, and is worth nothing until its first.
+    """
+    found: dict[InstrumentId, int] = {}
+    for asset in sorted({split_holding(Holding(name))[1] for name in account.wallets}):
+        conversion = valuation.conversions.get(asset)
+        if conversion is None or conversion.instrument is None:
+            continue
+        spec = instruments[conversion.instrument]
+        rows = lake.read(spec.market, KLINES.kind, spec.symbol, sources[spec.id], start, start + 1, names=["open"])
+        opens = [float(value) for batch in rows for value in batch["open"]]
+        if opens:
+            found[spec.id] = round(opens[0] * 10**spec.scale.price)
+        else:
+            warnings.append(f"{asset} is worth nothing before {spec.id} has a price: no candle begins at the start")
+    return found
 
 
 def deposits(account: AccountSection) -> list[tuple[str, Asset, int]]:

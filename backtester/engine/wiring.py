@@ -25,6 +25,7 @@ from backtester.engine.risk_setup import breaker_terms, order_limiter
 from backtester.engine.tables import EquityTable, Recorder
 from backtester.engine.wallets import deposits
 from backtester.execution.funding import FundingDesk
+from backtester.execution.settlement import SettlementDesk
 from backtester.execution.simulated import SimulatedExchange
 from backtester.risk.guard import Guard
 from backtester.risk.margin_gate import MarginGate
@@ -52,6 +53,7 @@ class Wired(NamedTuple):
     recorder: Recorder
     guard: Guard | None
     funding: FundingDesk | None
+    settlement: SettlementDesk | None
 
 
 def wire(run: PreparedRun, folder: Path) -> Wired:
@@ -63,6 +65,8 @@ def wire(run: PreparedRun, folder: Path) -> Wired:
     config, instruments = run.config, run.instruments
     bus, board = Bus(), Board()
     board.now = board.dues_time = run.start
+    board.price_units.update(run.openings)
+    board.price_time.update(dict.fromkeys(run.openings, run.start))
     log = AuditLog(folder / "audit.jsonl", board, bus)
     rules = exchange_rules(run)
     exchange = SimulatedExchange(rules, instruments, board, bus, market_memory(run, bus))
@@ -70,6 +74,10 @@ def wire(run: PreparedRun, folder: Path) -> Wired:
     if run.funding is not None:
         FundingSchedule(run.funding.dues, board, bus)
         funding = FundingDesk(exchange.ledger, board, bus)
+    settlement = None
+    if run.settlements:
+        assert exchange.liquidator is not None  # there is one wherever there are futures
+        settlement = SettlementDesk(run.settlements, exchange, exchange.liquidator, exchange.ledger, board, bus)
     equity = EquityTable(folder / "equity.parquet")
     account = Account(instruments, run.valuation, run.timeframe_us, equity.write, board, bus, run.margin.terms)
     specs, ledger = SymbolSpecs(instruments, run.rules), Ledger(instruments, run.margin.terms, run.valuation)
@@ -120,8 +128,10 @@ def wire(run: PreparedRun, folder: Path) -> Wired:
     recorder = Recorder(folder, instruments, run.rules, board, bus)
     feeds = make_feeds(run, {topic for topic, handlers in bus.handlers.items() if handlers})
     board.quote_at.update({feed.instrument: feed.at for feed in feeds if isinstance(feed, QuoteFeed)})
-    clock = Clock(bus, board, feeds, run.start)
-    return Wired(bus, board, clock, feeds, host, exchange, slicer, account, log, equity, recorder, guard, funding)
+    clock = Clock(bus, board, feeds, run.start, run.end)
+    return Wired(
+        bus, board, clock, feeds, host, exchange, slicer, account, log, equity, recorder, guard, funding, settlement
+    )
 
 
 def deposit(wired: Wired, run: PreparedRun) -> None:

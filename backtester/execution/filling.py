@@ -21,8 +21,9 @@ from backtester.execution.orders import WorkingOrder
 from backtester.execution.pool import Pool
 from backtester.execution.volume import TradedVolume
 from backtester.sim.brackets import BracketTable, max_size
+from backtester.sim.contracts import terms_of
 from backtester.sim.sim_models import FeeModel, ImpactModel, SlippageModel, worse_price
-from backtester.sim.sizing import cost_of, fee_of, lots_for_budget
+from backtester.sim.sizing import fee_of
 
 
 class ExchangeRules(NamedTuple):
@@ -78,6 +79,7 @@ class Cashier:
         self._memory = memory
         self._rules = rules
         self._instruments = instruments
+        self._terms = {i: terms_of(spec) for i, spec in instruments.items()}
         self._board = board
         self.ledger = Ledger(instruments, rules.margin, rules.valuation)
         self._volume = TradedVolume()
@@ -106,7 +108,8 @@ class Cashier:
             return sized
         asked, qty = sized
         notional = spec.notional_units(qty, price)
-        refused = self._unpayable(order, spec, qty, notional, cost_of(qty, price, 0 if received else rate, spec.shift))
+        cost = self._terms[spec.id].cost(qty, price, 0 if received else rate)
+        refused = self._unpayable(order, spec, qty, notional, cost)
         if refused is not None:
             return refused
         charged = spec.base_money(qty) if received else notional
@@ -139,8 +142,12 @@ class Cashier:
         self.ledger.apply_fill(fill)
         return fill
 
+    def taker_rate(self, instrument: InstrumentId, ts: int) -> int:
+        """Return the fee rate (1e-8) of taking liquidity at a time."""
+        return self._rules.fees[instrument].at(ts).rate(is_maker=False, volume_units=self._volume.at(self._board.now))
+
     def forced(self, order: SanitizedOrder, qty: int, price: int, fee_units: int, ts: int) -> Fill:
-        """Return the fill of a liquidation at a price, taken into account; its fee is what the wallet can pay."""
+        """Return a fill of the exchange's own at a price, taken into account; its fee is what the wallet can pay."""
         spec = self._instruments[order.instrument]
         fill = Fill(
             ts=ts,
@@ -184,7 +191,7 @@ class Cashier:
             price = rules.slippage.price_units(sign, reference)
         else:
             now = self._memory.of(spec.listed)
-            asked = order.qty_units or lots_for_budget(order.budget_units, reference, 1, 0, spec.shift)
+            asked = order.qty_units or self._terms[spec.id].lots_for(order.budget_units, reference, 1, 0)
             qty = min(pool.left, asked or abs(self.ledger.position(spec.id).qty_units))
             volume = pool.volume or now.volume // max(1, now.candles)
             qty += self._taken_in(window, spec.listed, sign)
@@ -230,7 +237,7 @@ class Cashier:
     def _sized(self, order: SanitizedOrder, spec: Instrument, limits: OrderLimits, price: int, fee_rate: int) -> int:
         """Return the largest lot that the order's money pays for at this price; a spot sale at most what is held."""
         lot = limits.lot_units
-        qty = lots_for_budget(order.budget_units, price, lot, fee_rate, spec.shift)
+        qty = self._terms[spec.id].lots_for(order.budget_units, price, lot, fee_rate)
         if limits.max_qty_units:
             qty = min(qty, floor_to(limits.max_qty_units, lot))
         if spec.is_spot and order.side is Side.SELL:

@@ -6,9 +6,9 @@ from backtester.core.events import Cashflow
 from backtester.core.folds import Ledger
 from backtester.core.instruments import Instrument, sides_of
 from backtester.core.market import FundingDue
-from backtester.core.numbers import MONEY_EXPONENT, fixed
+from backtester.core.numbers import fixed
 from backtester.core.topics import T_CASHFLOWS, T_FUNDING_DUE
-from backtester.sim.funding import linear_payment
+from backtester.sim.contracts import terms_of
 
 _RATE_EXPONENT = 8
 _MARK_EXPONENT = 8
@@ -38,7 +38,7 @@ class FundingDesk:
         mark, decimals = due.mark_units, _MARK_EXPONENT
         if not mark:
             mark, decimals = self._board.price_units[spec.listed], spec.scale.price
-        amount = linear_payment(qty, mark, due.rate_units, decimals + spec.scale.qty - MONEY_EXPONENT)
+        amount = terms_of(spec, decimals).payment(qty, mark, due.rate_units)
         self.payments += 1
         self._bus.publish(
             T_CASHFLOWS,

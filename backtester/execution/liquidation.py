@@ -9,9 +9,9 @@ from typing import Protocol
 
 from backtester.core.board import Board
 from backtester.core.bus import Bus
-from backtester.core.events import Cashflow, Fill, Side
+from backtester.core.events import Cashflow, Fill, Reason, Side
 from backtester.core.folds import Ledger
-from backtester.core.instruments import Holding, Instrument, InstrumentId, holding_of, sides_of
+from backtester.core.instruments import Asset, Holding, Instrument, InstrumentId, holding_of, sides_of
 from backtester.core.margin_events import MarginAlert, MarginState, MarginTermsSet
 from backtester.core.market import Dues, MarketCandle, MarketOpen, MarketTrade
 from backtester.core.numbers import CEIL, FLOOR, MONEY_EXPONENT, RATE_SCALE, fixed, mul_div
@@ -21,14 +21,12 @@ from backtester.execution.filling import ExchangeRules
 from backtester.execution.mark_path import Path
 from backtester.execution.quiet import WIDTHS, Quiet
 from backtester.sim.brackets import maintenance_margin
+from backtester.sim.contracts import terms_of
 from backtester.sim.liquidation import (
     NO_PRICE,
     Leg,
     is_liquidated,
-    liquidation_band,
     liquidation_result,
-    margin_surplus,
-    reduction_to_lower_bracket,
 )
 
 _CALL_RATE = 80 * RATE_SCALE // 100  # maintenance margin over balance at which the venue warns
@@ -40,24 +38,25 @@ class Exchange(Protocol):
     def rest(self, instrument: InstrumentId) -> None:
         """Hear of no trade in an instrument while none can matter to an order."""
 
-    def withdraw(self, instrument: InstrumentId, candle: MarketCandle | None) -> None:
+    def withdraw(self, instrument: InstrumentId, reason: Reason, candle: MarketCandle | None = None) -> None:
         """Take back all working orders of an instrument; candle: along which it is liquidated."""
 
-    def force(self, spec: Instrument, side: Side, qty: int, price: int, fee: int, ts: int) -> None:
+    def force(self, spec: Instrument, side: Side, qty: int, price: int, fee: int, ts: int, tag: str) -> None:
         """Close a part of a position by an order of the exchange's own."""
 
 
 class Liquidator:
     """Watches over positions in futures while there are any.
 
-    liquidated, calls: how often parts of positions were closed, and how often that came near.
+    liquidated, calls: how often parts of positions were closed, and how often that came near. shortfalls: what the
+    insurance fund paid of each asset, 1e-8.
     """
 
     def __init__(self, exchange: Exchange, rules: ExchangeRules, ledger: Ledger, board: Board, bus: Bus) -> None:
         """Wire the component; ledger: the exchange's own, only read here."""
         self.liquidated: Counter[InstrumentId] = Counter()
         self.calls: Counter[InstrumentId] = Counter()
-        self.shortfall_units = 0
+        self.shortfalls: Counter[Asset] = Counter()
         self._exchange = exchange
         self._rules = rules
         self._ledger = ledger
@@ -199,11 +198,12 @@ class Liquidator:
 
     def _secured(self, held: list[InstrumentId]) -> list[tuple[list[InstrumentId], int]]:
         """Return what is held in groups that stand for each other, each with the money that secures it."""
-        crossed = [i for i in held if i in self._ledger.margin.cross]
         groups = [([i], self.isolated_wallet(i)) for i in held if i not in self._ledger.margin.cross]
-        if crossed:
-            groups.append((crossed, self._cross_wallet(self._ledger.instruments[crossed[0]].cash)))
-        return groups
+        crossed: dict[Holding, list[InstrumentId]] = {}
+        for instrument in held:
+            if instrument in self._ledger.margin.cross:
+                crossed.setdefault(self._ledger.instruments[instrument].cash, []).append(instrument)
+        return groups + [(group, self._cross_wallet(asset)) for asset, group in crossed.items()]
 
     def _held(self) -> list[InstrumentId]:
         return sorted(i for i in self._ledger.positions if self._ledger.instruments[i].is_margined)
@@ -234,18 +234,19 @@ class Liquidator:
     def _isolated(self, instrument: InstrumentId, path: Path, ts: int) -> None:
         """Reduce a position bracket by bracket, as long as the path reaches a price at which it falls."""
         spec = self._ledger.instruments[instrument]
+        terms = terms_of(spec)
         while qty := self._ledger.position(instrument).qty_units:
             leg = Leg(qty, self._ledger.position(instrument).basis_units)
             wallet = self.isolated_wallet(instrument)
             table = self._rules.brackets[instrument].at(ts)
-            band = liquidation_band(wallet, (leg,), spec.shift, table)
+            band = terms.band(wallet, (leg,), table)
             if not band.is_reached(path.low, path.high):
                 return
             at = band.lower if qty > 0 else band.upper
             price = path.open if at == NO_PRICE else min(path.open, at) if qty > 0 else max(path.open, at)
             price = self._traded(spec.listed, price)
-            equity = wallet + spec.notional_units(qty, price) - leg.basis
-            step = reduction_to_lower_bracket(qty, price, spec.shift, self._lot(instrument, ts), table)
+            equity = wallet + spec.profit_units(qty, leg.basis, price)
+            step = terms.reduction(qty, price, self._lot(instrument, ts), table)
             self._close(spec, step if equity > 0 else abs(qty), price, wallet, ts)
 
     def isolated_wallet(self, instrument: InstrumentId) -> int:
@@ -268,7 +269,7 @@ class Liquidator:
         share = wallet if qty == held else mul_div(wallet, qty, held, FLOOR)
         released = basis if qty == held else mul_div(basis, qty, held, FLOOR)
         worth = spec.notional_units(qty, price)
-        balance = share + (worth - released if side is Side.SELL else released - worth)
+        balance = share + spec.gain * (worth - released if side is Side.SELL else released - worth)
         self._execute(spec, side, qty, price, balance, ts)
 
     def _execute(self, spec: Instrument, side: Side, qty: int, price: int, balance: int, ts: int) -> None:
@@ -276,22 +277,40 @@ class Liquidator:
         result = liquidation_result(balance, spec.notional_units(qty, price), rate)
         self.liquidated[spec.id] += 1
         self._alert(MarginState.LIQUIDATED, spec.id, balance, price, ts)
-        self._exchange.withdraw(spec.id, self._candles.get(spec.listed))
-        if result.shortfall:
-            self.shortfall_units += result.shortfall
-            self._insured[spec.cash] += result.shortfall
-            self._bus.publish(
-                T_CASHFLOWS,
-                Cashflow(
-                    ts=ts,
-                    kind="insurance",
-                    wallet=spec.market,
-                    asset=spec.settle,
-                    amount_units=result.shortfall,
-                    instrument=spec.id,
-                ),
-            )
-        self._exchange.force(spec, side, qty, price, result.fee, ts)
+        self._exchange.withdraw(spec.id, Reason.LIQUIDATION, self._candles.get(spec.listed))
+        self.insure(spec, result.shortfall, ts)
+        self._exchange.force(spec, side, qty, price, result.fee, ts, Reason.LIQUIDATION.value)
+
+    def insure(self, spec: Instrument, shortfall: int, ts: int) -> None:
+        """Let the insurance fund pay what a wallet lacks."""
+        if not shortfall:
+            return
+        self.shortfalls[spec.settle] += shortfall
+        self._insured[spec.cash] += shortfall
+        self._bus.publish(
+            T_CASHFLOWS,
+            Cashflow(
+                ts=ts,
+                kind="insurance",
+                wallet=spec.market,
+                asset=spec.settle,
+                amount_units=shortfall,
+                instrument=spec.id,
+            ),
+        )
+
+    def balance_at(self, instrument: InstrumentId, price: int) -> int:
+        """Return what secures a position, with its profit at a price; with cross margin what others have stands for it,
+        so that only the last one's loss can be more than all.
+        """
+        position, spec = self._ledger.position(instrument), self._ledger.instruments[instrument]
+        profit = spec.profit_units(position.qty_units, position.basis_units, price)
+        if instrument not in self._ledger.margin.cross:
+            return self.isolated_wallet(instrument) + profit
+        others = [i for i in self._crossed(spec.cash) if i != instrument]
+        balance = self._cross_wallet(spec.cash) + profit
+        balance += sum(self._ledger.unrealised_units(i, self._last(self._ledger.instruments[i].listed)) for i in others)
+        return max(0, balance) if others else balance
 
     def _traded(self, listed: InstrumentId, price: int) -> int:
         """Return the price within the candle that is judged: nobody sells where nobody bought, whatever the mark."""
@@ -303,8 +322,11 @@ class Liquidator:
 
     # --- cross ---------------------------------------------------------------------------------------------------
 
-    def _crossed(self) -> list[InstrumentId]:
-        return [i for i in self._held() if i in self._ledger.margin.cross]
+    def _crossed(self, asset: Holding | None = None) -> list[InstrumentId]:
+        """Return what is held with cross margin; asset: only what this one of a wallet secures."""
+        specs = self._ledger.instruments
+        held = [i for i in self._held() if i in self._ledger.margin.cross]
+        return held if asset is None else [i for i in held if specs[i].cash == asset]
 
     def _prices(self, ts: int, *, adverse: bool) -> dict[InstrumentId, int]:
         return {i: self._price(i, ts, adverse=adverse) for i in self._listed(self._crossed())}
@@ -324,14 +346,18 @@ class Liquidator:
         return min(path.low, path.high, key=lambda at: self._surplus(listed, at, ts))
 
     def _cross(self, prices: dict[InstrumentId, int], ts: int) -> bool:
-        """Reduce the position that must keep most, bracket by bracket, until the rest is safe at these prices.
-
-        prices: by listed instrument. Returns whether anything was closed.
+        """Judge the positions of each wallet's asset together at these prices, by listed instrument; return whether
+        anything was closed.
         """
         closed = False
-        while held := self._crossed():
-            specs = self._ledger.instruments
-            asset = specs[held[0]].cash
+        for asset in sorted({self._ledger.instruments[i].cash for i in self._crossed()}):
+            closed |= self._cross_in(asset, prices, ts)
+        return closed
+
+    def _cross_in(self, asset: Holding, prices: dict[InstrumentId, int], ts: int) -> bool:
+        """Reduce the position that must keep most, bracket by bracket, until the rest is safe."""
+        specs, closed = self._ledger.instruments, False
+        while held := self._crossed(asset):
             wallet = self._cross_wallet(asset)
             if not is_liquidated(wallet, sum(self._surplus(i, prices[i], ts) for i in self._listed(held))):
                 break
@@ -344,7 +370,7 @@ class Liquidator:
             price = self._traded(market, prices[market])
             closes_at = {**prices, market: price}
             balance = wallet + sum(self._ledger.unrealised_units(i, closes_at[specs[i].listed]) for i in held)
-            step = reduction_to_lower_bracket(qty, price, specs[worst].shift, self._lot(worst, ts), table)
+            step = terms_of(specs[worst]).reduction(qty, price, self._lot(worst, ts), table)
             size = abs(qty) if balance <= 0 else step
             last = len(held) == 1 and size == abs(qty)
             side = Side.SELL if qty > 0 else Side.BUY
@@ -362,8 +388,8 @@ class Liquidator:
         return [Leg(position.qty_units, position.basis_units) for position in held]
 
     def _surplus(self, listed: InstrumentId, price: int, ts: int) -> int:
-        spec = self._ledger.instruments[listed]
-        return margin_surplus(self._legs(listed), price, spec.shift, self._rules.brackets[listed].at(ts))
+        terms = terms_of(self._ledger.instruments[listed])
+        return terms.surplus(self._legs(listed), price, self._rules.brackets[listed].at(ts))
 
     def _maintenance(self, instrument: InstrumentId, price: int, ts: int) -> int:
         spec, qty = self._ledger.instruments[instrument], abs(self._ledger.position(instrument).qty_units)

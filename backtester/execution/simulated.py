@@ -121,6 +121,10 @@ class SimulatedExchange:
         """The exchange's own view of the account, for those who only read it."""
         return self._cashier.ledger
 
+    def taker_rate(self, instrument: InstrumentId, ts: int) -> int:
+        """Return the fee rate (1e-8) of taking liquidity at a time."""
+        return self._cashier.taker_rate(instrument, ts)
+
     def open_orders(self) -> list[SanitizedOrder]:
         """Return the orders that still work or are on their way, by id."""
         orders = [w.order for book in self._books for w in book.values()]
@@ -142,14 +146,16 @@ class SimulatedExchange:
 
     def _arrive(self, order: AnyOrder | MarginWish) -> None:
         """Do with what arrived what it asks for."""
-        if isinstance(order, SanitizedOrder):
-            self._admit(order)
-        elif isinstance(order, SanitizedCancel):
+        if isinstance(order, SanitizedCancel):
             self._on_cancel(order)
         elif isinstance(order, SanitizedReduceOnly):
             self._on_reduce_only(order)
-        else:
+        elif not isinstance(order, SanitizedOrder):
             self._margin.judge(order, len(self._book[order.instrument]))
+        elif 0 < self._instruments[order.instrument].expiry <= self._board.now:
+            self._reject(order, Reason.CONTRACT_EXPIRED, {})
+        else:
+            self._admit(order)
 
     def _admit(self, order: SanitizedOrder) -> None:
         """Accept an order, reject it, or put it in the place of another."""
@@ -459,9 +465,9 @@ class SimulatedExchange:
 
     # --- the exchange closes a position ---------------------------------------------------------------------------
 
-    def withdraw(self, instrument: InstrumentId, candle: MarketCandle | None) -> None:
-        """Take back all working orders of an instrument that is liquidated; candle: along which that happens. Whether a
-        stop that it reaches as well would have come first nobody knows.
+    def withdraw(self, instrument: InstrumentId, reason: Reason, candle: MarketCandle | None = None) -> None:
+        """Take back all working orders of an instrument that is liquidated or settled; candle: along which it is
+        liquidated. Whether a stop that it reaches as well would have come first nobody knows.
         """
         book = self._book[instrument]
         if candle is not None:
@@ -473,9 +479,9 @@ class SimulatedExchange:
                 self.ambiguous_candles[instrument] += 1
         for working in [w for w in book.values() if w.order.instrument == instrument]:
             if working.order.order_id in book:
-                self._end(working, State.CANCELLED, Reason.LIQUIDATION)
+                self._end(working, State.CANCELLED, reason)
 
-    def force(self, spec: Instrument, side: Side, qty: int, price: int, fee: int, ts: int) -> None:
+    def force(self, spec: Instrument, side: Side, qty: int, price: int, fee: int, ts: int, tag: str) -> None:
         """Close a part of a position by an order of the exchange's own; such orders count down from -1."""
         self._forced -= 1
         order = SanitizedOrder(
@@ -490,7 +496,7 @@ class SimulatedExchange:
             stop_price_units=0,
             reserve_asset=spec.settle,
             reserve_units=0,
-            tag=Reason.LIQUIDATION.value,
+            tag=tag,
             oco="",
             terms=Terms(reduce_only=True),
             scale=spec.scale,

@@ -37,7 +37,9 @@ class WorstCase(NamedTuple):
 
 
 def rough_lots(spec: Instrument, money_units: int, price_units: int) -> int:
-    """Return the quantity (10^-q) that money (1e-8) is worth at a price (10^-p), rounded down."""
+    """Return the quantity (10^-q) that money (1e-8 of what it settles in) is worth at a price (10^-p), rounded down."""
+    if spec.is_inverse:
+        return money_units * price_units // spec.notional_mul
     return money_units * spec.notional_den // (price_units * spec.notional_mul)
 
 

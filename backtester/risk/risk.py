@@ -154,7 +154,8 @@ class Risk:
     def _sized(self, intent: OrderIntent) -> SanitizedOrder | Refusal:
         """Return the order of an intent whose size the run's sizing finds."""
         spec = self._specs.get(intent.instrument)
-        sized = self._sizing.sized(intent, 0 if spec is None else self._affordable(spec, self.free(spec.cash)))
+        free = 0 if spec is None else self._affordable(spec, self.free(spec.cash))
+        sized = self._expired(intent) or self._sizing.sized(intent, free)
         if isinstance(sized, Refusal):
             return sized
         order = self._sanitized(sized.intent)
@@ -164,8 +165,10 @@ class Risk:
 
     def _on_sliced(self, intent: TwapIntent | IcebergIntent) -> None:
         """Let a sliced order begin: its parts are judged when they come. The exchange never hears of it."""
-        order = self._conditions_refusal(intent, None) or parent_order(
-            intent, self._specs, self._board, self._candle_us, self._last_order_id + 1
+        order = (
+            self._expired(intent)
+            or self._conditions_refusal(intent, None)
+            or parent_order(intent, self._specs, self._board, self._candle_us, self._last_order_id + 1)
         )
         if isinstance(order, SanitizedOrder) and self._limiter is not None:
             spec = self._ledger.instruments[order.instrument]
@@ -214,8 +217,8 @@ class Risk:
         spec, now = self._specs.get(intent.instrument), self._board.now
         if spec is None:
             return Refusal(Reason.UNKNOWN_INSTRUMENT, {})
-        if 0 < spec.expiry <= now:
-            return Refusal(Reason.CONTRACT_EXPIRED, {"expiry": format_time(spec.expiry)})
+        if (expired := self._expired(intent)) is not None:
+            return expired
         rounded = self._specs.rounded(intent, self._board.price_units.get(spec.listed), now)
         if isinstance(rounded, Refusal):
             return rounded
@@ -276,6 +279,13 @@ class Risk:
             SanitizedCancel(ts=self._board.now, order_id=order.order_id, instrument=order.instrument, reason=reason),
         )
 
+    def _expired(self, intent: OrderIntent) -> Refusal | None:
+        """Return that a contract is traded no more, or None."""
+        spec = self._specs.get(intent.instrument)
+        if spec is None or not 0 < spec.expiry <= self._board.now:
+            return None
+        return Refusal(Reason.CONTRACT_EXPIRED, {"expiry": format_time(spec.expiry)})
+
     def _conditions_refusal(self, intent: OrderIntent, replaces: SanitizedOrder | None) -> Refusal | None:
         """Return why an order may not be sent whatever its size, or None; a replacement keeps its client id."""
         if 0 < intent.terms.good_till <= self._board.now:
@@ -297,11 +307,12 @@ class Risk:
         rules, terms = self._specs.rules(spec.id, self._board.now), intent.terms
         limits = rules.limits(rounded.kind)
         budget = 0
+        valued = self._specs.valued(intent, rounded, self._board.price_units.get(spec.listed))
         if intent.terms.close_position:
             need, opening = Need(spec.cash, 0), 0
         elif rounded.qty_units:
             fee_rate = self._worst_fee_rates[spec.id].at(self._board.now)
-            need = order_need(self._ledger, spec, intent.side, rounded.qty_units, rounded.price_units, fee_rate)
+            need = order_need(self._ledger, spec, intent.side, rounded.qty_units, valued.price_units, fee_rate)
             opening = opening_qty(self._ledger, spec, intent.side, rounded.qty_units)
         else:
             sized = self._budget(intent, spec, rounded, limits)
@@ -311,7 +322,7 @@ class Risk:
         if intent.terms.reduce_only:
             need, opening = self._reducing_need(intent, spec, rounded), 0
         refusal = self._opening_refusal(intent, spec, opening, limits) or leverage_refusal(
-            self._brackets.get(spec.id), self._ledger, spec, intent.side, rounded, budget, self._board.now
+            self._brackets.get(spec.id), self._ledger, spec, intent.side, valued, budget, self._board.now
         )
         if refusal is not None:
             return refusal
@@ -323,7 +334,7 @@ class Risk:
             terms = structs.replace(terms, reduce_only=True) if ruling else terms
         free = self.free(need.holding)
         if spec.is_margined and rounded.qty_units and opening:
-            notional = spec.notional_units(rounded.qty_units, rounded.price_units)
+            notional = spec.notional_units(rounded.qty_units, valued.price_units)
             free += released_units(self._ledger, spec, rounded.qty_units, opening, notional, self._board.price_units)
         required = self._reservations.extra(need.holding, need.units, intent.oco)
         if required > max(0, free):  # what needs nothing is never refused for want of it
@@ -393,13 +404,15 @@ class Risk:
     ) -> tuple[int, Need, int] | Refusal:
         """Return money to spend, the funds it binds, and the quantity that it roughly opens.
 
-        A quote amount is what it says. A fraction is of equity at this decision; when buying, at most what is free.
+        A quote amount is what it says; of an inverse contract it is a quantity already. A fraction is of equity at this
+        decision, in what the instrument settles in; when it opens, at most what is free.
         """
         if intent.quote is not None:
             asked, budget = intent.quote, units_of(intent.quote, MONEY_EXPONENT, FLOOR)
         else:
             assert intent.fraction is not None
-            asked, budget = intent.fraction, units_of(self._equity() * intent.fraction, MONEY_EXPONENT, FLOOR)
+            asked = intent.fraction
+            budget = units_of(self._equity_in(spec) * asked, MONEY_EXPONENT, FLOOR)
         if asked <= 0:
             return Refusal(Reason.BAD_SIZE, {"size": plain(asked)})
         lots = floor_to(rough_lots(spec, budget, rounded.price_units), limits.lot_units)
@@ -449,8 +462,9 @@ class Risk:
         """Return the largest budget that what is free can pay for, or secure."""
         return affordable_budget(self._ledger.margin, spec, free, self._worst_fee_rates[spec.id].at(self._board.now))
 
-    def _equity(self) -> Decimal:
-        return decimal(self._ledger.equity_units(self._board.price_units), MONEY_EXPONENT)
+    def _equity_in(self, spec: Instrument) -> Decimal:
+        """Return the account's equity in what an instrument settles in."""
+        return decimal(self._ledger.equity_in(spec.settle, self._board.price_units), MONEY_EXPONENT)
 
     # --- what happened -------------------------------------------------------------------------------------------
 

@@ -83,7 +83,7 @@ def test_a_gap_beyond_the_bankruptcy_price_costs_the_margin_and_the_insurance_fu
     assert ran.fills[-1].fee == 0
     assert insured(ran) == ["400.00000000"]  # 800 lost, 400 were put in
     assert cash(ran) == 600
-    assert ran.details["liquidation"]["shortfall"] == "400.00000000"
+    assert ran.details["liquidation"]["shortfall"] == {"USDT": "400.00000000"}
     assert not any("ruined" in w for w in ran.result.warnings)
 
 
