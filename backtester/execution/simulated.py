@@ -99,7 +99,7 @@ class SimulatedExchange:
             quote_age_us=rules.max_wait_us,
         )
         bus.subscribe(T_CASHFLOWS, self._cashier.on_cashflow, type(self).__name__)
-        self._margin = MarginDesk(self.ledger, rules.brackets, self._cashier.free, board, bus)
+        self.margin_desk = MarginDesk(self.ledger, rules.brackets, self._cashier.free, board, bus)
         # before the orders: the worse of a candle comes first
         self.liquidator = Liquidator(self, rules, self.ledger, board, bus) if rules.brackets else None
         self._market = bus.subscribe(T_MARKET, self.on_market)
@@ -151,7 +151,7 @@ class SimulatedExchange:
         elif isinstance(order, SanitizedReduceOnly):
             self._on_reduce_only(order)
         elif not isinstance(order, SanitizedOrder):
-            self._margin.judge(order, len(self._book[order.instrument]))
+            self.margin_desk.judge(order, len(self._book[order.instrument]))
         elif 0 < self._instruments[order.instrument].expiry <= self._board.now:
             self._reject(order, Reason.CONTRACT_EXPIRED, {})
         else:
