@@ -39,7 +39,7 @@ def print_summary(run: PreparedRun, result: RunResult, seconds: float) -> None:
     """Print the summary of a run."""
     m = result.metrics
     out = console()
-    symbols = " ".join(spec.symbol for spec in run.instruments.values())
+    symbols = " ".join(name.partition(":")[2] for name in run.config.run.symbols)
     out.print(
         f"{run.found.name} on {symbols} ({run.config.run.market}, {run.config.run.timeframe}), "
         f"{format_time(run.start)} to {format_time(run.end)}: {result.status}",

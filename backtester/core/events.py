@@ -147,6 +147,8 @@ class Reason(StrEnum):
     BREAKER = "breaker"
     CONTROL = "control"
     CONTRACT_EXPIRED = "contract_expired"
+    LIMIT_ONLY = "limit_only"
+    COMBO = "combo"
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
@@ -280,7 +282,8 @@ class SanitizedOrder(Event, frozen=True, kw_only=True):
     whole position. stop_price: what triggers it. trail: callback rate. parent_id: the entry whose exit it is;
     replaces: the order whose place it takes; 0: none. attached: exits that its fill brings to life.
     sizing: which model found its size, and from which numbers; empty when the strategy said the size. algo_id: the
-    sliced order whose part it is; span (µs), slices, display: of a sliced order itself.
+    sliced order whose part it is; span (µs), slices, display: of a sliced order itself. combo_id, combo_legs: the first
+    order of the combination that it is a leg of, and how many legs that has.
     """
 
     order_id: int
@@ -304,6 +307,8 @@ class SanitizedOrder(Event, frozen=True, kw_only=True):
     attached: tuple[AttachedOrder, ...] = ()
     sizing: OmittedTexts = {}
     algo_id: OmittedInt = 0
+    combo_id: OmittedInt = 0
+    combo_legs: OmittedInt = 0
     span: OmittedInt = 0
     slices: OmittedInt = 0
     display_units: Annotated[int, QTY, OMITTED] = 0

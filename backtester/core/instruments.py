@@ -5,13 +5,14 @@ Identity is `market:symbol` everywhere: in events, tables, ranks and config sect
 
 import re
 from datetime import UTC, datetime
+from decimal import Decimal
 from enum import StrEnum
 from typing import Final, NamedTuple, NewType
 
 import msgspec
 
 from backtester.core.errors import UsageError
-from backtester.core.numbers import HALF_EVEN, MONEY_EXPONENT, mul_div
+from backtester.core.numbers import FLOOR, HALF_EVEN, MONEY_EXPONENT, mul_div, units_of
 
 InstrumentId = NewType("InstrumentId", str)
 Asset = NewType("Asset", str)
@@ -46,6 +47,7 @@ _QUOTES: Final = (
     "BNB",
 )
 _DATED: Final = re.compile(r"[_-](?P<day>\d{6})(?:-|$)")
+_OPTION: Final = re.compile(r"^(?P<base>[^\W_]+)-\d{6}-(?P<strike>\d+(?:\.\d+)?)-(?P<side>[CP])$")
 _ID: Final = re.compile(r'^(?P<market>[a-z][a-z0-9_.]*):(?P<symbol>[^\s:/\\"]+)$')
 
 
@@ -63,6 +65,15 @@ class Contract(StrEnum):
     LINEAR = "linear"
     INVERSE = "inverse"
     OPTION = "option"
+
+
+class OptionName(NamedTuple):
+    """What the symbol of an option says: BTC-251226-100000-C. expiry: UTC µs."""
+
+    base: str
+    expiry: int
+    strike: Decimal
+    is_call: bool
 
 
 _CONTRACTS: Final = {SPOT: Contract.SPOT, CM: Contract.INVERSE, OPTION: Contract.OPTION}
@@ -101,6 +112,7 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
     # inverse contract quantity × mul / price.
     kind: Contract = Contract.LINEAR
     is_spot: bool = False
+    is_option: bool = False
     is_paid: bool = False
     is_inverse: bool = False
     settle: Asset = Asset("")
@@ -109,6 +121,10 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
     gain: int = 1
     notional_mul: int = 1
     notional_den: int = 1
+    # Of an option: the chain that it is of, under which its index is known; its strike in 10^-price; which side.
+    underlying: InstrumentId = InstrumentId("")
+    strike_units: int = 0
+    is_call: bool = False
 
     @property
     def shift(self) -> int:
@@ -126,9 +142,17 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
                 raise UsageError(f"{self.id}: a contract of {self.contract_units} x 1e-8 is not whole in its scale")
         elif kind is Contract.OPTION:
             mul *= self.contract_units // int(10**MONEY_EXPONENT)
+            said = option_name(self.symbol)
+            if said is not None:
+                strike = units_of(said.strike, self.scale.price, FLOOR)
+                msgspec.structs.force_setattr(self, "strike_units", strike)
+                msgspec.structs.force_setattr(self, "is_call", said.is_call)
+                chain = instrument_id(self.market, f"{self.base}{self.quote}")
+                msgspec.structs.force_setattr(self, "underlying", chain)
         derived: dict[str, object] = {
             "kind": kind,
             "is_spot": kind is Contract.SPOT,
+            "is_option": kind is Contract.OPTION,
             "is_paid": kind in (Contract.SPOT, Contract.OPTION),
             "is_inverse": inverse,
             "settle": settle,
@@ -198,6 +222,14 @@ def expiry_of(symbol: str) -> int:
     except ValueError:
         return 0
     return int(day.timestamp() + 8 * 3600) * 1_000_000
+
+
+def option_name(symbol: str) -> OptionName | None:
+    """Return what the symbol of an option says, or None when it is not one, or its day is none."""
+    match, expiry = _OPTION.match(symbol), expiry_of(symbol)
+    if match is None or not expiry:
+        return None
+    return OptionName(match["base"], expiry, Decimal(match["strike"]), match["side"] == "C")
 
 
 def split_symbol(symbol: str) -> tuple[str, str] | None:

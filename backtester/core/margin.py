@@ -1,19 +1,21 @@
-"""How positions in futures are secured: each by margin of its own, or together by all that the account has."""
+"""How positions are secured: futures each by margin of its own, or together by all that the account has."""
 
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from backtester.core.instruments import InstrumentId
 from backtester.core.numbers import CEIL, mul_div
+from backtester.core.option_rates import REGULAR_OPTIONS, OptionRates
 
 
 class MarginTerms(NamedTuple):
     """leverage: of an instrument's positions, >= 1; 1 where it is not named. cross: the instruments whose positions are
-    secured together; each of the others has margin of its own (isolated).
+    secured together; each of the others has margin of its own (isolated). options: what short options bind.
     """
 
     leverage: Mapping[InstrumentId, int] = {}
     cross: frozenset[InstrumentId] = frozenset()
+    options: OptionRates = REGULAR_OPTIONS
 
     def leverage_of(self, instrument: InstrumentId) -> int:
         """Return the leverage of an instrument's positions."""

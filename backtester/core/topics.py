@@ -77,6 +77,12 @@ T_MARKET: Final = Topic[MarketCandle | MarketTrade](
     logged=False,
     purpose="MATCH: execution candles that closed, or trades, as the exchange sees them",
 )
+T_MARKET_CHAIN: Final = Topic[OptionChain](
+    "market_chain",
+    OptionChain,
+    logged=False,
+    purpose="MATCH: rows of an option chain: what marks its contracts and meets their orders",
+)
 T_EXPIRIES: Final = Topic[Expiry](
     "expiries", Expiry, logged=False, purpose="MATCH: a time at which an order ends or a command is given has come"
 )

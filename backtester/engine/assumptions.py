@@ -63,7 +63,7 @@ def costs_not_sized(config: BacktestConfig) -> str:
 
 def liquidation_in_words(run: PreparedRun) -> str:
     """Return by which prices positions are liquidated, and at which."""
-    by_trades = sorted(i for i in run.instruments if i not in run.marks)
+    by_trades = sorted(i for i, spec in run.instruments.items() if spec.is_margined and i not in run.marks)
     words = "along the mark candles" if run.marks else ""
     if by_trades:
         words += (", " if words else "") + f"along what is traded of {', '.join(by_trades)}"

@@ -9,9 +9,9 @@ from backtester.config.instruments import instrument_of, rules_of
 from backtester.config.loading import Layer, merged, read_toml, validated
 from backtester.config.sizing import SizingSection
 from backtester.core.errors import DataError, StrategyError, UsageError
-from backtester.core.instruments import MARKETS, Instrument, InstrumentId, parse_instrument, split_id
+from backtester.core.instruments import MARKETS, OPTION, Instrument, InstrumentId, parse_instrument, split_id
 from backtester.core.rules import RuleBook
-from backtester.core.time import first_open, format_time, last_open, parse_time, timeframe_us
+from backtester.core.time import HOUR, first_open, format_time, last_open, parse_time, timeframe_us
 from backtester.core.valuation import Valuation
 from backtester.data.lake import Lake, damaged_error
 from backtester.data.partition import Partition
@@ -30,6 +30,8 @@ from backtester.engine.funding_plan import FundingPlan, check_funding, funding_p
 from backtester.engine.gap_policy import RunGap, check_gaps, gaps_before, gaps_of_run, paused_spans
 from backtester.engine.margin_setup import MarginPlan, margin_plan, resolved_futures
 from backtester.engine.mark_paths import check_marks, mark_paths
+from backtester.engine.option_plan import CHAIN_KIND, PRICE_DECIMALS, Chain, chain_span, chains_of, read_chain
+from backtester.engine.option_settlement import Settlement, settlement_plan
 from backtester.engine.resolution import check_mark_feeds, check_resolution, finer_candles, mark_feeds
 from backtester.engine.tapes import (
     check_quotes,
@@ -69,6 +71,7 @@ class PreparedRun(NamedTuple):
     pauses: the spans [from, to) of ticks, per instrument, in which no position may be opened.
     funding: None where none is applied. margin: how positions in futures are secured. marks: by
     which they are liquidated, where that is known. valuation: in what currency the account is summed up, and how.
+    chains: of options, by name; settlements: what their expiries settle at.
     """
 
     config: BacktestConfig
@@ -85,6 +88,8 @@ class PreparedRun(NamedTuple):
     margin: MarginPlan
     marks: dict[InstrumentId, MarkPath]
     valuation: Valuation
+    chains: dict[InstrumentId, Chain]
+    settlements: dict[tuple[InstrumentId, int], Settlement]
     start: int
     end: int
     warnings: list[str]
@@ -125,14 +130,18 @@ def prepare(
     """
     found = find_strategy(config.strategy.name, relative_to=relative_to)
     params = _params(found, config, params_file, params_options or {})
-    ids = _instrument_ids(config)
+    asked = _instrument_ids(config)
+    ids = [i for i in asked if split_id(i)[0] != OPTION]
     warnings: list[str] = []
     lake = Lake(Path(config.data.dir))
+    chained = chains_of(lake, [i for i in asked if split_id(i)[0] == OPTION])
+    config = config if ids else _hourly(config)
     timeframe = config.run.timeframe
     needs = _needs(found, params)
     names = feed_names([*config.data.feeds, *needs.feeds, *mark_feeds(config, ids)], ids, config.run.market)
     tapes = tapes_of(lake, config.execution.data, names, ids)
-    names = sorted({*names, *(tape_name(i, kind) for i, kind in tapes.items())})
+    more = [*(tape_name(i, kind) for i, kind in tapes.items()), *(FeedName(one, CHAIN_KIND, "") for one in chained)]
+    names = sorted({*names, *more})
     asked_start, asked_end = (parse_time(text) if text else None for text in (config.run.start, config.run.end))
     sources = {
         i: execution_timeframe(
@@ -144,18 +153,23 @@ def prepare(
     check_mark_feeds(config, names, sources, warnings)
     stored = {i: lake.partitions(split_id(i)[0], KLINES.kind, split_id(i)[1], sources[i]) for i in ids}
     trades = tape_partitions(lake, tapes)
-    start, end = _range(config, {i: _span(stored[i], sources[i], trades.get(i)) for i in ids})
+    spans = {i: _span(stored[i], sources[i], trades.get(i)) for i in ids} | {i: chain_span(lake, i) for i in chained}
+    start, end = _range(config, spans)
+    chains = {name: read_chain(lake, name, own, start, end, warnings) for name, own in chained.items()}
     stored = {i: [*stored[i], *trades.get(i, ())] for i in ids}
     used = {i: [p for p in stored[i] if p.first_time < end] for i in ids}  # what comes later decides nothing
     decimals = {i: max(p.price_decimals for p in used[i]) for i in ids}
+    decimals |= dict.fromkeys(chains, PRICE_DECIMALS)
     sections = applied_sections(config, decimals, start, end, warnings)
-    instruments = {i: instrument_of(i, sections[i]) for i in ids}
-    account = resolved_account(config, ids, instruments)
+    described = {i: i for i in ids} | {i: chain.name for chain in chains.values() for i in chain.contracts}
+    instruments = {i: instrument_of(i, sections[by]) for i, by in sorted(described.items())}
+    account = resolved_account(config, asked, instruments)
     valuation = valuation_of(account, instruments, warnings)
-    sizing = _sizing(config, ids, warnings)
+    sizing = _sizing(config, asked, warnings)
     window = config.model_window + 1 if config.model_window else 0
     warmup = max(needs.warmup_candles, sizing.warmup_candles, window)
     starts = {i: _warmup_start(lake, i, sources[i], timeframe, start, warmup) for i in ids}
+    starts |= dict.fromkeys(chains, start - HOUR)  # so that a chain is known when the run begins
     feeds = planned_feeds(lake, sorted({*traded_candles(ids, timeframe), *names}), sources, starts, end)
     read = _partitions_of(lake, feeds, end)
     _check_origin(read, start, end, warnings)
@@ -169,14 +183,18 @@ def prepare(
     pauses = _pauses(config, lake, sources, start, gaps)
     futures = resolved_futures(config, [i for i, spec in instruments.items() if spec.is_margined], warnings)
     funding, margin, marks = _secured(config, futures, lake, instruments, sources, start, end, warnings)
+    settlements = settlement_plan(
+        lake, chains.values(), instruments, start, end, strict=config.execution.strict, warnings=warnings
+    )
+    books = {name: rules_of(instruments[chain.contracts[0]], sections[name]) for name, chain in chains.items()}
     if damaged := lake.damaged(p for own in read.values() for p in own):
         raise damaged_error(lake.root, damaged)
     return PreparedRun(
-        _resolved(config, params, account, sizing, futures, ids, sections, names, start, end),
+        _resolved(config, params, account, sizing, futures, asked, sections, names, start, end),
         found,
         params,
         instruments,
-        {i: rules_of(spec, sections[i]) for i, spec in instruments.items()},
+        {i: books[by] if by in books else rules_of(instruments[i], sections[i]) for i, by in described.items()},
         lake,
         [Series(i, *split_id(i), sources[i], starts[i], tapes.get(i, ""), quotes_name(i) in names) for i in ids],
         feeds,
@@ -186,10 +204,19 @@ def prepare(
         margin,
         marks,
         valuation,
+        chains,
+        settlements,
         start,
         end,
         warnings,
     )
+
+
+def _hourly(config: BacktestConfig) -> BacktestConfig:
+    """Return the config of a run of options alone: chains have a row an hour, and nothing finer happens."""
+    if timeframe_us(config.run.timeframe) >= HOUR:
+        return config
+    return config.model_copy(update={"run": config.run.model_copy(update={"timeframe": "1h"})})
 
 
 def _secured(

@@ -69,8 +69,8 @@ def wire(run: PreparedRun, folder: Path) -> Wired:
         FundingSchedule(run.funding.dues, board, bus)
         funding = FundingDesk(exchange.ledger, board, bus)
     equity = EquityTable(folder / "equity.parquet")
-    account = Account(instruments, run.valuation, run.timeframe_us, equity.write, board, bus, run.margin.terms)
-    specs, ledger = SymbolSpecs(instruments, run.rules), Ledger(instruments, run.margin.terms, run.valuation)
+    account = Account(instruments, run.valuation, run.timeframe_us, equity.write, board, bus, rules.margin)
+    specs, ledger = SymbolSpecs(instruments, run.rules), Ledger(instruments, rules.margin, run.valuation)
     fee_rates = {i: models.map(FeeModel.worst_rate) for i, models in rules.fees.items()}
     sizing = Sizing(
         {i: config.sizing.of(i) for i in instruments},

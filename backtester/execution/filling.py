@@ -1,6 +1,6 @@
 """What an order's execution comes to: price, quantity and fee, or the reason why it cannot execute."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from backtester.core.board import Board
@@ -10,6 +10,7 @@ from backtester.core.funds import collateral_units, opening_qty, released_units
 from backtester.core.instruments import Instrument, InstrumentId
 from backtester.core.margin import FULL, MarginTerms
 from backtester.core.numbers import CEIL, FLOOR, floor_to, mul_div
+from backtester.core.option_rates import OptionRates, initial_margin
 from backtester.core.order_terms import TimeInForce
 from backtester.core.rules import OrderLimits, RuleBook
 from backtester.core.timeline import Timeline
@@ -21,8 +22,19 @@ from backtester.execution.orders import WorkingOrder
 from backtester.execution.pool import Pool
 from backtester.execution.volume import TradedVolume
 from backtester.sim.brackets import BracketTable, max_size
+from backtester.sim.options import option_fee
 from backtester.sim.sim_models import FeeModel, ImpactModel, SlippageModel, worse_price
 from backtester.sim.sizing import cost_of, fee_of, lots_for_budget
+
+
+class OptionRules(NamedTuple):
+    """What the exchange knows of options beforehand. rates: fees and margins. indices: of each chain, in price units, by
+    the time at which a row says it. settlements: by chain and expiry, in price units.
+    """
+
+    rates: OptionRates
+    indices: Mapping[InstrumentId, Mapping[int, int]]
+    settlements: Mapping[tuple[InstrumentId, int], int]
 
 
 class ExchangeRules(NamedTuple):
@@ -60,6 +72,7 @@ class ExchangeRules(NamedTuple):
     liquidation_fees: Mapping[InstrumentId, int] = {}
     mark_paths: Mapping[InstrumentId, MarkPath] = {}
     valuation: Valuation = PLAIN
+    options: OptionRules | None = None
 
 
 class Cashier:
@@ -93,7 +106,7 @@ class Cashier:
         order, sign = working.order, working.sign
         spec = self._instruments[order.instrument]
         price = reference
-        if liquidity is Liquidity.TAKER:
+        if liquidity is Liquidity.TAKER and not spec.is_option:
             price = self._taker_price(working, spec, reference, pool, self._window(pool, ts))
         if price <= 0:
             return Reason.BAD_PRICE
@@ -106,10 +119,16 @@ class Cashier:
             return sized
         asked, qty = sized
         notional = spec.notional_units(qty, price)
-        refused = self._unpayable(order, spec, qty, notional, cost_of(qty, price, 0 if received else rate, spec.shift))
+        charged = spec.base_money(qty) if received else notional
+        fee = fee_of(charged, rate)
+        if spec.is_option:
+            fee = self._option_fee(spec, qty, notional, rate)
+            refused = self._option_unpayable(order, spec, qty, notional, fee)
+        else:
+            cost = cost_of(qty, price, 0 if received else rate, spec.shift)
+            refused = self._unpayable(order, spec, qty, notional, cost)
         if refused is not None:
             return refused
-        charged = spec.base_money(qty) if received else notional
         fill = Fill(
             ts=ts,
             order_id=order.order_id,
@@ -121,7 +140,7 @@ class Cashier:
             qty_units=qty,
             price_units=price,
             reference_price_units=reference,
-            fee_units=fee_of(charged, rate),
+            fee_units=fee,
             fee_asset=spec.base if received else spec.settle,
             liquidity=liquidity,
             leaves_units=asked - qty,
@@ -131,13 +150,58 @@ class Cashier:
             scale=order.scale,
         )
         pool.left -= qty
-        if liquidity is Liquidity.TAKER:
+        if liquidity is Liquidity.TAKER and not spec.is_option:
             self.fills_before_warm += not self.is_warm(spec.id)
             window = self._window(pool, ts)
             self._taken[spec.id, sign] = (window, self._taken_in(window, spec.id, sign) + qty)
         self._volume.add(self._board.now, notional)
         self.ledger.apply_fill(fill)
         return fill
+
+    def fill_all(self, legs: Sequence[tuple[WorkingOrder, int, Pool]], ts: int) -> list[Fill] | Reason:
+        """Return the fills of all legs of a combination, each whole; or why there are none, and then nothing changed.
+
+        They are paid for in the order of the legs.
+        """
+        before, pools = self.ledger.copied(), [pool.left for _, _, pool in legs]
+        volume = self._volume.copied()
+        fills: list[Fill] = []
+        for working, price, pool in legs:
+            fill = self.fill(working, price, Liquidity.TAKER, ts, pool)
+            if not isinstance(fill, Fill) or fill.leaves_units:
+                self.ledger.restore(before)
+                self._volume = volume
+                for (_, _, one), left in zip(legs, pools, strict=True):
+                    one.left = left
+                return fill if isinstance(fill, Reason) else Reason.NOT_FILLED_AT_ONCE
+            fills.append(fill)
+        return fills
+
+    def _option_fee(self, spec: Instrument, qty: int, premium: int, rate: int) -> int:
+        """Return the fee of a trade in an option: of the underlying at its index; rebates are not paid."""
+        assert self._rules.options is not None
+        underlying = spec.notional_units(qty, self._board.price_units[spec.underlying])
+        return option_fee(underlying, premium, max(0, rate), self._rules.options.rates.fee_cap)
+
+    def _option_unpayable(
+        self, order: SanitizedOrder, spec: Instrument, qty: int, premium: int, fee: int
+    ) -> Reason | None:
+        """Return why the wallet cannot take a fill of an option, or None; closing a long always may."""
+        assert self._rules.options is not None
+        rates, prices = self._rules.options.rates, self._board.price_units
+        opening = opening_qty(self.ledger, spec, order.side, qty)
+        cash = self.ledger.asset(spec.cash).cash_units
+        free = cash - self.reservations.total_without(order.order_id) - collateral_units(self.ledger, prices, spec.cash)
+        if order.side is Side.BUY:
+            freed = initial_margin(rates, spec, qty - opening, prices)
+            payable = premium + fee <= (free + freed if opening else cash)
+        elif opening == 0:
+            return None
+        elif not rates.allow_short:
+            return Reason.SHORT_NOT_ALLOWED
+        else:
+            payable = initial_margin(rates, spec, opening, prices) + fee <= free + premium
+        return None if payable else Reason.INSUFFICIENT_BALANCE
 
     def forced(self, order: SanitizedOrder, qty: int, price: int, fee_units: int, ts: int) -> Fill:
         """Return the fill of a liquidation at a price, taken into account; its fee is what the wallet can pay."""

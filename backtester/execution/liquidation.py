@@ -40,7 +40,7 @@ class Exchange(Protocol):
     def withdraw(self, instrument: InstrumentId, candle: MarketCandle | None) -> None:
         """Take back all working orders of an instrument; candle: along which it is liquidated."""
 
-    def force(self, spec: Instrument, side: Side, qty: int, price: int, fee: int, ts: int) -> None:
+    def force(self, spec: Instrument, side: Side, qty: int, price: int, fee: int, ts: int) -> Fill:
         """Close a part of a position by an order of the exchange's own."""
 
 

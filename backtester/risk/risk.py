@@ -59,6 +59,7 @@ from backtester.risk.exposure import rough_lots
 from backtester.risk.leverage import leverage_refusal
 from backtester.risk.limits import Asked, OrderLimiter, asked_of
 from backtester.risk.open_orders import OpenOrders
+from backtester.risk.option_orders import option_refusal
 from backtester.risk.order_validation import Refusal, RoundedOrder, SymbolSpecs, plain
 from backtester.risk.parents import parent_order
 from backtester.risk.pauses import Pauses
@@ -154,8 +155,12 @@ class Risk:
 
     def _on_sliced(self, intent: TwapIntent | IcebergIntent) -> None:
         """Let a sliced order begin: its parts are judged when they come. The exchange never hears of it."""
-        order = self._conditions_refusal(intent, None) or parent_order(
-            intent, self._specs, self._board, self._candle_us, self._last_order_id + 1
+        sliced = self._specs.get(intent.instrument)
+        refused = None if sliced is None else self._contract_refusal(intent, sliced)
+        order = (
+            refused
+            or self._conditions_refusal(intent, None)
+            or parent_order(intent, self._specs, self._board, self._candle_us, self._last_order_id + 1)
         )
         if isinstance(order, SanitizedOrder) and self._limiter is not None:
             spec = self._ledger.instruments[order.instrument]
@@ -204,8 +209,9 @@ class Risk:
         spec, now = self._specs.get(intent.instrument), self._board.now
         if spec is None:
             return Refusal(Reason.UNKNOWN_INSTRUMENT, {})
-        if 0 < spec.expiry <= now:
-            return Refusal(Reason.CONTRACT_EXPIRED, {"expiry": format_time(spec.expiry)})
+        refused = self._contract_refusal(intent, spec)
+        if refused is not None:
+            return refused
         rounded = self._specs.rounded(intent, self._board.price_units.get(intent.instrument), now)
         if isinstance(rounded, Refusal):
             return rounded
@@ -226,6 +232,18 @@ class Risk:
         if order.attached:  # their ids follow, unless they are those of an order that is replaced
             self._last_order_id = max(order.order_id, order.attached[-1].order_id)
         return order
+
+    def _contract_refusal(self, intent: OrderIntent, spec: Instrument) -> Refusal | None:
+        """Return why a contract cannot be traded at all, or not by such an order; brings the mark of an option."""
+        if 0 < spec.expiry <= self._board.now:
+            return Refusal(Reason.CONTRACT_EXPIRED, {"expiry": format_time(spec.expiry)})
+        if not spec.is_option:
+            return None
+        if self._board.option_mark is not None:
+            self._board.option_mark(spec.id)
+        if not self._board.price_units.get(spec.underlying):
+            return Refusal(Reason.NO_PRICE, {"why": "no row of the chain is known yet"})
+        return option_refusal(intent, spec, self._ledger)
 
     def _on_cancel(self, intent: CancelIntent) -> None:
         order = self.open_orders.get(intent.order_id)
@@ -291,7 +309,15 @@ class Risk:
             need, opening = Need(spec.cash, 0), 0
         elif rounded.qty_units:
             fee_rate = self._worst_fee_rates[spec.id].at(self._board.now)
-            need = order_need(self._ledger, spec, intent.side, rounded.qty_units, rounded.price_units, fee_rate)
+            need = order_need(
+                self._ledger,
+                spec,
+                intent.side,
+                rounded.qty_units,
+                rounded.price_units,
+                fee_rate,
+                self._board.price_units,
+            )
             opening = opening_qty(self._ledger, spec, intent.side, rounded.qty_units)
         else:
             sized = self._budget(intent, spec, rounded, limits)
@@ -373,7 +399,7 @@ class Risk:
                 held = self._ledger.position(spec.id).qty_units
                 shown = {"held": plain(decimal(held, spec.scale.qty))}
                 return Refusal(Reason.SHORT_NOT_ALLOWED, shown) if held < limits.lot_units else None
-            if not self._allow_short:
+            if not spec.is_option and not self._allow_short:
                 return Refusal(Reason.SHORT_NOT_ALLOWED, {"risk.allow_short": "false"})
         since = self._pauses.since(spec.id, self._board.now)
         return None if since is None else Refusal(Reason.PAUSED_AFTER_GAP, {"since": format_time(since)})

@@ -1,6 +1,7 @@
 """What a strategy may see of its own account: a read-only fold of the same events that everybody folds."""
 
 import heapq
+from collections import Counter
 from collections.abc import Mapping
 from decimal import Decimal
 
@@ -88,9 +89,9 @@ class StrategyView:
         self.sized = sized
         self.ledger = Ledger(instruments, valuation=valuation)
         self._timers: list[int] = []
-        symbols = [i.symbol for i in instruments.values()]
+        symbols = Counter(i.symbol for i in instruments.values())
         self.ids: dict[str, InstrumentId] = {str(i): i for i in instruments}
-        self.ids |= {i.symbol: i.id for i in instruments.values() if symbols.count(i.symbol) == 1}
+        self.ids |= {i.symbol: i.id for i in instruments.values() if symbols[i.symbol] == 1}
         by_id = {i: PositionView(spec, rules[i], self.ledger, board) for i, spec in instruments.items()}
         orders: dict[InstrumentId, dict[int, SanitizedOrder]] = {i: {} for i in instruments}
         self.positions = {name: by_id[i] for name, i in self.ids.items()}
