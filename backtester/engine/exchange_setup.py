@@ -2,8 +2,9 @@
 
 from decimal import Decimal
 
-from backtester.config.configs import BacktestConfig, OptionsSection, SlippageSection
+from backtester.config.configs import BacktestConfig, SlippageSection
 from backtester.config.instruments import date_of
+from backtester.config.options_section import OptionsSection
 from backtester.core.bus import Bus
 from backtester.core.instruments import Instrument, InstrumentId, split_id
 from backtester.core.numbers import CEIL, MONEY_EXPONENT, RATE_SCALE, exact_units, mul_div

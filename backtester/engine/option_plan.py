@@ -34,8 +34,8 @@ Floats = NDArray[np.float64]
 class Chain(NamedTuple):
     """One chain of a run, under `option:BTCUSDT`.
 
-    contracts: that are traded, sorted. indices: of the underlying at each row, in 10^-8, by the time (UTC µs) at which it
-    is known. lacking: how many of the run's hours have no row; without_index: how many rows imply none.
+    contracts: that are traded, sorted. indices: of the underlying at each row, in 10^-8, by the time (UTC µs) at which
+    it is known. lacking: how many of the run's hours have no row; without_index: how many rows imply none.
     """
 
     name: InstrumentId

@@ -1,6 +1,6 @@
 """At which prices the options of a run settle: the mean of the index over the last half hour before their expiry."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from backtester.core.errors import DataError
@@ -30,7 +30,7 @@ SettlementPlan = Mapping[tuple[InstrumentId, int], Settlement]
 
 def settlement_plan(
     lake: Lake,
-    chains: Iterable[Chain],
+    chains: Mapping[InstrumentId, Chain],
     instruments: Mapping[InstrumentId, Instrument],
     start: int,
     end: int,
@@ -48,7 +48,7 @@ def settlement_plan(
     """
     plan: dict[tuple[InstrumentId, int], Settlement] = {}
     poor: dict[InstrumentId, list[int]] = {}
-    for chain in chains:
+    for chain in chains.values():
         for expiry in sorted({instruments[i].expiry for i in chain.contracts if start < instruments[i].expiry <= end}):
             found = _mean(lake, split_id(chain.name)[1], expiry)
             if found is None:

@@ -5,13 +5,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from backtester.config.configs import AccountSection, BacktestConfig, FuturesSection, InstrumentSection
-from backtester.config.instruments import instrument_of, rules_of
 from backtester.config.loading import Layer, merged, read_toml, validated
 from backtester.config.sizing import SizingSection
 from backtester.core.errors import DataError, StrategyError, UsageError
 from backtester.core.instruments import MARKETS, OPTION, Instrument, InstrumentId, parse_instrument, split_id
 from backtester.core.rules import RuleBook
-from backtester.core.time import HOUR, first_open, format_time, last_open, parse_time, timeframe_us
+from backtester.core.time import first_open, format_time, last_open, parse_time, timeframe_us
 from backtester.core.valuation import Valuation
 from backtester.data.lake import Lake, damaged_error
 from backtester.data.partition import Partition
@@ -32,6 +31,7 @@ from backtester.engine.margin_setup import MarginPlan, margin_plan, resolved_fut
 from backtester.engine.mark_paths import check_marks, mark_paths
 from backtester.engine.option_plan import CHAIN_KIND, PRICE_DECIMALS, Chain, chain_span, chains_of, read_chain
 from backtester.engine.option_settlement import Settlement, settlement_plan
+from backtester.engine.option_setup import described, hourly, known_before
 from backtester.engine.resolution import check_mark_feeds, check_resolution, finer_candles, mark_feeds
 from backtester.engine.tapes import (
     check_quotes,
@@ -135,7 +135,7 @@ def prepare(
     warnings: list[str] = []
     lake = Lake(Path(config.data.dir))
     chained = chains_of(lake, [i for i in asked if split_id(i)[0] == OPTION])
-    config = config if ids else _hourly(config)
+    config = config if ids else hourly(config)
     timeframe = config.run.timeframe
     needs = _needs(found, params)
     names = feed_names([*config.data.feeds, *needs.feeds, *mark_feeds(config, ids)], ids, config.run.market)
@@ -158,18 +158,17 @@ def prepare(
     chains = {name: read_chain(lake, name, own, start, end, warnings) for name, own in chained.items()}
     stored = {i: [*stored[i], *trades.get(i, ())] for i in ids}
     used = {i: [p for p in stored[i] if p.first_time < end] for i in ids}  # what comes later decides nothing
-    decimals = {i: max(p.price_decimals for p in used[i]) for i in ids}
-    decimals |= dict.fromkeys(chains, PRICE_DECIMALS)
+    decimals = {i: max(p.price_decimals for p in used[i]) for i in ids} | dict.fromkeys(chains, PRICE_DECIMALS)
     sections = applied_sections(config, decimals, start, end, warnings)
-    described = {i: i for i in ids} | {i: chain.name for chain in chains.values() for i in chain.contracts}
-    instruments = {i: instrument_of(i, sections[by]) for i, by in sorted(described.items())}
+    instruments, rules = described(ids, chains, sections)
     account = resolved_account(config, asked, instruments)
     valuation = valuation_of(account, instruments, warnings)
     sizing = _sizing(config, asked, warnings)
     window = config.model_window + 1 if config.model_window else 0
     warmup = max(needs.warmup_candles, sizing.warmup_candles, window)
-    starts = {i: _warmup_start(lake, i, sources[i], timeframe, start, warmup) for i in ids}
-    starts |= dict.fromkeys(chains, start - HOUR)  # so that a chain is known when the run begins
+    starts = {i: _warmup_start(lake, i, sources[i], timeframe, start, warmup) for i in ids} | known_before(
+        chains, start
+    )
     feeds = planned_feeds(lake, sorted({*traded_candles(ids, timeframe), *names}), sources, starts, end)
     read = _partitions_of(lake, feeds, end)
     _check_origin(read, start, end, warnings)
@@ -183,10 +182,6 @@ def prepare(
     pauses = _pauses(config, lake, sources, start, gaps)
     futures = resolved_futures(config, [i for i, spec in instruments.items() if spec.is_margined], warnings)
     funding, margin, marks = _secured(config, futures, lake, instruments, sources, start, end, warnings)
-    settlements = settlement_plan(
-        lake, chains.values(), instruments, start, end, strict=config.execution.strict, warnings=warnings
-    )
-    books = {name: rules_of(instruments[chain.contracts[0]], sections[name]) for name, chain in chains.items()}
     if damaged := lake.damaged(p for own in read.values() for p in own):
         raise damaged_error(lake.root, damaged)
     return PreparedRun(
@@ -194,7 +189,7 @@ def prepare(
         found,
         params,
         instruments,
-        {i: books[by] if by in books else rules_of(instruments[i], sections[i]) for i, by in described.items()},
+        rules,
         lake,
         [Series(i, *split_id(i), sources[i], starts[i], tapes.get(i, ""), quotes_name(i) in names) for i in ids],
         feeds,
@@ -205,18 +200,11 @@ def prepare(
         marks,
         valuation,
         chains,
-        settlements,
+        settlement_plan(lake, chains, instruments, start, end, strict=config.execution.strict, warnings=warnings),
         start,
         end,
         warnings,
     )
-
-
-def _hourly(config: BacktestConfig) -> BacktestConfig:
-    """Return the config of a run of options alone: chains have a row an hour, and nothing finer happens."""
-    if timeframe_us(config.run.timeframe) >= HOUR:
-        return config
-    return config.model_copy(update={"run": config.run.model_copy(update={"timeframe": "1h"})})
 
 
 def _secured(

@@ -28,8 +28,8 @@ from backtester.sim.sizing import cost_of, fee_of, lots_for_budget
 
 
 class OptionRules(NamedTuple):
-    """What the exchange knows of options beforehand. rates: fees and margins. indices: of each chain, in price units, by
-    the time at which a row says it. settlements: by chain and expiry, in price units.
+    """What the exchange knows of options beforehand. rates: fees and margins. indices: of each chain, in price units,
+    by the time at which a row says it. settlements: by chain and expiry, in price units.
     """
 
     rates: OptionRates
