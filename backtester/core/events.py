@@ -237,6 +237,27 @@ class IcebergIntent(OrderIntent, frozen=True, kw_only=True):
     display: Decimal
 
 
+class ComboLeg(msgspec.Struct, frozen=True, kw_only=True):
+    """One leg of a combination: buy or sell qty contracts at limit_price or better."""
+
+    instrument: InstrumentId
+    side: Side
+    qty: Decimal
+    limit_price: Decimal
+
+
+class MultiLegIntent(Event, frozen=True, kw_only=True):
+    """Fill all legs at one row of their chain, whole, or none of them. Each leg becomes an order of its own.
+
+    instrument: of the first leg.
+    """
+
+    instrument: InstrumentId
+    legs: tuple[ComboLeg, ...]
+    tag: str = ""
+    terms: Terms = PLAIN
+
+
 class ReplaceIntent(Event, frozen=True, kw_only=True):
     """Put a changed order in the place of a working one, or leave that as it is. What is None stays."""
 
@@ -444,4 +465,4 @@ class Note(Event, frozen=True, kw_only=True):
 
 
 AnyOrder = SanitizedOrder | SanitizedCancel | SanitizedReduceOnly
-AnyIntent = OrderIntent | ReplaceIntent | CancelIntent | ReduceOnlyIntent
+AnyIntent = OrderIntent | MultiLegIntent | ReplaceIntent | CancelIntent | ReduceOnlyIntent

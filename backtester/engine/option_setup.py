@@ -4,10 +4,11 @@ from collections.abc import Iterable, Mapping
 
 from backtester.config.configs import BacktestConfig, InstrumentSection
 from backtester.config.instruments import instrument_of, rules_of
+from backtester.core.errors import UsageError
 from backtester.core.instruments import Instrument, InstrumentId
 from backtester.core.rules import RuleBook
 from backtester.core.time import HOUR, timeframe_us
-from backtester.engine.option_plan import Chain
+from backtester.engine.option_plan import PRICE_DECIMALS, Chain
 
 
 def described(
@@ -16,6 +17,12 @@ def described(
     """Return the instruments, and the rules of each; all contracts of a chain have one section and one timeline."""
     described = {i: i for i in ids} | {i: chain.name for chain in chains.values() for i in chain.contracts}
     instruments = {i: instrument_of(i, sections[by]) for i, by in sorted(described.items())}
+    for chain in chains:
+        if sections[chain].price_decimals != PRICE_DECIMALS:
+            raise UsageError(
+                f'instruments."{chain}".price_decimals is {sections[chain].price_decimals}: of chains it is '
+                f"{PRICE_DECIMALS}, for marks and settlement prices have as many"
+            )
     rules = {by: rules_of(instruments[i], sections[by]) for by, i in {by: i for i, by in described.items()}.items()}
     return instruments, {i: rules[described[i]] for i in instruments}
 

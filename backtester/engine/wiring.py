@@ -112,7 +112,7 @@ def wire(run: PreparedRun, folder: Path) -> Wired:
         )
     slicer = Slicer(run.rules, board, bus)
     sized = frozenset(i for i in instruments if config.sizing.of(i).model != "none")
-    view = StrategyView(board, instruments, run.rules, run.valuation, sized)
+    view = StrategyView(board, instruments, run.rules, run.valuation, sized, frozenset(config.run.symbols))
     host = StrategyHost(run.make_strategy(), run.found.name, view, bus, start=run.start, seed=config.run.seed)
     recorder = Recorder(folder, instruments, run.rules, board, bus)
     feeds = make_feeds(run, {topic for topic, handlers in bus.handlers.items() if handlers})

@@ -164,6 +164,8 @@ class Cashier:
         They are paid for in the order of the legs.
         """
         before, pools = self.ledger.copied(), [pool.left for _, _, pool in legs]
+        for working, _, _ in legs:
+            self.reservations.release(working.order.order_id)
         volume = self._volume.copied()
         fills: list[Fill] = []
         for working, price, pool in legs:
@@ -171,8 +173,12 @@ class Cashier:
             if not isinstance(fill, Fill) or fill.leaves_units:
                 self.ledger.restore(before)
                 self._volume = volume
-                for (_, _, one), left in zip(legs, pools, strict=True):
-                    one.left = left
+                for (_, _, pool_of), left in zip(legs, pools, strict=True):
+                    pool_of.left = left
+                for one, _, _ in legs:
+                    self.reservations.hold(
+                        one.order.order_id, one.order.reserved, one.order.reserve_units, one.order.oco
+                    )
                 return fill if isinstance(fill, Reason) else Reason.NOT_FILLED_AT_ONCE
             fills.append(fill)
         return fills

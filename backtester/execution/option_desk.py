@@ -90,6 +90,11 @@ class OptionDesk:
         """Let an order wait for the next row."""
         self._ordered.add(working.order.instrument)
 
+    def legs_of(self, combo_id: int) -> list[WorkingOrder]:
+        """Return the legs of a combination that still work."""
+        waiting = (w for i in sorted(self._ordered) for w in self._book[i].values())
+        return [w for w in waiting if w.order.combo_id == combo_id]
+
     def takes(self, working: WorkingOrder) -> bool:
         """Say whether an order would execute at once by what the last row shows."""
         instrument = working.order.instrument
@@ -155,9 +160,7 @@ class OptionDesk:
         if is_whole(legs) and all(price > 0 for _, price, _ in priced):
             why = self._exchange.execute_together(priced, ts)
         if why is not None and (why is not Reason.NOT_FILLED_AT_ONCE or legs[0].order.terms.at_once):
-            for working in legs:
-                if working.order.order_id in self._book[working.order.instrument]:
-                    self._exchange.expire(working, why)
+            self._exchange.expire(legs[0], why)  # and the others with it
 
     def _price(self, working: WorkingOrder, quote: OptionQuote) -> int:
         """Return the quote that an order would take (10^-p) where its limit allows, else 0."""

@@ -537,6 +537,10 @@ class SimulatedExchange:
     def _end(self, working: WorkingOrder, state: State, reason: Reason) -> None:
         self._forget(working, state)
         self._update(working.order, Status.CANCELLED if state is State.CANCELLED else Status.EXPIRED, reason)
+        if working.order.combo_id and self.desk is not None:
+            for leg in self.desk.legs_of(working.order.combo_id):
+                if leg.order.order_id in self._book[leg.order.instrument]:
+                    self._end(leg, state, reason)
         if working.order.attached and working.brought:
             self._brackets.end_unborn(working, self._last_price(working.order.instrument))
 

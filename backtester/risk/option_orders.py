@@ -1,9 +1,11 @@
 """What an order in an option may be: a limit order for a number of contracts, without exits."""
 
-from backtester.core.events import LimitOrderIntent, OrderIntent, Reason, Side
+from collections.abc import Sequence
+
+from backtester.core.events import LimitOrderIntent, MultiLegIntent, OrderIntent, Reason, Side
 from backtester.core.folds import Ledger
 from backtester.core.funds import opening_qty
-from backtester.core.instruments import Instrument
+from backtester.core.instruments import Instrument, InstrumentId
 from backtester.core.numbers import FLOOR, units_of
 from backtester.risk.order_validation import Refusal
 
@@ -22,3 +24,29 @@ def option_refusal(intent: OrderIntent, spec: Instrument, ledger: Ledger) -> Ref
     if opening_qty(ledger, spec, intent.side, units_of(intent.qty, spec.scale.qty, FLOOR)) == 0:
         return None
     return None if intent.terms.reduce_only else Refusal(Reason.SHORT_NOT_ALLOWED, {"options.allow_short": "false"})
+
+
+def singles_of(intent: MultiLegIntent) -> list[LimitOrderIntent]:
+    """Return the legs of a combination as orders of their own."""
+    return [
+        LimitOrderIntent(
+            ts=intent.ts,
+            event_id=intent.event_id,
+            instrument=leg.instrument,
+            side=leg.side,
+            qty=leg.qty,
+            limit_price=leg.limit_price,
+            tag=intent.tag,
+            terms=intent.terms,
+        )
+        for leg in intent.legs
+    ]
+
+
+def leg_refusal(spec: Instrument | None, before: Sequence[InstrumentId]) -> Refusal | None:
+    """Return why an instrument can be no leg beside those before it, or None."""
+    if spec is None or not spec.is_option:
+        return Refusal(Reason.UNKNOWN_INSTRUMENT if spec is None else Reason.COMBO, {"why": "legs are options"})
+    if spec.id in before:
+        return Refusal(Reason.COMBO, {"why": "each leg is another contract"})
+    return None

@@ -13,6 +13,7 @@ from backtester.core.events import (
     Cashflow,
     Fill,
     IcebergIntent,
+    MultiLegIntent,
     OrderIntent,
     OrderKind,
     OrderRejected,
@@ -59,7 +60,7 @@ from backtester.risk.exposure import rough_lots
 from backtester.risk.leverage import leverage_refusal
 from backtester.risk.limits import Asked, OrderLimiter, asked_of
 from backtester.risk.open_orders import OpenOrders
-from backtester.risk.option_orders import option_refusal
+from backtester.risk.option_orders import leg_refusal, option_refusal, singles_of
 from backtester.risk.order_validation import Refusal, RoundedOrder, SymbolSpecs, plain
 from backtester.risk.parents import parent_order
 from backtester.risk.pauses import Pauses
@@ -133,6 +134,8 @@ class Risk:
                 self._on_replace(intent)
             case ReduceOnlyIntent():
                 self._on_reduce_only(intent)
+            case MultiLegIntent():
+                self._on_combo(intent)
             case TwapIntent() | IcebergIntent():
                 self._on_sliced(intent)
             case _:
@@ -178,6 +181,26 @@ class Risk:
         self._reserve(order)
         self._bus.publish(T_ORDERS_CHANGED, order)
 
+    def _on_combo(self, intent: MultiLegIntent) -> None:
+        """Send all legs of a combination, each funded beside the ones before it; or refuse each of them."""
+        singles = singles_of(intent)
+        first, orders = self._last_order_id + 1, list[SanitizedOrder]()
+        for place, single in enumerate(singles):
+            refusal = leg_refusal(self._specs.get(single.instrument), [one.instrument for one in singles[:place]])
+            order = refusal or self._sanitized(single)
+            if isinstance(order, Refusal):
+                for sent in orders:
+                    self._reservations.release(sent.order_id)
+                self._last_order_id = first - 1
+                for other in singles:
+                    why = Refusal(Reason.COMBO, {"refused": str(single.instrument), "why": order.reason.value})
+                    self._refuse(other, order if other is single else why)
+                return
+            orders.append(structs.replace(order, combo_id=first, combo_legs=len(singles)))
+            self._reserve(order)
+        for order in orders:
+            self._send(order)
+
     def _send(self, order: SanitizedOrder) -> None:
         if self._limiter is not None:
             self._limiter.sent()
@@ -193,6 +216,9 @@ class Risk:
         old = self.open_orders.get(intent.order_id)
         if old is None:
             self._refuse(intent, Refusal(Reason.UNKNOWN_ORDER, {"order_id": str(intent.order_id)}))
+            return
+        if old.combo_id:
+            self._refuse(intent, Refusal(Reason.BAD_REPLACE, {"why": "it is a leg of a combination"}))
             return
         changed = changed_intent(old, intent)
         self._reservations.release(old.order_id)

@@ -16,6 +16,7 @@ from backtester.core.events import (
     AnyIntent,
     CancelIntent,
     Fill,
+    MultiLegIntent,
     Note,
     OrderRejected,
     OrderUpdate,
@@ -39,7 +40,8 @@ from backtester.core.market import (
 from backtester.core.numbers import MONEY_EXPONENT, decimal
 from backtester.core.risk_events import RiskAlert
 from backtester.core.rules import InstrumentRules
-from backtester.strategy.ordering import Number, order_intent, replace_intent
+from backtester.strategy.chain_view import ChainView
+from backtester.strategy.ordering import Number, combo_intent, order_intent, replace_intent
 from backtester.strategy.view import PositionView, StrategyView
 
 Intents = Sequence[AnyIntent] | Iterator[AnyIntent] | None
@@ -143,8 +145,8 @@ class Strategy:
 
     @property
     def instruments(self) -> tuple[Instrument, ...]:
-        """The instruments of this run, in rank order."""
-        return tuple(self._view.instruments.values())
+        """The instruments that the run names, in rank order; the contracts of an option chain: `chain`."""
+        return self._view.named
 
     def instrument(self, name: str) -> Instrument:
         """Return an instrument: its assets and scale; name is market:symbol or a symbol."""
@@ -169,6 +171,14 @@ class Strategy:
         if orders is None:
             raise view.unknown(name)
         return tuple(orders.values())
+
+    def chain(self, name: str) -> ChainView:
+        """Return the last row of an option chain, BTCUSDT or option:BTCUSDT: what expires when, at which quotes.
+
+        Raises:
+            UsageError: the run has no such chain.
+        """
+        return self._view.chain(name)
 
     @property
     def equity(self) -> Decimal:
@@ -233,6 +243,14 @@ class Strategy:
             side = Side.SELL if position.qty > 0 else Side.BUY
             intents.append(order_intent(self.now, self._view.resolve(name), side, abs(position.qty), tag=tag))
         return intents
+
+    def combo(self, legs: Sequence[AnyIntent], tag: str = "") -> MultiLegIntent:
+        """Return the wish to fill limit orders in options all at one row, whole, or none of them.
+
+        Raises:
+            ValueError: fewer than two, or a leg is more than a plain limit order of a quantity.
+        """
+        return combo_intent(self.now, legs, tag)
 
     def replace(
         self,

@@ -9,6 +9,7 @@ from backtester.core.events import (
     IcebergIntent,
     LimitOrderIntent,
     MarketOrderIntent,
+    MultiLegIntent,
     OrderIntent,
     ReplaceIntent,
     Side,
@@ -58,6 +59,8 @@ def checked_intent(intent: object) -> AnyIntent:
         raise TypeError("a ClosingIntent is risk's own; return self.close(name)")
     elif isinstance(intent, OrderIntent):
         checked_order(intent)
+    elif isinstance(intent, MultiLegIntent):
+        _check_combo(intent)
     elif isinstance(intent, ReplaceIntent):
         _want(intent, "order_id", int)
         changes = [name for name in ("qty", "limit_price", "stop_price") if getattr(intent, name) is not None]
@@ -70,6 +73,24 @@ def checked_intent(intent: object) -> AnyIntent:
     _want(intent, "ts", int)
     _want(intent, "instrument", str)
     return intent
+
+
+def _check_combo(intent: MultiLegIntent) -> None:
+    _want(intent, "tag", str)
+    _want(intent, "legs", tuple)
+    _want(intent, "terms", Terms)
+    if len(intent.legs) < 2:
+        raise ValueError("a combination has at least two legs")
+    if intent.terms.post_only or intent.terms.only_reduces:
+        raise ValueError("a combination is neither post_only nor reduce_only")
+    fault = terms_fault(intent.terms, has_limit=True, is_plain_limit=True, triggers=False)
+    if fault is not None:
+        raise ValueError(fault)
+    for leg in intent.legs:
+        _want(leg, "instrument", str)
+        _want(leg, "side", Side)
+        _want_decimal("qty of a leg", leg.qty)
+        _want_decimal("limit_price of a leg", leg.limit_price)
 
 
 def checked_order(intent: OrderIntent) -> OrderIntent:

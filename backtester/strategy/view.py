@@ -2,18 +2,21 @@
 
 import heapq
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from decimal import Decimal
+from math import nan
 
 from backtester.core.board import Board
 from backtester.core.errors import UsageError
 from backtester.core.events import SanitizedOrder
 from backtester.core.folds import FLAT, Ledger
-from backtester.core.instruments import Instrument, InstrumentId, split_holding
+from backtester.core.instruments import OPTION, Instrument, InstrumentId, instrument_id, split_holding
+from backtester.core.market import OptionChain
 from backtester.core.numbers import MONEY_EXPONENT, decimal
 from backtester.core.rules import InstrumentRules, RuleBook
 from backtester.core.timeline import Timeline
 from backtester.core.valuation import Valuation
+from backtester.strategy.chain_view import ChainView
 
 
 class PositionView:
@@ -80,14 +83,20 @@ class StrategyView:
         rules: RuleBook,
         valuation: Valuation,
         sized: frozenset[InstrumentId] = frozenset(),
+        named: Collection[str] | None = None,
     ) -> None:
-        """Make a flat view; sized: where the run finds the size of entries that do not say it."""
+        """Make a flat view; sized: where the run finds the size of entries that do not say it; named: the instruments
+        that the run names, all unless given: the contracts of a whole option chain are not.
+        """
         self.board = board
         self.instruments = instruments
         self._rules = rules
         self.currency = valuation.currency
         self.sized = sized
         self.ledger = Ledger(instruments, valuation=valuation)
+        self.named = tuple(spec for i, spec in instruments.items() if named is None or i in named)
+        underlyings = {spec.underlying for spec in instruments.values() if spec.is_option}
+        self.chains: dict[InstrumentId, OptionChain | None] = dict.fromkeys(sorted(underlyings))
         self._timers: list[int] = []
         symbols = Counter(i.symbol for i in instruments.values())
         self.ids: dict[str, InstrumentId] = {str(i): i for i in instruments}
@@ -99,7 +108,8 @@ class StrategyView:
 
     def unknown(self, name: str) -> UsageError:
         """Return the error for a name that is not in this run."""
-        return UsageError(f"{name!r} is not in this run", hint=f"it has: {', '.join(self.instruments)}")
+        there = [*(spec.id for spec in self.named), *self.chains]
+        return UsageError(f"{name!r} is not in this run", hint=f"it has: {', '.join(there)}")
 
     def resolve(self, name: str) -> InstrumentId:
         """Return the identity that `market:symbol` or an unambiguous bare symbol names in this run.
@@ -111,6 +121,21 @@ class StrategyView:
         if found is None:
             raise self.unknown(name)
         return found
+
+    def chain(self, name: str) -> ChainView:
+        """Return the last row of a chain without what has expired; empty before the first.
+
+        Raises:
+            UsageError: the run has no such chain.
+        """
+        found = instrument_id(OPTION, name) if ":" not in name else InstrumentId(name)
+        if found not in self.chains:
+            raise self.unknown(name)
+        row, now = self.chains[found], self.board.now
+        if row is None:
+            return ChainView(found, 0, now, nan, ())
+        index = self.board.price_units.get(found, 0) / 10**MONEY_EXPONENT
+        return ChainView(found, row.ts, now, index or nan, tuple(q for q in row.quotes if q.expiry > now))
 
     def rules(self, name: str) -> InstrumentRules:
         """Return the rules that hold now; what they will be is not shown.
