@@ -10,6 +10,8 @@ from backtester.core.time import format_time
 from backtester.engine.prepare import PreparedRun
 from backtester.engine.run import RunResult
 
+_SETTLED = {"exercise": "exercised", "expired": "expired worthless"}
+
 
 def percent(metric: dict[str, Any]) -> str:
     """Return a fraction as a percentage, or why there is none."""
@@ -52,6 +54,12 @@ def print_summary(run: PreparedRun, result: RunResult, seconds: float) -> None:
     table.add_row("initial equity", money(m["initial_equity"]), "fees", money(m["fees"]))
     if "funding" in m:
         table.add_row("", "", "funding", money(m["funding"]))
+    if options := result.details.get("options"):
+        settled = ", ".join(f"{n} {_SETTLED[how]}" for how, n in options["settled"].items()) or "none"
+        fees = sum(Decimal(fee) for fee in options["fees"].values())
+        table.add_row("settled", settled, "of that fees", f"{fees:,.2f}")
+        if options["liquidations"]:
+            table.add_row("liquidated", str(sum(options["liquidations"].values())), "shortfall", options["shortfall"])
     out.print(table)
     for key, assumption in result.details["assumptions"].items():
         out.print(f"assumes {key.replace('_', ' ')}: {assumption}", style="dim", markup=False)

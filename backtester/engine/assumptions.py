@@ -6,6 +6,7 @@ from backtester.engine.applied_rules import fees_in_words, rules_in_words
 from backtester.engine.exchange_setup import modelled_delays
 from backtester.engine.funding_plan import funding_in_words
 from backtester.engine.margin_setup import margin_in_words
+from backtester.engine.option_record import options_in_words
 from backtester.engine.prepare import PreparedRun
 from backtester.engine.risk_setup import limits_in_words
 
@@ -43,7 +44,7 @@ def assumptions(run: PreparedRun) -> dict[str, str]:
         words["funding"] = funding_in_words(run.funding)
         words["leverage"] = f"{margin_in_words(run.margin)}"
         words["liquidation"] = liquidation_in_words(run)
-    return words
+    return words | options_in_words(run)
 
 
 def costs_not_sized(config: BacktestConfig) -> str:
@@ -83,6 +84,8 @@ def _fills(run: PreparedRun) -> str:
         if item.tape:
             price = "the last quote before it, up to its size" if item.quotes else "its price, up to its quantity"
             words.append(f"{item.tape} of {item.instrument}, market orders on the next trade at {price}")
+    if run.chains:
+        words.append("rows of option chains: limit orders at the best bid or ask of the next row, never within one")
     return "; ".join(words)
 
 
@@ -95,6 +98,8 @@ def _limits(run: PreparedRun) -> str:
         shown = "behind what the quote shows at the price; " if any(item.quotes for item in run.series) else ""
         ahead = "nobody" if touch else "everybody"
         words.append(f"on trades {shown}{'else ' if shown else ''}{ahead} ahead in the queue")
+    if run.chains:
+        words.append("options at what a row shows, post-only at the limit")
     return "; ".join(words)
 
 
@@ -120,6 +125,8 @@ def _rates(config: BacktestConfig, market: str) -> str:
 def _volume(run: PreparedRun) -> str:
     share = run.config.execution.participation
     words = []
+    if run.chains:
+        words.append("of options at most the quantity that a row shows")
     if any(not item.tape for item in run.series):
         words.append(
             f"our orders take at most {float(100 * share):g}% of what trades in a candle, at an open of the candle "

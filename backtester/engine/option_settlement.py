@@ -89,6 +89,11 @@ def _mean(lake: Lake, symbol: str, expiry: int) -> Settlement | None:
 
 def settlement_in_words(plan: SettlementPlan) -> str:
     """Return from what the settlement prices of a run are made."""
-    sources = sorted({one.source or "the chain's own index at expiry" for one in plan.values()})
-    mean = "the mean of opens and closes over the half hour before expiry, of "
-    return mean + " and ".join(sources) if sources else "nothing expires"
+    if not plan:
+        return "nothing expires"
+    sources = sorted({one.source for one in plan.values() if one.source})
+    words = (
+        [f"the mean of opens and closes of {' and '.join(sources)} over the half hour before expiry"] if sources else []
+    )
+    words += ["the chain's own last index"] if any(not one.source for one in plan.values()) else []
+    return ", else ".join(words)

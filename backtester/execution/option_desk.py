@@ -54,7 +54,8 @@ class Exchange(Protocol):
 class OptionDesk:
     """Marks, fills and settles the contracts of all chains of a run.
 
-    marks: from what marks were taken. settled: contracts by how they ended (exercise, expired).
+    marks: from what marks were taken. settled: positions by how they ended (exercise, expired). fees: what that, and
+    liquidations, cost, 1e-8.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class OptionDesk:
         """Wire the desk; ledger and book: the exchange's own, only read here."""
         self.marks: Counter[str] = Counter()
         self.settled: Counter[str] = Counter()
+        self.fees: Counter[str] = Counter()
         self._exchange = exchange
         self._rules = rules
         self._ledger = ledger
@@ -77,7 +79,7 @@ class OptionDesk:
         self._rows: dict[InstrumentId, OptionChain] = {}
         self._quotes: dict[InstrumentId, OptionQuote] = {}  # of the last rows, of contracts that were looked for
         self._ordered: set[InstrumentId] = set()  # contracts with working orders
-        self.watch = ShortWatch(exchange, rules.rates, ledger, board, bus)
+        self.watch = ShortWatch(exchange, rules.rates, ledger, self.fees, board, bus)
         board.option_mark = self.mark
         bus.subscribe(T_MARKET_CHAIN, self.on_chain)
         bus.subscribe(T_EXPIRIES, self.on_expiry)
@@ -122,7 +124,7 @@ class OptionDesk:
             if instrument in wanted:
                 self._quotes[instrument] = quote
         for instrument in sorted(wanted):
-            self._mark(specs[instrument], self._quotes.get(instrument), chain.ts)
+            self.marks[self._mark(specs[instrument], self._quotes.get(instrument), chain.ts)] += 1
         options = sorted(i for i in self._ledger.positions if specs[i].is_option)
         self.watch.judge(chain.ts, {i: self._side(i, Side.BUY)[0] for i in options})
         self._meet(ordered, chain.ts)
@@ -204,8 +206,10 @@ class OptionDesk:
                 self._quotes[instrument] = found
         return found
 
-    def _mark(self, spec: Instrument, quote: OptionQuote | None, ts: int) -> None:
-        """Mark a contract: as the row does, else by its volatility, else between its quotes, else as it was."""
+    def _mark(self, spec: Instrument, quote: OptionQuote | None, ts: int) -> str:
+        """Mark a contract: as the row does, else by its volatility, else between its quotes, else as it was; return
+        which of them.
+        """
         source, price = "last", self._board.price_units.get(spec.id, 0)
         if quote is not None:
             exponent = spec.scale.price
@@ -221,8 +225,8 @@ class OptionDesk:
                 source, price = "mid", (bid + ask) // 2
             elif not price:
                 source, price = "one side", bid or ask
-        self.marks[source] += 1
         self._board.mark(spec.id, price, ts)
+        return source
 
     # --- expiry --------------------------------------------------------------------------------------------------
 
@@ -247,5 +251,6 @@ class OptionDesk:
         fee = option_fee(spec.notional_units(qty, at), worth, self._rules.rates.exercise, self._rules.rates.fee_cap)
         tag = "exercise" if payoff else "expired"
         self.settled[tag] += 1
+        self.fees[tag] += fee
         self._board.mark(spec.id, payoff, ts)
         self._exchange.force(spec, Side.SELL if held > 0 else Side.BUY, qty, payoff, fee, ts, tag)

@@ -36,8 +36,11 @@ class ShortWatch:
     where there is no ask.
     """
 
-    def __init__(self, exchange: Exchange, rates: OptionRates, ledger: Ledger, board: Board, bus: Bus) -> None:
-        """Wire the watch; ledger: the exchange's own, only read here."""
+    def __init__(
+        self, exchange: Exchange, rates: OptionRates, ledger: Ledger, fees: Counter[str], board: Board, bus: Bus
+    ) -> None:
+        """Wire the watch; ledger: the exchange's own, only read here. fees: where it counts what liquidation costs."""
+        self._fees = fees
         self.liquidated: Counter[InstrumentId] = Counter()
         self.calls: Counter[InstrumentId] = Counter()
         self.shortfall_units = 0
@@ -110,6 +113,7 @@ class ShortWatch:
                     instrument=spec.id,
                 ),
             )
+        self._fees[Reason.LIQUIDATION.value] += result.fee
         self._exchange.force(spec, Side.BUY, qty, price, result.fee, ts, Reason.LIQUIDATION.value)
 
     def _warn(self, wallet: Holding, keeps: Mapping[InstrumentId, int], balance: int, ts: int) -> None:
