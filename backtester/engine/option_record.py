@@ -39,11 +39,15 @@ def options_record(run: PreparedRun, desk: OptionDesk | None) -> dict[str, Any]:
     }
 
 
-def options_warnings(desk: OptionDesk | None) -> list[str]:
+def options_warnings(desk: OptionDesk | None, refused_shorts: int) -> list[str]:
     """Return what a reader must know of marks that are not the venue's, and of shorts that were liquidated."""
     if desk is None:
         return []
     found = []
+    if refused_shorts and not desk.allows_shorts:
+        found.append(
+            f"{refused_shorts} sales of what is not held were refused: writing options needs options.allow_short = true"
+        )
     others = {source: n for source, n in sorted(desk.marks.items()) if source != "row"}
     if others:
         shown = ", ".join(f"{n} {_SOURCES[source]}" for source, n in others.items())

@@ -7,6 +7,7 @@ from typing import Any
 
 from backtester.config.configs import RunContext
 from backtester.core.clock import merged_topics
+from backtester.core.events import Reason
 from backtester.core.instruments import split_holding
 from backtester.core.numbers import MONEY_EXPONENT, fixed
 from backtester.core.time import format_time
@@ -165,7 +166,7 @@ def warnings_after(run: PreparedRun, wired: Wired) -> list[str]:
             f"{i}: liquidated, {parts} time{'' if parts == 1 else 's'} (margin calls: {watch.calls[i]})"
             for i, parts in sorted(watch.liquidated.items())
         ]
-    found += options_warnings(wired.exchange.desk)
+    found += options_warnings(wired.exchange.desk, wired.recorder.refusals[Reason.SHORT_NOT_ALLOWED])
     if wired.equity.stats.lowest_units <= 0:
         found.append("ruined: equity fell to zero or below")
     return found

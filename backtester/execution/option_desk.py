@@ -80,6 +80,7 @@ class OptionDesk:
         self._quotes: dict[InstrumentId, OptionQuote] = {}  # of the last rows, of contracts that were looked for
         self._ordered: set[InstrumentId] = set()  # contracts with working orders
         self.watch = ShortWatch(exchange, rules.rates, ledger, self.fees, board, bus)
+        self.allows_shorts = rules.rates.allow_short
         board.option_mark = self.mark
         bus.subscribe(T_MARKET_CHAIN, self.on_chain)
         bus.subscribe(T_EXPIRIES, self.on_expiry)
