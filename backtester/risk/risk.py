@@ -60,7 +60,7 @@ from backtester.risk.exposure import rough_lots
 from backtester.risk.leverage import leverage_refusal
 from backtester.risk.limits import Asked, OrderLimiter, asked_of
 from backtester.risk.open_orders import OpenOrders
-from backtester.risk.option_orders import leg_refusal, option_refusal, singles_of
+from backtester.risk.option_orders import closing_limit, leg_refusal, option_refusal, singles_of
 from backtester.risk.order_validation import Refusal, RoundedOrder, SymbolSpecs, plain
 from backtester.risk.parents import parent_order
 from backtester.risk.pauses import Pauses
@@ -241,6 +241,10 @@ class Risk:
         rounded = self._specs.rounded(intent, self._board.price_units.get(intent.instrument), now)
         if isinstance(rounded, Refusal):
             return rounded
+        if isinstance(intent, ClosingIntent) and spec.is_option:
+            intent, rounded = closing_limit(
+                intent, spec, rounded, self._specs.rules(spec.id, now).tick_units, self._board.price_units
+            )
         order = self._conditions_refusal(intent, replaces) or self._funded(intent, spec, rounded, replaces)
         if isinstance(order, Refusal):
             return order
@@ -269,7 +273,7 @@ class Risk:
             self._board.option_mark(spec.id)
         if not self._board.price_units.get(spec.underlying):
             return Refusal(Reason.NO_PRICE, {"why": "no row of the chain is known yet"})
-        return option_refusal(intent, spec, self._ledger)
+        return None if isinstance(intent, ClosingIntent) else option_refusal(intent, spec, self._ledger)
 
     def _on_cancel(self, intent: CancelIntent) -> None:
         order = self.open_orders.get(intent.order_id)

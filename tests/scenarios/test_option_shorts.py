@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from backtester.config.options_section import OptionsSection
 from backtester.engine.replay import replay, verify
 from tests.support.chains import Quote, fills_of, run_chain
+from tests.support.market import flat, write_candles
 
 C, OTHER = "BTC-240126-31000-C", "BTC-240126-29000-P"
 
@@ -127,6 +128,26 @@ def test_buying_back_needs_no_more_than_the_money_that_is_there(tmp_path: Path) 
     ran = run_chain(tmp_path, market(*rows), script, **short(3_600))
     assert fills_of(ran)[1] == (4, C, "buy", "1", "605", "0")
     assert ran.details["final"]["positions"] == {}
+
+
+@pytest.mark.parametrize("spot", [False, True])
+def test_a_breaker_closes_options_at_the_next_row_and_asks_once_for_it(tmp_path: Path, spot: bool) -> None:
+    rows = [(30_000, 100), (30_000, 100), (30_000, 100), (30_000, 1_500), (30_000, 1_500), (30_000, 1_500)]
+    quotes = [*market(*rows, quantity=0.6), *market(*rows[::-1], contract=OTHER, quantity=0.6)]
+    script = {1: lambda s: [s.sell(C, 1, limit=1), s.buy(OTHER, 1, limit=2_000)]}
+    more: dict[str, Any] = {"risk": {"drawdown": {"limit_pct": 20, "action": "flatten"}}}
+    names = ["option:BTCUSDT"]
+    if spot:  # ticks of a minute between the rows
+        write_candles(tmp_path / "lake", flat(30_000, 360))
+        names.append("spot:BTCUSDT")
+        more["account"] = {"wallets": {"option:USDT": "6000"}}
+    ran = run_chain(tmp_path, quotes, script, symbols=names, **short(6_000) | more)
+    closing = [e for e in ran.events("orders_sanitized") if e["terms"].get("reduce_only")]
+    assert {(e["kind"], e["terms"]["time_in_force"]) for e in closing} == {("limit", "ioc")}
+    assert len(closing) <= 4
+    assert ran.details["final"]["positions"] == {}
+    assert [reason for _, reason, _ in ran.refusals] == []
+    replay(ran.path)
 
 
 def test_what_must_be_kept_is_never_more_than_what_is_needed_at_first() -> None:
