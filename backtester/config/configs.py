@@ -193,12 +193,14 @@ class FuturesSection(Section):
     """How positions in futures (um) are secured, and what they cost beside trading.
 
     leverage, margin_mode: of every instrument; instruments: of some of them others. funding: applied where the lake has
-    the rates (auto), or not at all.
+    the rates (auto), or not at all. collateral: other assets in the um wallet that secure its positions with cross
+    margin, and how much of their worth counts: BTC = "0.95".
     """
 
     leverage: Leverage = 1
     margin_mode: MarginMode = "isolated"
     funding: Literal["auto", "off"] = "auto"
+    collateral: dict[str, Annotated[Exact, Field(gt=0, le=1, decimal_places=8)]] = Field(default_factory=dict)
     instruments: dict[str, OwnLeverage] = Field(default_factory=dict)
 
 

@@ -3,17 +3,19 @@
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from backtester.core.instruments import InstrumentId
+from backtester.core.instruments import Holding, InstrumentId
 from backtester.core.numbers import CEIL, mul_div
 
 
 class MarginTerms(NamedTuple):
     """leverage: of an instrument's positions, >= 1; 1 where it is not named. cross: the instruments whose positions are
-    secured together; each of the others has margin of its own (isolated).
+    secured together; each of the others has margin of its own (isolated). collateral: other assets of a wallet that
+    secure what is secured together in it, and how much of their worth counts (1e-8).
     """
 
     leverage: Mapping[InstrumentId, int] = {}
     cross: frozenset[InstrumentId] = frozenset()
+    collateral: Mapping[Holding, int] = {}
 
     def leverage_of(self, instrument: InstrumentId) -> int:
         """Return the leverage of an instrument's positions."""

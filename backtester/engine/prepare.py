@@ -28,7 +28,7 @@ from backtester.engine.feed_plan import (
 )
 from backtester.engine.funding_plan import FundingPlan, check_funding, funding_plan
 from backtester.engine.gap_policy import RunGap, check_gaps, gaps_before, gaps_of_run, paused_spans
-from backtester.engine.margin_setup import MarginPlan, margin_plan, resolved_futures
+from backtester.engine.margin_setup import MarginPlan, check_collateral, margin_plan, resolved_futures
 from backtester.engine.mark_paths import check_marks, mark_paths
 from backtester.engine.resolution import check_mark_feeds, check_resolution, finer_candles, mark_feeds
 from backtester.engine.tapes import (
@@ -153,7 +153,7 @@ def prepare(
     sections = applied_sections(config, decimals, start, end, warnings)
     instruments = {i: instrument_of(i, sections[i]) for i in ids}
     account = resolved_account(config, ids, instruments)
-    valuation = valuation_of(account, instruments, warnings)
+    valuation = valuation_of(account, instruments, warnings, config.futures.collateral)
     sizing = _sizing(config, ids, warnings)
     window = config.model_window + 1 if config.model_window else 0
     warmup = max(needs.warmup_candles, sizing.warmup_candles, window)
@@ -170,6 +170,7 @@ def prepare(
     warnings += [] if config.execution.timeframe or tapes else finer_candles(lake, sources, start, end)
     pauses = _pauses(config, lake, sources, start, gaps)
     futures = resolved_futures(config, [i for i, spec in instruments.items() if spec.is_margined], warnings)
+    check_collateral(futures, instruments)
     funding, margin, marks = _secured(config, futures, lake, instruments, sources, start, end, warnings)
     if damaged := lake.damaged(p for own in read.values() for p in own):
         raise damaged_error(lake.root, damaged)
