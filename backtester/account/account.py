@@ -19,6 +19,7 @@ from backtester.core.events import (
 from backtester.core.folds import Ledger, Position, Reservations
 from backtester.core.instruments import Instrument, InstrumentId, split_holding
 from backtester.core.margin import FULL, MarginTerms
+from backtester.core.margin_events import MarginTermsSet
 from backtester.core.market import Dues, Marks
 from backtester.core.snapshots import AccountSnapshot, AssetRow, PositionRow
 from backtester.core.time import DAY
@@ -27,6 +28,7 @@ from backtester.core.topics import (
     T_CASHFLOWS,
     T_DUES,
     T_FILLS,
+    T_MARGIN_TERMS,
     T_MARKS,
     T_ORDERS_CHANGED,
     T_ORDERS_REJECTED,
@@ -74,6 +76,7 @@ class Account:
         bus.subscribe(T_ORDERS_UPDATE, self.on_update)
         bus.subscribe(T_FILLS, self.on_fill)
         bus.subscribe(T_CASHFLOWS, self.on_cashflow)
+        bus.subscribe(T_MARGIN_TERMS, self.on_margin)
         bus.subscribe(T_DUES, self.on_dues)
         bus.subscribe(T_MARKS, self.on_marks)
 
@@ -135,18 +138,21 @@ class Account:
         return found
 
     def _row(self, instrument: InstrumentId, position: Position) -> PositionRow:
-        board, ledger = self._board, self.ledger
-        leverage = ledger.margin.leverage_of(instrument)
+        ledger, spec = self.ledger, self._instruments[instrument]
+        mark = self._board.price_units[spec.listed]
+        leverage, added = ledger.margin.leverage_of(instrument), ledger.added.get(instrument, 0)
+        shown = leverage > 1 or added > 0
         return PositionRow(
             instrument=instrument,
             qty_units=position.qty_units,
             basis_units=position.basis_units,
-            mark_units=board.price_units[instrument],
-            mark_time=board.price_time[instrument],
-            unrealised_units=ledger.unrealised_units(instrument, board.price_units[instrument]),
-            leverage=leverage if leverage > 1 else 0,
-            margin_units=ledger.margin_of(instrument) if leverage > 1 else 0,
-            scale=self._instruments[instrument].scale,
+            mark_units=mark,
+            mark_time=self._board.price_time[spec.listed],
+            unrealised_units=ledger.unrealised_units(instrument, mark),
+            leverage=leverage if shown else 0,
+            margin_units=ledger.margin_of(instrument) if shown else 0,
+            added_units=added,
+            scale=spec.scale,
         )
 
     def on_fill(self, fill: Fill) -> None:
@@ -162,6 +168,11 @@ class Account:
         if flow.order_id:
             self._reservations.release(flow.order_id)
         self._changed(goes_on=flow.kind == TRANSFER and flow.amount_units > 0)
+
+    def on_margin(self, terms: MarginTermsSet) -> None:
+        """Fold how a position is secured from now on."""
+        self.ledger.apply_margin(terms)
+        self._move()
 
     def _changed(self, *, goes_on: bool = False) -> None:
         board = self._board

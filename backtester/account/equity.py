@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from backtester.account.exposure import ExposureSink, ExposureWindow, GreekSeries, base_units
 from backtester.core.folds import FLAT, Ledger, Position
-from backtester.core.instruments import Contract, InstrumentId
+from backtester.core.instruments import InstrumentId
 from backtester.core.market import Marks
-from backtester.core.numbers import MONEY_SCALE, RATE_SCALE, mul_div_half_even
+from backtester.core.numbers import RATE_SCALE, mul_div_half_even
 from backtester.core.time import grid_offset_us
 from backtester.core.valuation import Conversion
 
@@ -76,7 +76,8 @@ class EquityCurve:
         equity, unrealised, exposure = cash, 0, 0
         positions = dict(self._ledger.positions)
         for instrument_id, position in positions.items():
-            spec, price = self._instruments[instrument_id], prices[instrument_id]
+            spec = self._instruments[instrument_id]
+            price = prices[spec.listed]
             value = spec.notional_units(position.qty_units, price)
             profit = worth(spec.settle, spec.gain * (value - position.basis_units), prices)
             value = worth(spec.settle, value, prices)
@@ -98,7 +99,8 @@ class EquityCurve:
         held = [self._positions, *(change.positions for change in changes)]
         cashes = [self._cash, *(change.cash for change in changes)]
         assets = sorted({asset for cash in cashes for asset, units in cash.items() if units})
-        closes = {i: marks.closes[i][kept] for i in sorted({i for positions in held for i in positions})}
+        listed = {i: self._instruments[i].listed for i in sorted({i for positions in held for i in positions})}
+        closes = {i: marks.closes[seen][kept] for i, seen in listed.items()}
         rates = self._rates(assets, closes, marks, kept)
         kind = self._integers(cashes, held, closes, rates, changes)
         window = ExposureWindow(ticks, self._greeks)
@@ -119,17 +121,11 @@ class EquityCurve:
             else:
                 value = mul_div_half_even(qty, prices, spec.notional_den)
             profit = _worth(spec.gain * (value - _spread([p.basis_units for p in here], lengths, kind)), rate)
-            coins = base_units(value)
-            value = _worth(value, rate)
-            equity += value if spec.is_paid else profit
+            worth = _worth(value, rate)
+            equity += worth if spec.is_paid else profit
             unrealised += profit
-            exposure += abs(value)
-            if not spec.is_inverse:
-                coins = _spread([p.qty_units for p in here], lengths, np.float64) / 10**spec.scale.qty
-            if spec.kind is Contract.OPTION:
-                window.add_option(spec.id, spec.base, value, coins * (spec.contract_units / MONEY_SCALE))
-            else:
-                window.add(spec.base, value, coins)
+            exposure += abs(worth)
+            window.add_position(spec, worth, value, _spread([p.qty_units for p in here], lengths, np.float64))
         if self._exposures is not None and (exposed := window.columns()) is not None:
             self._exposures(exposed)
         columns = [ticks.astype(kind), equity, cash, unrealised, exposure]

@@ -40,7 +40,7 @@ def print_summary(run: PreparedRun, result: RunResult, seconds: float) -> None:
     m = result.metrics
     out = console()
     markets = {spec.market for spec in run.instruments.values()}
-    symbols = " ".join(spec.symbol if len(markets) == 1 else spec.id for spec in run.instruments.values())
+    symbols = " ".join(run.symbols if len(markets) == 1 else dict.fromkeys(s.listed for s in run.instruments.values()))
     where = f"{run.config.run.market}, " if len(markets) == 1 else ""
     out.print(
         f"{run.found.name} on {symbols} ({where}{run.config.run.timeframe}), "

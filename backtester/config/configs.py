@@ -192,11 +192,13 @@ class OwnLeverage(Section):
 class FuturesSection(Section):
     """How positions in futures (um) are secured, and what they cost beside trading.
 
-    leverage, margin_mode: of every instrument; instruments: of some of them others. funding: applied where the lake has
+    position_mode: one position of an instrument, or a long and a short one side by side (hedge). leverage, margin_mode:
+    of every instrument; instruments: of some of them others. funding: applied where the lake has
     the rates (auto), or not at all. collateral: other assets in the um wallet that secure its positions with cross
     margin, and how much of their worth counts: BTC = "0.95".
     """
 
+    position_mode: Literal["one_way", "hedge"] = "one_way"
     leverage: Leverage = 1
     margin_mode: MarginMode = "isolated"
     funding: Literal["auto", "off"] = "auto"

@@ -71,9 +71,10 @@ def resolved_section(
 ) -> InstrumentSection:
     """Return a section with every rule spelled out that holds from start to end, by date.
 
-    The config's own value wins in every version. Without a rule, orders are rounded to eight decimals and nothing is
-    too small or too large. Tick and lot are not guessed from the data: what comes after a run would change it. For the
-    same reason the scales are fine enough for all known versions, not only for those of the range.
+    The config's own value wins in every version. Without a rule, orders are rounded to eight decimals (COIN-M: to whole
+    contracts) and nothing is too small or too large. Tick and lot are not guessed from the data: what comes after a run
+    would change it. For the same reason the scales are fine enough for all known versions, not only for those of the
+    range.
 
     Args:
         instrument: the identity.
@@ -88,7 +89,9 @@ def resolved_section(
     """
     finest = decimal(1, MONEY_EXPONENT if price_decimals <= MONEY_EXPONENT else MAX_PRICE_DECIMALS)
     own = section.said()
-    history = [_complete(version, own, finest) for version in _versions(instrument, section, known)]
+    history = [
+        _complete(version, own, finest, _usual_lot(instrument)) for version in _versions(instrument, section, known)
+    ]
     if own.keys() == _NO_RULES.keys():  # then every version says the same, whenever it held
         history = history[:1]
     base, quote = _assets(instrument, section, known)
@@ -104,11 +107,11 @@ def resolved_section(
     )
 
 
-def _complete(version: RulesVersion, own: dict[str, Any], finest: Decimal) -> RulesVersion:
+def _complete(version: RulesVersion, own: dict[str, Any], finest: Decimal, lot: Decimal) -> RulesVersion:
     """Return a version with every rule said: the config's own, else the version's, else none."""
     rules = _NO_RULES | version.said() | own
     rules["tick_size"] = rules["tick_size"] or finest
-    rules["lot_size"] = rules["lot_size"] or decimal(1, MONEY_EXPONENT)
+    rules["lot_size"] = rules["lot_size"] or lot
     if own.keys() == rules.keys():
         return RulesVersion(source="the config", **rules)
     source = "; ".join(filter(None, (version.source, f"{', '.join(own)} from the config" if own else "")))
@@ -145,6 +148,11 @@ def _assets(instrument: InstrumentId, section: InstrumentSection, known: KnownRu
             f'[instruments."{instrument}"] base = "...", quote = "..."',
         )
     return base, quote
+
+
+def _usual_lot(instrument: InstrumentId) -> Decimal:
+    """Return the step of quantities where none is known: COIN-M trades whole contracts."""
+    return Decimal(1) if split_id(instrument)[0] == CM else decimal(1, MONEY_EXPONENT)
 
 
 def _usual_contract(instrument: InstrumentId, base: str) -> Decimal | None:

@@ -47,13 +47,17 @@ class _Window(NamedTuple):
 class Clock:
     """Runs the ticks of all feeds in the total order (time, kind, larger timeframe first, instrument)."""
 
-    def __init__(self, bus: Bus, board: Board, feeds: Sequence[Feed], start: int) -> None:
-        """Merge feeds; ticks at or before `start` are warm-up: strategies see them, the exchange stands still."""
+    def __init__(self, bus: Bus, board: Board, feeds: Sequence[Feed], start: int, end: int = 0) -> None:
+        """Merge feeds; ticks at or before `start` are warm-up: strategies see them, the exchange stands still.
+
+        end: until when what was asked for still comes, after the last record.
+        """
         self._bus = bus
         self._board = board
         self._feeds = sorted(feeds, key=lambda feed: feed.rank)
         self._executing = {f.instrument: cast(ExecutionFeed, f) for f in self._feeds if f.executes}
         self._start = start
+        self._end = end
         self._pulse: Pulse = lambda _: True
         self._stopped = False
         self._window: _MarkWindow | None = None
@@ -150,7 +154,9 @@ class Clock:
                         return False
             self.hand_on_marks()
             await self._bus.settle()
-        return True
+        if board.now < self._end:
+            await self._between(self._end + 1)
+        return not self._stopped
 
     def hand_on_marks(self) -> None:
         """Publish the marks of the current window as far as its ticks have settled; once per window."""

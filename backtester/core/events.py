@@ -10,7 +10,7 @@ from typing import Annotated, Final
 
 import msgspec
 
-from backtester.core.instruments import Asset, Holding, InstrumentId, Scale, holding_of
+from backtester.core.instruments import Asset, Holding, InstrumentId, Scale, holding_of, listed_id
 from backtester.core.numbers import MONEY_EXPONENT, decimal
 from backtester.core.order_terms import PLAIN, Bracket, Terms
 
@@ -123,6 +123,11 @@ class Reason(StrEnum):
     BAD_REPLACE = "bad_replace"
     LEVERAGE_BRACKET = "leverage_bracket"
     LIQUIDATION = "liquidation"
+    MARGIN_MODE_WITH_POSITION = "margin_mode_with_position"
+    MARGIN_NOT_ISOLATED = "margin_not_isolated"
+    INSUFFICIENT_MARGIN = "insufficient_margin"
+    NO_MARGIN = "no_margin"
+    NO_POSITION = "no_position"
     MODEL_NOT_READY = "model_not_ready"
     NO_SIZE = "no_size"
     NO_STOP = "no_stop"
@@ -151,6 +156,8 @@ class Reason(StrEnum):
     BREAKER = "breaker"
     CONTROL = "control"
     CONTRACT_EXPIRED = "contract_expired"
+    POSITION_SIDE_REQUIRED = "position_side_required"
+    POSITION_SIDE_NOT_ALLOWED = "position_side_not_allowed"
     UNKNOWN_WALLET = "unknown_wallet"
     SAME_WALLET = "same_wallet"
     UNKNOWN_ASSET = "unknown_asset"
@@ -315,6 +322,11 @@ class SanitizedOrder(Event, frozen=True, kw_only=True):
     slices: OmittedInt = 0
     display_units: Annotated[int, QTY, OMITTED] = 0
     scale: LogScale
+
+    @property
+    def listed(self) -> InstrumentId:
+        """The instrument that the venue lists, on whose market it executes."""
+        return listed_id(self.instrument)
 
     @property
     def reserved(self) -> Holding:

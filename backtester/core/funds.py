@@ -174,7 +174,9 @@ def sellable_units(ledger: Ledger, instrument: Instrument) -> int:
 
 
 def _cross_profit(ledger: Ledger, instrument: InstrumentId, prices: Mapping[InstrumentId, int]) -> int:
-    return ledger.unrealised_units(instrument, prices[instrument]) if instrument in ledger.margin.cross else 0
+    if instrument not in ledger.margin.cross:
+        return 0
+    return ledger.unrealised_units(instrument, prices[ledger.instruments[instrument].listed])
 
 
 def remaining(order: SanitizedOrder, fill: Fill, instrument: Instrument) -> SanitizedOrder:
@@ -183,7 +185,7 @@ def remaining(order: SanitizedOrder, fill: Fill, instrument: Instrument) -> Sani
         reserve = mul_div(order.reserve_units, fill.leaves_units, order.qty_units, CEIL)
         return structs.replace(order, ts=fill.ts, qty_units=fill.leaves_units, reserve_units=reserve)
     spent = instrument.notional_units(fill.qty_units, fill.price_units)
-    spent += max(0, fill.fee_units) if fill.fee_asset == instrument.quote and order.side is Side.BUY else 0
+    spent += max(0, fill.fee_units) if fill.fee_asset == instrument.settle and order.side is Side.BUY else 0
     budget = max(0, order.budget_units - spent)
     if not order.budget_units:  # it closes the whole position, and binds nothing of its own
         return structs.replace(order, ts=fill.ts)

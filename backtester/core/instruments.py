@@ -4,10 +4,11 @@ Identity is `market:symbol` everywhere: in events, tables, ranks and config sect
 """
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cache
-from typing import Final, NamedTuple, NewType
+from typing import Final, NamedTuple, NewType, TypeVar
 
 import msgspec
 
@@ -18,6 +19,8 @@ InstrumentId = NewType("InstrumentId", str)
 Asset = NewType("Asset", str)
 Holding = NewType("Holding", str)
 """An asset in the wallet of a market: `um:USDT`. Each market has a wallet of its own."""
+
+V = TypeVar("V")
 
 SPOT: Final = "spot"
 UM: Final = "um"
@@ -46,6 +49,7 @@ _QUOTES: Final = (
     "ETH",
     "BNB",
 )
+_SIDE: Final = "@"
 _DATED: Final = re.compile(r"[_-](?P<day>\d{6})(?:-|$)")
 _ID: Final = re.compile(r'^(?P<market>[a-z][a-z0-9_.]*):(?P<symbol>[^\s:/\\"]+)$')
 
@@ -69,6 +73,18 @@ class Contract(StrEnum):
 _CONTRACTS: Final = {SPOT: Contract.SPOT, CM: Contract.INVERSE, OPTION: Contract.OPTION}
 
 
+class PositionSide(StrEnum):
+    """A side of an instrument in hedge mode, where a long and a short position stand side by side."""
+
+    LONG = "long"
+    SHORT = "short"
+
+    @property
+    def sign(self) -> int:
+        """+1 for long, -1 for short: of what is held, and of the order that opens it."""
+        return 1 if self is PositionSide.LONG else -1
+
+
 @cache
 def holding_of(wallet: str, asset: str) -> Holding:
     """Return the name of an asset in a market's wallet."""
@@ -83,11 +99,12 @@ def split_holding(holding: Holding) -> tuple[str, Asset]:
 
 
 class Instrument(msgspec.Struct, frozen=True, kw_only=True):
-    """One tradable instrument.
+    """One tradable instrument; or in hedge mode the long or the short side of one, which trades on the same market.
 
     Linear: its value is quantity × price in the quote asset; of an option, × the base units of one contract. Inverse:
     quantity × contract / price, in the base asset. contract_units (1e-8): of an inverse contract the quote money that
-    it is worth, of an option the base units that it is on. expiry: UTC µs; 0 is never.
+    it is worth, of an option the base units that it is on. expiry: UTC µs; 0 is never. listed: whose candles, trades,
+    marks, funding and rules it has: of a side the instrument that the venue lists, else itself.
     """
 
     id: InstrumentId
@@ -106,6 +123,8 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
     is_spot: bool = False
     is_paid: bool = False
     is_inverse: bool = False
+    listed: InstrumentId = InstrumentId("")
+    position_side: PositionSide | None = None
     settle: Asset = Asset("")
     cash: Holding = Holding("")
     coin: Holding = Holding("")
@@ -129,7 +148,10 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
                 raise UsageError(f"{self.id}: a contract of {self.contract_units} x 1e-8 is not whole in its scale")
         elif kind is Contract.OPTION:
             mul *= self.contract_units // int(10**MONEY_EXPONENT)
+        listed, side = split_side(self.id)
         derived: dict[str, object] = {
+            "listed": listed,
+            "position_side": side,
             "kind": kind,
             "is_spot": kind is Contract.SPOT,
             "is_paid": kind in (Contract.SPOT, Contract.OPTION),
@@ -143,6 +165,10 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
         }
         for name, value in derived.items():
             msgspec.structs.force_setattr(self, name, value)
+
+    def is_closed_by(self, sign: int) -> bool:
+        """Say whether orders of a sign (+1 buys) only ever reduce it: sales of a long side, purchases of a short."""
+        return self.position_side is not None and self.position_side.sign != sign
 
     @property
     def is_margined(self) -> bool:
@@ -162,6 +188,37 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
     def base_money(self, qty_units: int) -> int:
         """Return a quantity as units of the base asset's balance (1e-8)."""
         return qty_units * int(10 ** (MONEY_EXPONENT - self.scale.qty))
+
+
+def listed_id(instrument: InstrumentId) -> InstrumentId:
+    """Return the identity that the venue lists: without the side that it may have in hedge mode."""
+    return InstrumentId(instrument.partition(_SIDE)[0])
+
+
+def side_id(listed: InstrumentId, side: PositionSide) -> InstrumentId:
+    """Return the identity of a side in hedge mode: um:BTCUSDT@long."""
+    return InstrumentId(f"{listed}{_SIDE}{side}")
+
+
+def split_side(instrument: InstrumentId) -> tuple[InstrumentId, PositionSide | None]:
+    """Return the listed identity and the side; None when it is no side of one."""
+    listed, at, side = instrument.partition(_SIDE)
+    if not at or side not in tuple(PositionSide):
+        return instrument, None
+    return InstrumentId(listed), PositionSide(side)
+
+
+def sides_of(instruments: Mapping[InstrumentId, Instrument], listed: InstrumentId) -> list[Instrument]:
+    """Return what is held of a listed instrument: itself, or in hedge mode its two sides."""
+    sides = [instruments[i] for side in PositionSide if (i := side_id(listed, side)) in instruments]
+    return sides or [instruments[listed]]
+
+
+def for_sides(
+    instruments: Mapping[InstrumentId, Instrument], values: Mapping[InstrumentId, V]
+) -> dict[InstrumentId, V]:
+    """Return what listed instruments have, for their sides as well."""
+    return {i: values[spec.listed] for i, spec in instruments.items() if spec.listed in values}
 
 
 def instrument_id(market: str, symbol: str) -> InstrumentId:

@@ -21,6 +21,11 @@ class MarginTerms(NamedTuple):
         """Return the leverage of an instrument's positions."""
         return self.leverage.get(instrument, 1)
 
+    def with_terms(self, instrument: InstrumentId, leverage: int, is_cross: bool) -> "MarginTerms":
+        """Return the terms with those of one instrument in the place of what it had."""
+        cross = self.cross | {instrument} if is_cross else self.cross - {instrument}
+        return self._replace(leverage={**self.leverage, instrument: leverage}, cross=cross)
+
     def margin_units(self, instrument: InstrumentId, size_units: int) -> int:
         """Return the initial margin of a notional (1e-8), rounded up."""
         return mul_div(size_units, 1, self.leverage_of(instrument), CEIL)

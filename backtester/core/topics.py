@@ -24,7 +24,14 @@ from backtester.core.events import (
     TrailingStopIntent,
     TwapIntent,
 )
-from backtester.core.margin_events import MarginAlert
+from backtester.core.margin_events import (
+    MarginAlert,
+    MarginTermsSet,
+    MarginWish,
+    MoveMargin,
+    SetLeverage,
+    SetMarginMode,
+)
 from backtester.core.market import (
     Candle,
     Dues,
@@ -47,6 +54,7 @@ from backtester.core.market import (
     VolatilityIndex,
 )
 from backtester.core.risk_events import ClosingIntent, Control, RiskAlert
+from backtester.core.settlement_events import ContractSettled
 from backtester.core.snapshots import AccountSnapshot
 from backtester.core.transfer_events import Transfer, TransferIntent
 
@@ -165,8 +173,25 @@ T_ACCOUNT_SNAPSHOT: Final = Topic[AccountSnapshot](
 T_RISK_ALERT: Final = Topic[RiskAlert](
     "risk_alert", RiskAlert, logged=True, purpose="a breaker tripped, or is armed again"
 )
+T_SETTLEMENTS: Final = Topic[ContractSettled](
+    "settlements", ContractSettled, logged=True, purpose="a contract has expired and is settled"
+)
 T_MARGIN: Final = Topic[MarginAlert](
     "margin", MarginAlert, logged=True, purpose="a position in futures comes near its liquidation, or is liquidated"
+)
+T_MARGIN_INTENT: Final = Topic[MarginWish](
+    "margin_intent",
+    SetLeverage,
+    SetMarginMode,
+    MoveMargin,
+    logged=True,
+    purpose="what a strategy wants changed of how its positions in futures are secured",
+)
+T_MARGIN_SANITIZED: Final = Topic[MarginWish](
+    "margin_sanitized", SetLeverage, SetMarginMode, MoveMargin, logged=True, purpose="what risk let through of that"
+)
+T_MARGIN_TERMS: Final = Topic[MarginTermsSet](
+    "margin_terms", MarginTermsSet, logged=True, purpose="how a position in futures is secured from now on"
 )
 T_CONTROL: Final = Topic[Control]("control", Control, logged=True, purpose="an operator's command, scripted by time")
 T_NOTES: Final = Topic[Note]("notes", Note, logged=True, purpose="what a strategy wanted remembered")

@@ -27,7 +27,7 @@ class Conversion(NamedTuple):
         return own if self.then is None else [*own, *self.then.instruments]
 
     def ratio(self, prices: Mapping[InstrumentId, int]) -> tuple[int, int]:
-        """Return by what an amount is multiplied, and by what divided, at these prices; (0, 1) before the first."""
+        """Return by what an amount is multiplied, and by what divided, at these prices; (0, 1) when none is known."""
         if self.instrument is None:
             return self.rate_units, RATE_SCALE
         price, one = prices.get(self.instrument, 0), int(10**self.decimals)
@@ -54,9 +54,7 @@ class Valuation(NamedTuple):
         return mul_div(units, mul, den, HALF_EVEN)
 
     def amount(self, asset: str, units: int, prices: Mapping[InstrumentId, int]) -> int:
-        """Return how much of an asset (1e-8) an amount of the currency (1e-8) is worth, rounded down; 0 before the
-        first price that says it.
-        """
+        """Return how much of an asset (1e-8) an amount of the currency (1e-8) is worth, rounded down."""
         if asset == self.currency or not units:
             return units
         mul, den = self.conversions[asset].ratio(prices)

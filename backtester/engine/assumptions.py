@@ -8,8 +8,10 @@ from backtester.engine.applied_rules import fees_in_words, rules_in_words
 from backtester.engine.exchange_setup import modelled_delays
 from backtester.engine.funding_plan import funding_in_words
 from backtester.engine.margin_setup import margin_in_words
+from backtester.engine.position_sides import HEDGE, listed_only
 from backtester.engine.prepare import PreparedRun
 from backtester.engine.risk_setup import limits_in_words
+from backtester.engine.settlement_plan import settlements_in_words
 
 _MARKET_FILLS = {"open": "at the next open", "mid": "in the middle of the next candle"}
 PATHS_IN_WORDS = {
@@ -48,8 +50,12 @@ def assumptions(run: PreparedRun) -> dict[str, str]:
         )
     if run.margin.brackets:
         words["funding"] = funding_in_words(run.funding)
-        words["leverage"] = f"{margin_in_words(run.margin)}"
+        words["leverage"] = margin_in_words(run.margin)
+        if config.futures.position_mode == HEDGE:
+            words["positions"] = "hedge mode: a long and a short one of each future, side by side"
         words["liquidation"] = liquidation_in_words(run)
+    if run.settlements:
+        words["expiry"] = settlements_in_words(run.settlements)
     return words
 
 
@@ -84,7 +90,7 @@ def costs_not_sized(config: BacktestConfig) -> str:
 
 def liquidation_in_words(run: PreparedRun) -> str:
     """Return by which prices positions are liquidated, and at which."""
-    by_trades = sorted(i for i in run.margin.brackets if i not in run.marks)
+    by_trades = sorted(i for i in listed_only(run.margin.brackets) if i not in run.marks)
     words = "along the mark candles" if run.marks else ""
     if by_trades:
         words += (", " if words else "") + f"along what is traded of {', '.join(by_trades)}"

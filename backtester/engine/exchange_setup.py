@@ -5,7 +5,7 @@ from decimal import Decimal
 from backtester.config.configs import BacktestConfig, SlippageSection
 from backtester.config.instruments import date_of
 from backtester.core.bus import Bus
-from backtester.core.instruments import InstrumentId, split_id
+from backtester.core.instruments import InstrumentId, for_sides, split_id
 from backtester.core.numbers import CEIL, MONEY_EXPONENT, RATE_SCALE, exact_units, mul_div
 from backtester.core.time import timeframe_us
 from backtester.core.timeline import Timeline
@@ -55,18 +55,21 @@ def exchange_rules(run: PreparedRun) -> ExchangeRules:
     config = run.config
     return ExchangeRules(
         rules=run.rules,
-        fees={instrument: fee_models(config, instrument) for instrument in run.instruments},
+        fees={i: fee_models(config, spec.listed) for i, spec in run.instruments.items()},
         slippage=_slippage(config.slippage),
         impact=ImpactModel(exact_units(config.impact.coefficient, 8) if config.impact.model == "square_root" else 0),
         fee_from_received=config.fees.spot_asset == "received",
         allow_short=config.risk.allow_short,
         touch_fills=config.execution.touch_fills,
         stop_through_fills=config.execution.stop_through == "market",
-        max_wait_us={
-            item.instrument: config.execution.max_wait
-            * timeframe_us(config.run.timeframe if item.tape else item.stored_timeframe)
-            for item in run.series
-        },
+        max_wait_us=for_sides(
+            run.instruments,
+            {
+                item.instrument: config.execution.max_wait
+                * timeframe_us(config.run.timeframe if item.tape else item.stored_timeframe)
+                for item in run.series
+            },
+        ),
         path=_PATHS[config.execution.path],
         market_at_mid=config.execution.market_fill == "mid",
         participation=exact_units(config.execution.participation, 8),
@@ -74,7 +77,7 @@ def exchange_rules(run: PreparedRun) -> ExchangeRules:
         delays=modelled_delays(run),
         seed=config.run.seed,
         strict=config.execution.strict,
-        tapes=frozenset(item.instrument for item in run.series if item.tape),
+        tapes=frozenset(for_sides(run.instruments, {item.instrument: True for item in run.series if item.tape})),
         margin=run.margin.terms,
         brackets=run.margin.brackets,
         liquidation_fees=run.margin.fees,
@@ -100,7 +103,8 @@ def modelled_delays(run: PreparedRun) -> dict[InstrumentId, Delay]:
     if not fixed + jitter:
         return {}
     lengths = {item.instrument: 0 if item.tape else timeframe_us(item.stored_timeframe) for item in run.series}
-    return {instrument: Delay(fixed, jitter) for instrument, length in lengths.items() if fixed + jitter >= length}
+    shown = {instrument: Delay(fixed, jitter) for instrument, length in lengths.items() if fixed + jitter >= length}
+    return for_sides(run.instruments, shown)
 
 
 def market_memory(run: PreparedRun, bus: Bus) -> MarketMemory | None:

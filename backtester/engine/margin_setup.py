@@ -6,16 +6,25 @@ from typing import Any, NamedTuple
 
 from backtester.config.configs import BacktestConfig, FuturesSection, OwnLeverage
 from backtester.core.errors import DataError, UsageError
-from backtester.core.instruments import UM, Instrument, InstrumentId, holding_of, parse_instrument, split_holding
+from backtester.core.instruments import (
+    UM,
+    Instrument,
+    InstrumentId,
+    for_sides,
+    holding_of,
+    parse_instrument,
+    split_holding,
+)
 from backtester.core.margin import FULL, MarginTerms
-from backtester.core.numbers import decimal, exact_units
+from backtester.core.numbers import MONEY_SCALE, decimal, exact_units
 from backtester.core.time import day_of, format_time
 from backtester.core.timeline import EVER, Timeline
 from backtester.data.rules.bracket_tables import bracket_tables
 from backtester.data.rules.lake_rules import LakeRules
 from backtester.data.rules.values import Brackets
+from backtester.engine.position_sides import listed_only
 from backtester.sim.brackets import BracketTable
-from backtester.sim.default_brackets import DEFAULT_BRACKETS
+from backtester.sim.default_brackets import default_brackets
 
 _USUAL_FEE = 2_000_000  # 2 %
 _RATE_EXPONENT = 8
@@ -31,6 +40,18 @@ class MarginPlan(NamedTuple):
     brackets: Mapping[InstrumentId, Timeline[BracketTable]] = {}
     fees: Mapping[InstrumentId, int] = {}
     sources: Mapping[InstrumentId, list[dict[str, str]]] = {}
+
+    def for_sides(self, instruments: Mapping[InstrumentId, Instrument]) -> "MarginPlan":
+        """Return the plan with what it says of instruments said of their sides as well."""
+        terms = self.terms._replace(
+            leverage=for_sides(instruments, self.terms.leverage),
+            cross=frozenset(i for i, spec in instruments.items() if spec.listed in self.terms.cross),
+        )
+        return self._replace(
+            terms=terms,
+            brackets=for_sides(instruments, self.brackets),
+            fees=for_sides(instruments, self.fees),
+        )
 
 
 def resolved_futures(config: BacktestConfig, ids: Iterable[InstrumentId], warnings: list[str]) -> FuturesSection:
@@ -83,6 +104,7 @@ def margin_plan(
     section: FuturesSection,
     ids: list[InstrumentId],
     lake: Path,
+    coin_prices: Mapping[InstrumentId, int],
     start: int,
     end: int,
     *,
@@ -94,6 +116,7 @@ def margin_plan(
     Args:
         section: resolved.
         ids: the futures that it trades.
+        coin_prices: of those that settle in coin the price (1e-8) at which they begin, for built-in tables.
         start, end: the range, UTC µs.
         warnings: takes what a reader must know of tables that are not known, or not for all of the range.
 
@@ -110,7 +133,9 @@ def margin_plan(
     brackets, sources = {}, {}
     for instrument in ids:
         found = bracket_tables(rules, instrument)
-        brackets[instrument] = (found or Timeline([(EVER, DEFAULT_BRACKETS)])).between(start, end + 1)
+        brackets[instrument] = (
+            found or Timeline([(EVER, default_brackets(coin_prices.get(instrument, MONEY_SCALE)))])
+        ).between(start, end + 1)
         problem = ""
         if found is None:
             problem = f"{instrument}: no leverage table is known: a strict built-in one is assumed"
@@ -140,7 +165,7 @@ def _liquidation_fee(rules: LakeRules, instrument: InstrumentId, time: int) -> i
 def margin_in_words(plan: MarginPlan) -> str:
     """Return what leverage and margin are in force, instruments of the same together."""
     same: dict[str, list[str]] = {}
-    for instrument in plan.brackets:
+    for instrument in listed_only(plan.brackets):
         leverage = plan.terms.leverage_of(instrument)
         mode = "cross" if instrument in plan.terms.cross else "isolated"
         found = plan.sources.get(instrument)
@@ -164,5 +189,5 @@ def margin_record(plan: MarginPlan) -> dict[str, Any]:
             "mode": "cross" if i in plan.terms.cross else "isolated",
             "brackets": plan.sources.get(i, "built in"),
         }
-        for i in plan.brackets
+        for i in listed_only(plan.brackets)
     }

@@ -9,7 +9,7 @@ from backtester.config.instruments import instrument_of, rules_of
 from backtester.config.loading import Layer, merged, read_toml, validated
 from backtester.config.sizing import SizingSection
 from backtester.core.errors import DataError, StrategyError, UsageError
-from backtester.core.instruments import MARKETS, Instrument, InstrumentId, parse_instrument, split_id
+from backtester.core.instruments import MARKETS, Instrument, InstrumentId, parse_instrument, sides_of, split_id
 from backtester.core.rules import RuleBook
 from backtester.core.time import first_open, format_time, last_open, parse_time, timeframe_us
 from backtester.core.valuation import Valuation
@@ -26,11 +26,14 @@ from backtester.engine.feed_plan import (
     planned_feeds,
     traded_candles,
 )
+from backtester.engine.first_prices import coin_prices
 from backtester.engine.funding_plan import FundingPlan, check_funding, funding_plan
 from backtester.engine.gap_policy import RunGap, check_gaps, gaps_before, gaps_of_run, paused_spans
 from backtester.engine.margin_setup import MarginPlan, check_collateral, margin_plan, resolved_futures
 from backtester.engine.mark_paths import check_marks, mark_paths
+from backtester.engine.position_sides import check_position_mode, listed_only, with_sides
 from backtester.engine.resolution import check_mark_feeds, check_resolution, finer_candles, mark_feeds
+from backtester.engine.settlement_plan import settlement_plan
 from backtester.engine.tapes import (
     check_quotes,
     check_tapes,
@@ -42,6 +45,7 @@ from backtester.engine.tapes import (
 )
 from backtester.engine.wallets import opening_prices, resolved_account, valuation_of
 from backtester.execution.mark_path import MarkPath
+from backtester.execution.settlement import Settlement
 from backtester.strategy.base import Strategy, StrategyParams
 from backtester.strategy.registry import FoundStrategy, find_strategy
 
@@ -67,9 +71,9 @@ class PreparedRun(NamedTuple):
 
     feeds: what strategies see, the run's own candles included. gaps: what the lake lacks of it from start to end.
     pauses: the spans [from, to) of ticks, per instrument, in which no position may be opened.
-    funding: None where none is applied. margin: how positions in futures are secured. marks: by
-    which they are liquidated, where that is known. valuation: in what currency the account is summed up, and how.
-    openings: the prices (10^-p) of what the account starts with, before the first candle closes.
+    funding: None where none is applied. margin: how positions in futures are secured. marks: by which they are
+    liquidated, where that is known. settlements: of those that expire. valuation: in what currency the account is
+    summed up, and how. openings: the prices (10^-p) of what the account starts with, before the first candle closes.
     """
 
     config: BacktestConfig
@@ -85,6 +89,7 @@ class PreparedRun(NamedTuple):
     funding: FundingPlan | None
     margin: MarginPlan
     marks: dict[InstrumentId, MarkPath]
+    settlements: dict[InstrumentId, Settlement]
     valuation: Valuation
     openings: dict[InstrumentId, int]
     start: int
@@ -95,6 +100,19 @@ class PreparedRun(NamedTuple):
     def timeframe_us(self) -> int:
         """The run's timeframe in microseconds."""
         return timeframe_us(self.config.run.timeframe)
+
+    @property
+    def symbols(self) -> list[str]:
+        """The symbols that it trades, as the venue lists them."""
+        return [self.instruments[i].symbol for i in listed_only(self.instruments)]
+
+    @property
+    def unproven(self) -> frozenset[InstrumentId]:
+        """The futures whose leverage a strict run may not raise: without a leverage table, or without mark candles."""
+        if not self.config.execution.strict:
+            return frozenset()
+        futures = listed_only(self.margin.brackets)
+        return frozenset(i for i in futures if i not in self.margin.sources or i not in self.marks)
 
     def make_strategy(self) -> Strategy:
         """Return a fresh instance of the strategy.
@@ -152,6 +170,7 @@ def prepare(
     decimals = {i: max(p.price_decimals for p in used[i]) for i in ids}
     sections = applied_sections(config, decimals, start, end, warnings)
     instruments = {i: instrument_of(i, sections[i]) for i in ids}
+    check_position_mode(found, config.futures.position_mode if _margined(instruments) else "one_way")
     account = resolved_account(config, ids, instruments)
     valuation = valuation_of(account, instruments, warnings, config.futures.collateral)
     sizing = _sizing(config, ids, warnings)
@@ -169,9 +188,12 @@ def prepare(
     check_gaps(gaps, config.data, str(lake.root), warnings)
     warnings += [] if config.execution.timeframe or tapes else finer_candles(lake, sources, start, end)
     pauses = _pauses(config, lake, sources, start, gaps)
-    futures = resolved_futures(config, [i for i, spec in instruments.items() if spec.is_margined], warnings)
+    futures = resolved_futures(config, _margined(instruments), warnings)
     check_collateral(futures, instruments)
-    funding, margin, marks = _secured(config, futures, lake, instruments, sources, start, end, warnings)
+    funding, margin, marks, settlements = _secured(config, futures, lake, instruments, sources, start, end, warnings)
+    instruments = with_sides(instruments, futures.position_mode)
+    margin = margin.for_sides(instruments)
+    settlements = {spec.id: how for i, how in settlements.items() for spec in sides_of(instruments, i)}
     if damaged := lake.damaged(p for own in read.values() for p in own):
         raise damaged_error(lake.root, damaged)
     return PreparedRun(
@@ -179,7 +201,7 @@ def prepare(
         found,
         params,
         instruments,
-        {i: rules_of(spec, sections[i]) for i, spec in instruments.items()},
+        {i: rules_of(spec, sections[spec.listed]) for i, spec in instruments.items()},
         lake,
         [Series(i, *split_id(i), sources[i], starts[i], tapes.get(i, ""), quotes_name(i) in names) for i in ids],
         feeds,
@@ -188,12 +210,17 @@ def prepare(
         funding,
         margin,
         marks,
+        settlements,
         valuation,
         opening_prices(account, valuation, lake, instruments, sources, start, warnings),
         start,
         end,
         warnings,
     )
+
+
+def _margined(instruments: Mapping[InstrumentId, Instrument]) -> list[InstrumentId]:
+    return [i for i, spec in instruments.items() if spec.is_margined]
 
 
 def _secured(
@@ -205,20 +232,22 @@ def _secured(
     start: int,
     end: int,
     warnings: list[str],
-) -> tuple[FundingPlan | None, MarginPlan, dict[InstrumentId, MarkPath]]:
-    """Return what becomes due on futures, how they are secured, and the marks that liquidate them."""
+) -> tuple[FundingPlan | None, MarginPlan, dict[InstrumentId, MarkPath], dict[InstrumentId, Settlement]]:
+    """Return what becomes due on futures, how they are secured, the marks that liquidate them, and how they end."""
     strict = config.execution.strict
-    margined = {i: spec for i, spec in instruments.items() if spec.is_margined}
+    margined = {i: instruments[i] for i in _margined(instruments)}
     perpetuals = [i for i, spec in margined.items() if not spec.expiry]
     funding = None
     if perpetuals and config.futures.funding == "auto":
         funding = funding_plan(lake, perpetuals, start, end)
         check_funding(funding, start, end, strict=strict, warnings=warnings)
-    margin = margin_plan(futures, list(margined), lake.root, start, end, strict=strict, warnings=warnings)
+    prices = coin_prices(lake, margined, sources, start, end)
+    margin = margin_plan(futures, list(margined), lake.root, prices, start, end, strict=strict, warnings=warnings)
     marks = mark_paths(lake, margined, sources, start, end)
     unmarked = {i: sources[i] for i in margined if margin.terms.leverage_of(i) > 1 and i not in marks}
     check_marks(unmarked, start, end, strict=strict, warnings=warnings)
-    return funding, margin, marks
+    settlements = settlement_plan(lake, margined, sources, start, end, strict=strict, warnings=warnings)
+    return funding, margin, marks, settlements
 
 
 def _pauses(

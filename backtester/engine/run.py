@@ -76,8 +76,7 @@ def run_backtest(run: PreparedRun, runs: Path, *, progress: Progress | None = No
     Raises:
         StorageError: the folder cannot be written or sealed.
     """
-    symbols = [spec.symbol for spec in run.instruments.values()]
-    folder = RunFolder(runs, new_run_id(run.found.name, symbols))
+    folder = RunFolder(runs, new_run_id(run.found.name, run.symbols))
     log_file = (folder.partial / "log.jsonl").open("w", encoding="utf-8")
     try:
         return _run_in(run, folder, _diagnostics(log_file), progress)

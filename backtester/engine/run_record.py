@@ -94,6 +94,7 @@ def futures_record(run: PreparedRun, wired: Wired) -> dict[str, Any]:
     return {
         "margin": margin_record(run.margin),
         "liquidation": _liquidation_record(wired),
+        **({} if wired.settlement is None else {"settlement": dict(sorted(wired.settlement.settled.items()))}),
         "funding": {
             "payments": 0 if wired.funding is None else wired.funding.payments,
             "amounts": {
@@ -110,7 +111,7 @@ def _liquidation_record(wired: Wired) -> dict[str, Any]:
     return {
         "liquidations": dict(sorted(watch.liquidated.items())),
         "margin_calls": dict(sorted(watch.calls.items())),
-        "shortfall": fixed(watch.shortfall_units, MONEY_EXPONENT),
+        "shortfall": {a: fixed(units, MONEY_EXPONENT) for a, units in sorted(watch.shortfalls.items())},
     }
 
 

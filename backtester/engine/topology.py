@@ -48,7 +48,7 @@ is not overridden subscribes to nothing. What is published on a logged topic is 
 
 
 # A strategy that overrides every hook, so that the host subscribes to all it can, and wants nothing.
-_HOOKS = (*MARKET_HOOKS, "on_order_update", "on_risk_alert")
+_HOOKS = (*MARKET_HOOKS, "on_order_update", "on_risk_alert", "on_margin")
 EveryHook = type("EveryHook", (Strategy,), dict.fromkeys(_HOOKS, lambda *_: None))
 
 

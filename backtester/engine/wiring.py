@@ -12,6 +12,7 @@ from backtester.core.clock import Clock
 from backtester.core.events import DEPOSIT, Cashflow
 from backtester.core.feed import Feed
 from backtester.core.folds import Ledger
+from backtester.core.instruments import for_sides
 from backtester.core.time import timeframe_us
 from backtester.core.topics import T_CASHFLOWS
 from backtester.data.feeds.tape_feed import QuoteFeed
@@ -25,8 +26,10 @@ from backtester.engine.risk_setup import breaker_terms, order_limiter
 from backtester.engine.tables import EquityTable, Recorder
 from backtester.engine.wallets import deposits
 from backtester.execution.funding import FundingDesk
+from backtester.execution.settlement import SettlementDesk
 from backtester.execution.simulated import SimulatedExchange
 from backtester.risk.guard import Guard
+from backtester.risk.margin_gate import MarginGate
 from backtester.risk.order_validation import SymbolSpecs
 from backtester.risk.risk import Risk
 from backtester.risk.sizing import Sizing
@@ -53,6 +56,7 @@ class Wired(NamedTuple):
     recorder: Recorder
     guard: Guard | None
     funding: FundingDesk | None
+    settlement: SettlementDesk | None
 
 
 def wire(run: PreparedRun, folder: Path) -> Wired:
@@ -73,6 +77,10 @@ def wire(run: PreparedRun, folder: Path) -> Wired:
     if run.funding is not None:
         FundingSchedule(run.funding.dues, board, bus)
         funding = FundingDesk(exchange.ledger, board, bus)
+    settlement = None
+    if run.settlements:
+        assert exchange.liquidator is not None  # there is one wherever there are futures
+        settlement = SettlementDesk(run.settlements, exchange, exchange.liquidator, exchange.ledger, board, bus)
     equity = EquityTable(folder / "equity.parquet")
     exposure, wallets = ExposureTable(folder / "exposure.parquet"), WalletTable(folder / "wallets.parquet")
     account = Account(
@@ -89,7 +97,7 @@ def wire(run: PreparedRun, folder: Path) -> Wired:
     specs, ledger = SymbolSpecs(instruments, run.rules), Ledger(instruments, run.margin.terms, run.valuation)
     fee_rates = {i: models.map(FeeModel.worst_rate) for i, models in rules.fees.items()}
     sizing = Sizing(
-        {i: config.sizing.of(i) for i in instruments},
+        {i: config.sizing.of(spec.listed) for i, spec in instruments.items()},
         specs,
         ledger,
         board,
@@ -108,12 +116,13 @@ def wire(run: PreparedRun, folder: Path) -> Wired:
         worst_fee_rates=fee_rates,
         allow_short=config.risk.allow_short,
         sizing=sizing,
-        candle_us={item.instrument: timeframe_us(item.stored_timeframe) for item in run.series},
+        candle_us=for_sides(instruments, {s.instrument: timeframe_us(s.stored_timeframe) for s in run.series}),
         paused=run.pauses,
         limiter=limiter,
         travel=bool(rules.delays),
         brackets=run.margin.brackets,
     )
+    MarginGate(ledger, run.margin.brackets, risk.open_orders, risk.free, board, bus, unproven=run.unproven)
     guard = None
     if limiter is not None and (config.control or breaker_terms(config.risk)):
         ControlScript(config.control, run.start, board, bus)
@@ -127,15 +136,15 @@ def wire(run: PreparedRun, folder: Path) -> Wired:
             bus=bus,
         )
     slicer = Slicer(run.rules, board, bus)
-    sized = frozenset(i for i in instruments if config.sizing.of(i).model != "none")
+    sized = frozenset(i for i, spec in instruments.items() if config.sizing.of(spec.listed).model != "none")
     view = StrategyView(board, instruments, run.rules, run.valuation, sized, run.margin.terms)
     host = StrategyHost(run.make_strategy(), run.found.name, view, bus, start=run.start, seed=config.run.seed)
     recorder = Recorder(folder, instruments, run.rules, board, bus)
     feeds = make_feeds(run, {topic for topic, handlers in bus.handlers.items() if handlers})
     board.quote_at.update({feed.instrument: feed.at for feed in feeds if isinstance(feed, QuoteFeed)})
-    clock = Clock(bus, board, feeds, run.start)
+    clock = Clock(bus, board, feeds, run.start, run.end)
     tables = equity, exposure, wallets, recorder
-    return Wired(bus, board, clock, feeds, host, exchange, slicer, account, log, *tables, guard, funding)
+    return Wired(bus, board, clock, feeds, host, exchange, slicer, account, log, *tables, guard, funding, settlement)
 
 
 def deposit(wired: Wired, run: PreparedRun) -> None:

@@ -7,7 +7,7 @@ from backtester.core.board import Board
 from backtester.core.events import Cashflow, Fill, Liquidity, Reason, SanitizedOrder, Side
 from backtester.core.folds import Ledger, Reservations
 from backtester.core.funds import collateral_units, opening_qty, released_units, sellable_units
-from backtester.core.instruments import Instrument, InstrumentId
+from backtester.core.instruments import Holding, Instrument, InstrumentId, listed_id
 from backtester.core.margin import FULL, MarginTerms
 from backtester.core.numbers import CEIL, FLOOR, floor_to, mul_div
 from backtester.core.order_terms import TimeInForce
@@ -21,8 +21,9 @@ from backtester.execution.orders import WorkingOrder
 from backtester.execution.pool import Pool
 from backtester.execution.volume import TradedVolume
 from backtester.sim.brackets import BracketTable, max_size
+from backtester.sim.contracts import terms_of
 from backtester.sim.sim_models import FeeModel, ImpactModel, SlippageModel, worse_price
-from backtester.sim.sizing import cost_of, fee_of, lots_for_budget
+from backtester.sim.sizing import fee_of
 
 
 class ExchangeRules(NamedTuple):
@@ -78,6 +79,7 @@ class Cashier:
         self._memory = memory
         self._rules = rules
         self._instruments = instruments
+        self._terms = {i: terms_of(spec) for i, spec in instruments.items()}
         self._board = board
         self.ledger = Ledger(instruments, rules.margin, rules.valuation)
         self._volume = TradedVolume()
@@ -106,7 +108,8 @@ class Cashier:
             return sized
         asked, qty = sized
         notional = spec.notional_units(qty, price)
-        refused = self._unpayable(order, spec, qty, notional, cost_of(qty, price, 0 if received else rate, spec.shift))
+        cost = self._terms[spec.id].cost(qty, price, 0 if received else rate)
+        refused = self._unpayable(order, spec, qty, notional, cost)
         if refused is not None:
             return refused
         charged = spec.base_money(qty) if received else notional
@@ -134,13 +137,17 @@ class Cashier:
         if liquidity is Liquidity.TAKER:
             self.fills_before_warm += not self.is_warm(spec.id)
             window = self._window(pool, ts)
-            self._taken[spec.id, sign] = (window, self._taken_in(window, spec.id, sign) + qty)
+            self._taken[spec.listed, sign] = (window, self._taken_in(window, spec.listed, sign) + qty)
         self._volume.add(self._board.now, self._rules.valuation.worth(spec.settle, notional, self._board.price_units))
         self.ledger.apply_fill(fill)
         return fill
 
+    def taker_rate(self, instrument: InstrumentId, ts: int) -> int:
+        """Return the fee rate (1e-8) of taking liquidity at a time."""
+        return self._rules.fees[instrument].at(ts).rate(is_maker=False, volume_units=self._volume.at(self._board.now))
+
     def forced(self, order: SanitizedOrder, qty: int, price: int, fee_units: int, ts: int) -> Fill:
-        """Return the fill of a liquidation at a price, taken into account; its fee is what the wallet can pay."""
+        """Return a fill of the exchange's own at a price, taken into account; its fee is what the wallet can pay."""
         spec = self._instruments[order.instrument]
         fill = Fill(
             ts=ts,
@@ -183,11 +190,11 @@ class Cashier:
         if self._memory is None:
             price = rules.slippage.price_units(sign, reference)
         else:
-            now = self._memory.of(spec.id)
-            asked = order.qty_units or lots_for_budget(order.budget_units, reference, 1, 0, spec.shift)
+            now = self._memory.of(spec.listed)
+            asked = order.qty_units or self._terms[spec.id].lots_for(order.budget_units, reference, 1, 0)
             qty = min(pool.left, asked or abs(self.ledger.position(spec.id).qty_units))
             volume = pool.volume or now.volume // max(1, now.candles)
-            qty += self._taken_in(window, spec.id, sign)
+            qty += self._taken_in(window, spec.listed, sign)
             rate = rules.slippage.rate_of(qty, volume, now.mean_range)
             rate += rules.impact.rate_of(qty, now.volume, now.variance)
             price = worse_price(sign, reference, rate)
@@ -221,7 +228,7 @@ class Cashier:
 
     def is_warm(self, instrument: InstrumentId) -> bool:
         """Say whether slippage and impact know as many candles as they look at."""
-        return self._memory is None or self._memory.of(instrument).candles >= self._memory.window
+        return self._memory is None or self._memory.of(listed_id(instrument)).candles >= self._memory.window
 
     def on_cashflow(self, flow: Cashflow) -> None:
         """Fold money that moved without a trade."""
@@ -230,7 +237,7 @@ class Cashier:
     def _sized(self, order: SanitizedOrder, spec: Instrument, limits: OrderLimits, price: int, fee_rate: int) -> int:
         """Return the largest lot that the order's money pays for at this price; a spot sale at most what is held."""
         lot = limits.lot_units
-        qty = lots_for_budget(order.budget_units, price, lot, fee_rate, spec.shift)
+        qty = self._terms[spec.id].lots_for(order.budget_units, price, lot, fee_rate)
         if limits.max_qty_units:
             qty = min(qty, floor_to(limits.max_qty_units, lot))
         if spec.is_spot and order.side is Side.SELL:
@@ -269,6 +276,11 @@ class Cashier:
             payable = self._can_carry(order, spec, qty, notional, cost, others)
         return None if payable else Reason.INSUFFICIENT_BALANCE
 
+    def free(self, holding: Holding) -> int:
+        """Return what neither orders nor positions bind of an asset in a wallet (1e-8)."""
+        bound = self.reservations.total(holding) + collateral_units(self.ledger, self._board.price_units, holding)
+        return self.ledger.asset(holding).cash_units - bound
+
     def _opens_forbidden_short(self, order: SanitizedOrder, spec: Instrument, qty: int) -> bool:
         """Say whether a sale would go below zero where that is not allowed; each of two sales alone may only reduce."""
         short = order.side is Side.SELL and opening_qty(self.ledger, spec, order.side, qty) > 0
@@ -281,7 +293,7 @@ class Cashier:
             return False
         after = abs(self.ledger.position(spec.id).qty_units + order.side.sign * qty)
         size = mul_div(notional, after, qty, CEIL)
-        return size > max_size(table.at(self._board.now), self._rules.margin.leverage_of(spec.id))
+        return size > max_size(table.at(self._board.now), self.ledger.margin.leverage_of(spec.id))
 
     def _can_carry(
         self, order: SanitizedOrder, spec: Instrument, qty: int, notional: int, cost: int, others: int
@@ -295,7 +307,7 @@ class Cashier:
         free -= collateral_units(self.ledger, prices, spec.cash)
         free += released_units(self.ledger, spec, qty, opening, notional, prices)
         opened = notional - mul_div(notional, qty - opening, qty, FLOOR)
-        return self._rules.margin.margin_units(spec.id, opened) + cost - notional <= free
+        return self.ledger.margin.margin_units(spec.id, opened) + cost - notional <= free
 
 
 def _too_small(limits: OrderLimits, qty: int, notional: int) -> Reason | None:

@@ -7,7 +7,10 @@ from typing import NamedTuple
 
 from backtester.core.events import AnyOrder
 from backtester.core.instruments import InstrumentId, split_id
+from backtester.core.margin_events import MarginWish
 from backtester.core.transfer_events import Transfer
+
+Travelling = AnyOrder | MarginWish | Transfer
 
 
 class Delay(NamedTuple):
@@ -24,9 +27,9 @@ class InFlight:
         """delays: of the instruments whose orders travel; those of others arrive at once."""
         self._delays = delays
         self._random = random.Random(f"latency {seed}")
-        self._queue: deque[tuple[int, AnyOrder | Transfer]] = deque()
+        self._queue: deque[tuple[int, Travelling]] = deque()
 
-    def send(self, order: AnyOrder | Transfer, now: int) -> int:
+    def send(self, order: Travelling, now: int) -> int:
         """Put an order on its way; return when it arrives, `now` when it is there already."""
         delay = self._delay_of(order)
         if delay is None and not self._queue:
@@ -37,20 +40,20 @@ class InFlight:
         self._queue.append((arrives, order))
         return arrives
 
-    def _delay_of(self, order: AnyOrder | Transfer) -> Delay | None:
+    def _delay_of(self, order: Travelling) -> Delay | None:
         """Return how long it travels; a transfer as an order of either market does, the longer."""
         if not isinstance(order, Transfer):
             return self._delays.get(order.instrument)
         ends = (order.source, order.target)
         return max((d for i, d in self._delays.items() if split_id(i)[0] in ends), default=None)
 
-    def arrived(self, now: int) -> list[AnyOrder | Transfer]:
+    def arrived(self, now: int) -> list[Travelling]:
         """Take out what is there by now."""
         found = []
         while self._queue and self._queue[0][0] <= now:
             found.append(self._queue.popleft()[1])
         return found
 
-    def orders(self) -> list[AnyOrder | Transfer]:
+    def orders(self) -> list[Travelling]:
         """Return what is still on its way."""
         return [order for _, order in self._queue]

@@ -169,7 +169,7 @@ class Guard:
         held = self._ledger.position(spec.id).qty_units
         closing = sum(self._open_orders.leaves(o) for o in self._open_orders.working(spec.id) if _closes(o))
         limits = self._rules[spec.id].at(self._board.now).at_market
-        price = self._board.price_units[spec.id]
+        price = self._board.price_units[spec.listed]
         most = limits.max_qty_units or abs(held)
         if limits.max_notional_units:
             most = min(most, rough_lots(spec, limits.max_notional_units, price))

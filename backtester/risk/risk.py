@@ -65,6 +65,7 @@ from backtester.risk.open_orders import OpenOrders
 from backtester.risk.order_validation import Refusal, RoundedOrder, SymbolSpecs, plain
 from backtester.risk.parents import parent_order
 from backtester.risk.pauses import Pauses
+from backtester.risk.position_sides import held_to_its_side, side_refusal
 from backtester.risk.replacing import changed_intent
 from backtester.risk.sizing import Sizing
 from backtester.risk.transfers import judged_transfer
@@ -139,14 +140,23 @@ class Risk:
                 self._on_replace(intent)
             case ReduceOnlyIntent():
                 self._on_reduce_only(intent)
-            case TwapIntent() | IcebergIntent():
-                self._on_sliced(intent)
             case _:
-                order = self._sanitized(intent) if intent.has_size else self._sized(intent)
-                if isinstance(order, Refusal):
-                    self._refuse(intent, order)
-                else:
-                    self._send(order)
+                self._on_order(intent)
+
+    def _on_order(self, intent: OrderIntent) -> None:
+        refusal = side_refusal(intent, self._specs)
+        if refusal is not None:
+            self._refuse(intent, refusal)
+            return
+        intent = held_to_its_side(intent, self._specs)
+        if isinstance(intent, TwapIntent | IcebergIntent):
+            self._on_sliced(intent)
+            return
+        order = self._sanitized(intent) if intent.has_size else self._sized(intent)
+        if isinstance(order, Refusal):
+            self._refuse(intent, order)
+        else:
+            self._send(order)
 
     def _on_transfer(self, intent: TransferIntent) -> None:
         """Let money move that nothing binds; a kill holds it where it is."""
@@ -173,7 +183,8 @@ class Risk:
     def _sized(self, intent: OrderIntent) -> SanitizedOrder | Refusal:
         """Return the order of an intent whose size the run's sizing finds."""
         spec = self._specs.get(intent.instrument)
-        sized = self._sizing.sized(intent, 0 if spec is None else self._affordable(spec, self._free(spec.cash)))
+        free = 0 if spec is None else self._affordable(spec, self.free(spec.cash))
+        sized = self._expired(intent) or self._sizing.sized(intent, free)
         if isinstance(sized, Refusal):
             return sized
         order = self._sanitized(sized.intent)
@@ -183,8 +194,10 @@ class Risk:
 
     def _on_sliced(self, intent: TwapIntent | IcebergIntent) -> None:
         """Let a sliced order begin: its parts are judged when they come. The exchange never hears of it."""
-        order = self._conditions_refusal(intent, None) or parent_order(
-            intent, self._specs, self._board, self._candle_us, self._last_order_id + 1
+        order = (
+            self._expired(intent)
+            or self._conditions_refusal(intent, None)
+            or parent_order(intent, self._specs, self._board, self._candle_us, self._last_order_id + 1)
         )
         if isinstance(order, SanitizedOrder) and self._limiter is not None:
             spec = self._ledger.instruments[order.instrument]
@@ -233,9 +246,9 @@ class Risk:
         spec, now = self._specs.get(intent.instrument), self._board.now
         if spec is None:
             return Refusal(Reason.UNKNOWN_INSTRUMENT, {})
-        if 0 < spec.expiry <= now:
-            return Refusal(Reason.CONTRACT_EXPIRED, {"expiry": format_time(spec.expiry)})
-        rounded = self._specs.rounded(intent, self._board.price_units.get(intent.instrument), now)
+        if (expired := self._expired(intent)) is not None:
+            return expired
+        rounded = self._specs.rounded(intent, self._board.price_units.get(spec.listed), now)
         if isinstance(rounded, Refusal):
             return rounded
         order = self._conditions_refusal(intent, replaces) or self._funded(intent, spec, rounded, replaces)
@@ -295,6 +308,13 @@ class Risk:
             SanitizedCancel(ts=self._board.now, order_id=order.order_id, instrument=order.instrument, reason=reason),
         )
 
+    def _expired(self, intent: OrderIntent) -> Refusal | None:
+        """Return that a contract is traded no more, or None."""
+        spec = self._specs.get(intent.instrument)
+        if spec is None or not 0 < spec.expiry <= self._board.now:
+            return None
+        return Refusal(Reason.CONTRACT_EXPIRED, {"expiry": format_time(spec.expiry)})
+
     def _conditions_refusal(self, intent: OrderIntent, replaces: SanitizedOrder | None) -> Refusal | None:
         """Return why an order may not be sent whatever its size, or None; a replacement keeps its client id."""
         if 0 < intent.terms.good_till <= self._board.now:
@@ -316,11 +336,12 @@ class Risk:
         rules, terms = self._specs.rules(spec.id, self._board.now), intent.terms
         limits = rules.limits(rounded.kind)
         budget = 0
+        valued = self._specs.valued(intent, rounded, self._board.price_units.get(spec.id))
         if intent.terms.close_position:
             need, opening = Need(spec.cash, 0), 0
         elif rounded.qty_units:
             fee_rate = self._worst_fee_rates[spec.id].at(self._board.now)
-            need = order_need(self._ledger, spec, intent.side, rounded.qty_units, rounded.price_units, fee_rate)
+            need = order_need(self._ledger, spec, intent.side, rounded.qty_units, valued.price_units, fee_rate)
             opening = opening_qty(self._ledger, spec, intent.side, rounded.qty_units)
         else:
             sized = self._budget(intent, spec, rounded, limits)
@@ -330,7 +351,7 @@ class Risk:
         if intent.terms.reduce_only:
             need, opening = self._reducing_need(intent, spec, rounded), 0
         refusal = self._opening_refusal(intent, spec, opening, limits) or leverage_refusal(
-            self._brackets.get(spec.id), self._ledger, spec, intent.side, rounded, budget, self._board.now
+            self._brackets.get(spec.id), self._ledger, spec, intent.side, valued, budget, self._board.now
         )
         if refusal is not None:
             return refusal
@@ -340,11 +361,11 @@ class Risk:
             if isinstance(ruling, Refusal):
                 return ruling
             terms = structs.replace(terms, reduce_only=True) if ruling else terms
-        free = self._free(need.holding)
+        free = self.free(need.holding)
         if spec.is_spot and intent.side is Side.SELL:
             free = min(free, sellable_units(self._ledger, spec) - self._reservations.total(need.holding))
         if spec.is_margined and rounded.qty_units and opening:
-            notional = spec.notional_units(rounded.qty_units, rounded.price_units)
+            notional = spec.notional_units(rounded.qty_units, valued.price_units)
             free += released_units(self._ledger, spec, rounded.qty_units, opening, notional, self._board.price_units)
         required = self._reservations.extra(need.holding, need.units, intent.oco)
         if required > max(0, free):  # what needs nothing is never refused for want of it
@@ -377,7 +398,7 @@ class Risk:
     def _ruling(self, intent: OrderIntent, asked: Asked, rules: InstrumentRules) -> Refusal | bool:
         """Return why venue or user do not want an order, or whether it must become reduce-only."""
         if rules.filters is not None:
-            last = self._board.price_units.get(asked.spec.id)
+            last = self._board.price_units.get(asked.spec.listed)
             refusal = filters_refusal(rules.filters, asked, last, self._ledger, self.open_orders)
             if refusal is not None:
                 return refusal
@@ -391,7 +412,7 @@ class Risk:
             return Need(spec.cash, 0)
         wanted = spec.base_money(rounded.qty_units)
         extra = self._reservations.extra(spec.coin, wanted, intent.oco)
-        return Need(spec.coin, wanted - max(0, extra - max(0, self._free(spec.coin))))
+        return Need(spec.coin, wanted - max(0, extra - max(0, self.free(spec.coin))))
 
     def _opening_refusal(
         self, intent: OrderIntent, spec: Instrument, opening: int, limits: OrderLimits
@@ -406,7 +427,7 @@ class Risk:
                 return Refusal(Reason.SHORT_NOT_ALLOWED, shown) if held < limits.lot_units else None
             if not self._allow_short:
                 return Refusal(Reason.SHORT_NOT_ALLOWED, {"risk.allow_short": "false"})
-        since = self._pauses.since(spec.id, self._board.now)
+        since = self._pauses.since(spec.listed, self._board.now)
         return None if since is None else Refusal(Reason.PAUSED_AFTER_GAP, {"since": format_time(since)})
 
     def _budget(
@@ -414,25 +435,25 @@ class Risk:
     ) -> tuple[int, Need, int] | Refusal:
         """Return money to spend, the funds it binds, and the quantity that it roughly opens.
 
-        A quote amount is what it says. A fraction is of equity at this decision, in what the instrument settles in;
-        when buying, at most what is free in its wallet.
+        A quote amount is what it says; of an inverse contract it is a quantity already. A fraction is of equity at this
+        decision, in what the instrument settles in; when it opens, at most what is free in its wallet.
         """
         if intent.quote is not None:
             asked, budget = intent.quote, units_of(intent.quote, MONEY_EXPONENT, FLOOR)
         else:
             assert intent.fraction is not None
-            prices, valuation = self._board.price_units, self._ledger.valuation
-            if not valuation.is_known(spec.settle, prices):
+            valuation = self._ledger.valuation
+            if not valuation.is_known(spec.settle, self._board.price_units):
                 return Refusal(Reason.NO_PRICE, {"asset": spec.settle, "currency": valuation.currency})
-            asked, share = intent.fraction, units_of(self._equity() * intent.fraction, MONEY_EXPONENT, FLOOR)
-            budget = valuation.amount(spec.settle, share, prices)
+            asked = intent.fraction
+            budget = units_of(self._equity_in(spec) * asked, MONEY_EXPONENT, FLOOR)
         if asked <= 0:
             return Refusal(Reason.BAD_SIZE, {"size": plain(asked)})
         lots = floor_to(rough_lots(spec, budget, rounded.price_units), limits.lot_units)
         sells_spot = spec.is_spot and intent.side is Side.SELL
         opening = lots if spec.is_spot else opening_qty(self._ledger, spec, intent.side, lots)
         if intent.fraction is not None and opening and not sells_spot:
-            budget = min(budget, self._affordable(spec, self._free(spec.cash)))
+            budget = min(budget, self._affordable(spec, self.free(spec.cash)))
         least = max(limits.min_notional_units, spec.notional_units(limits.min_qty_units, rounded.price_units))
         most = limits.max_notional_units
         if most and budget > most:
@@ -466,7 +487,8 @@ class Risk:
 
     # --- what is there -------------------------------------------------------------------------------------------
 
-    def _free(self, holding: Holding) -> int:
+    def free(self, holding: Holding) -> int:
+        """Return what neither orders nor positions bind of an asset in a wallet (1e-8)."""
         collateral = collateral_units(self._ledger, self._board.price_units, holding)
         return self._ledger.asset(holding).cash_units - collateral - self._reservations.total(holding)
 
@@ -474,8 +496,9 @@ class Risk:
         """Return the largest budget that what is free can pay for, or secure."""
         return affordable_budget(self._ledger.margin, spec, free, self._worst_fee_rates[spec.id].at(self._board.now))
 
-    def _equity(self) -> Decimal:
-        return decimal(self._ledger.equity_units(self._board.price_units), MONEY_EXPONENT)
+    def _equity_in(self, spec: Instrument) -> Decimal:
+        """Return the account's equity in what an instrument settles in."""
+        return decimal(self._ledger.equity_in(spec.settle, self._board.price_units), MONEY_EXPONENT)
 
     # --- what happened -------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""What expires: settlement prices from the index, delivery of futures, exercise of options. Plain integers.
+"""What expires: settlement prices from the index, exercise of options. Plain integers.
 
 Prices in 10^-p, quantities in 10^-q, money in 1e-8, times in µs; `shift` is p + q - 8.
 """
@@ -6,7 +6,7 @@ Prices in 10^-p, quantities in 10^-q, money in 1e-8, times in µs; `shift` is p 
 from collections.abc import Sequence
 from typing import Final
 
-from backtester.core.numbers import FLOOR, HALF_EVEN, mul_div, notional_of
+from backtester.core.numbers import FLOOR, HALF_EVEN, mul_div
 from backtester.sim.scales import worth_of
 
 _SECOND: Final = 1_000_000
@@ -19,15 +19,17 @@ def is_sampled(time: int, expiry: int, window: int) -> bool:
     return expiry - window <= time < expiry
 
 
-def settlement_price(samples: Sequence[int]) -> int:
+def settlement_price(samples: Sequence[int], coarser: int = 1) -> int:
     """Return the mean of index prices, half-even: neither side has a claim to the rest.
 
+    coarser: of how many units of the samples one unit of the result is.
+
     Raises:
-        ValueError: there are none.
+        ValueError: there are no samples.
     """
     if not samples:
         raise ValueError("a settlement price needs at least one index price")
-    return mul_div(sum(samples), 1, len(samples), HALF_EVEN)
+    return mul_div(sum(samples), 1, len(samples) * coarser, HALF_EVEN)
 
 
 def option_payoff(is_call: bool, strike: int, settlement: int) -> int:
@@ -45,11 +47,3 @@ def exercise_amount(qty: int, unit: int, payoff: int, shift: int) -> int:
         shift: p + q - 8.
     """
     return worth_of(qty * unit, payoff, shift, FLOOR)
-
-
-def delivery_profit(qty: int, basis: int, settlement: int, shift: int) -> int:
-    """Return the profit of a linear position that is delivered, rounded as a fill at the settlement price would be.
-
-    The venue charges the taker fee on that notional. An inverse position: `sim.inverse.profit_of`.
-    """
-    return notional_of(qty, settlement, shift) - basis

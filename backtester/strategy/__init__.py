@@ -1,6 +1,7 @@
 """What strategies are made of: `from backtester.strategy import Strategy` and the events that its hooks receive."""
 
 from backtester.core.events import Fill, OrderRejected, OrderUpdate, Side, Status
+from backtester.core.margin_events import MarginAlert, MarginState
 from backtester.core.market import (
     Candle,
     FundingRate,
@@ -23,6 +24,8 @@ __all__ = [
     "FuturesMetrics",
     "IndexPrice",
     "Intents",
+    "MarginAlert",
+    "MarginState",
     "MarkPrice",
     "OptionChain",
     "OptionQuote",

@@ -18,6 +18,7 @@ from backtester.core.events import (
     OrderUpdate,
     SanitizedOrder,
 )
+from backtester.core.margin_events import MarginAlert, MarginTermsSet, MarginWish
 from backtester.core.market import Candle, MarketEvent, TimerFired
 from backtester.core.risk_events import RiskAlert
 from backtester.core.time import format_time
@@ -28,6 +29,9 @@ from backtester.core.topics import (
     T_FILLS,
     T_FUNDING,
     T_INDEX,
+    T_MARGIN,
+    T_MARGIN_INTENT,
+    T_MARGIN_TERMS,
     T_MARK,
     T_METRICS,
     T_NOTES,
@@ -88,6 +92,9 @@ class StrategyHost:
                 bus.subscribe(topic, self._plain_handler(getattr(strategy, hook)), type(self).__name__)
         if self._overrides("on_risk_alert"):
             bus.subscribe(T_RISK_ALERT, self._plain_handler(strategy.on_risk_alert), type(self).__name__)
+        if self._overrides("on_margin"):
+            bus.subscribe(T_MARGIN, self._plain_handler(strategy.on_margin), type(self).__name__)
+        bus.subscribe(T_MARGIN_TERMS, self.on_margin_terms)
         bus.subscribe(T_TIMERS, self.on_timer)
         bus.subscribe(T_ORDERS_SANITIZED, self.on_sanitized)
         bus.subscribe(T_ORDERS_CHANGED, self.on_sanitized)
@@ -164,6 +171,10 @@ class StrategyHost:
         if flow.kind == TRANSFER and flow.amount_units > 0:
             self._call(self._strategy.on_transfer, flow)
 
+    def on_margin_terms(self, terms: MarginTermsSet) -> None:
+        """Fold how a position is secured from now on."""
+        self._view.ledger.apply_margin(terms)
+
     def _plain_handler(self, hook: Callable[[Any], Any]) -> Callable[[Any], None]:
         def handle(event: Any) -> None:  # a hot path of runs over trades and quotes: as on_candle
             if self._silenced:
@@ -201,7 +212,10 @@ class StrategyHost:
             self.dropped_in_warmup += len(wanted)
             return
         for intent in wanted:
-            self._bus.publish(T_ORDERS_INTENT, intent)
+            if isinstance(intent, MarginWish):
+                self._bus.publish(T_MARGIN_INTENT, intent)
+            else:
+                self._bus.publish(T_ORDERS_INTENT, intent)
 
     def silence(self) -> None:
         """Call no hook any more; go on folding, so that the view stays true to the log."""
@@ -249,6 +263,8 @@ def _describe(args: tuple[Any, ...]) -> str:  # noqa: PLR0911 - a table
             return f" at the arrival of transfer {flow.order_id} {format_time(flow.ts)}"
         case (RiskAlert() as alert,):
             return f" at the alert of breaker {alert.breaker} {format_time(alert.ts)}"
+        case (MarginAlert() as alert,):
+            return f" at the margin alert of {alert.instrument} {format_time(alert.ts)}"
         case (MarketEvent() as event,):
             return f" at {event.cause()} ({format_time(event.ts)})"
         case (int() as now,):

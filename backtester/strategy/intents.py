@@ -17,6 +17,7 @@ from backtester.core.events import (
     TrailingStopIntent,
     TwapIntent,
 )
+from backtester.core.margin_events import MarginMode, MarginWish, MoveMargin, SetLeverage, SetMarginMode
 from backtester.core.numbers import decimal_of
 from backtester.core.order_terms import (
     PLAIN,
@@ -46,7 +47,7 @@ _OPTIONAL_PRICES: dict[type, tuple[str, ...]] = {
 }
 
 
-def checked_intent(intent: object) -> AnyIntent | TransferIntent:
+def checked_intent(intent: object) -> AnyIntent | MarginWish | TransferIntent:
     """Return an intent whose fields have the types that they declare.
 
     Raises:
@@ -57,6 +58,14 @@ def checked_intent(intent: object) -> AnyIntent | TransferIntent:
         return _checked_transfer(intent)
     if isinstance(intent, CancelIntent):
         _want(intent, "order_id", int)
+    elif isinstance(intent, SetLeverage):
+        _want(intent, "leverage", int)
+        if intent.leverage < 1:
+            raise ValueError(f"leverage is {intent.leverage}, it must be at least 1")
+    elif isinstance(intent, SetMarginMode):
+        _want(intent, "mode", MarginMode)
+    elif isinstance(intent, MoveMargin):
+        _want_decimal("amount", intent.amount)
     elif isinstance(intent, ClosingIntent):
         raise TypeError("a ClosingIntent is risk's own; return self.close(name)")
     elif isinstance(intent, OrderIntent):

@@ -9,7 +9,15 @@ from backtester.core.errors import UsageError
 from backtester.core.events import SanitizedOrder
 from backtester.core.folds import FLAT, Ledger
 from backtester.core.funds import collateral_units
-from backtester.core.instruments import Instrument, InstrumentId, holding_of, split_holding
+from backtester.core.instruments import (
+    Instrument,
+    InstrumentId,
+    PositionSide,
+    holding_of,
+    side_id,
+    split_holding,
+    split_side,
+)
 from backtester.core.margin import FULL, MarginTerms
 from backtester.core.numbers import MONEY_EXPONENT, decimal
 from backtester.core.rules import InstrumentRules, RuleBook
@@ -64,14 +72,15 @@ class PositionView:
         position = self._positions.get(self._id)
         if position is None:
             return decimal(0, MONEY_EXPONENT)
-        price = self._board.price_units[self._id]
+        price = self._board.price_units[self._instrument.listed]
         return decimal(self._instrument.profit_units(position.qty_units, position.basis_units, price), MONEY_EXPONENT)
 
 
 class StrategyView:
     """Positions, open orders, cash and equity, current before every decision.
 
-    positions and orders are keyed by `market:symbol` and, where it is unambiguous, by the bare symbol as well.
+    positions and orders are keyed by `market:symbol` and, where it is unambiguous, by the bare symbol as well; in hedge
+    mode those of a future by its sides.
     """
 
     def __init__(
@@ -84,7 +93,7 @@ class StrategyView:
         margin: MarginTerms = FULL,
     ) -> None:
         """Make a flat view; sized: where the run finds the size of entries that do not say it; margin: how positions in
-        futures are secured.
+        futures are secured at the start.
         """
         self.board = board
         self.instruments = instruments
@@ -92,17 +101,26 @@ class StrategyView:
         self.currency = valuation.currency
         self.sized = sized
         self.ledger = Ledger(instruments, margin, valuation)
+        self.listed = tuple(spec for spec in instruments.values() if spec.position_side is None)
         self._timers: list[int] = []
         symbols = [i.symbol for i in instruments.values()]
         self.ids: dict[str, InstrumentId] = {str(i): i for i in instruments}
         self.ids |= {i.symbol: i.id for i in instruments.values() if symbols.count(i.symbol) == 1}
+        self._hedged = {spec.listed for spec in instruments.values() if spec.position_side is not None}
         by_id = {i: PositionView(spec, rules[i], self.ledger, board) for i, spec in instruments.items()}
         orders: dict[InstrumentId, dict[int, SanitizedOrder]] = {i: {} for i in instruments}
-        self.positions = {name: by_id[i] for name, i in self.ids.items()}
+        self.positions = {name: by_id[i] for name, i in self.ids.items() if i not in self._hedged}
         self.orders = {name: orders[i] for name, i in self.ids.items()}
 
     def unknown(self, name: str) -> UsageError:
-        """Return the error for a name that is not in this run."""
+        """Return the error for a name that has no position or is not in this run."""
+        if self.ids.get(name) in self._hedged:
+            return UsageError(
+                f"{name!r} has a long and a short position: hedge mode", hint='say which: "long", "short"'
+            )
+        listed, side = split_side(InstrumentId(name))
+        if side is not None and listed in self.ids:
+            return UsageError(f"{listed!r} has one position, none that is {side}", hint="futures.position_mode=hedge")
         return UsageError(f"{name!r} is not in this run", hint=f"it has: {', '.join(self.instruments)}")
 
     def resolve(self, name: str) -> InstrumentId:
@@ -115,6 +133,15 @@ class StrategyView:
         if found is None:
             raise self.unknown(name)
         return found
+
+    def sides(self, name: str) -> list[InstrumentId]:
+        """Return what is held under a name: the instrument itself, or in hedge mode both its sides.
+
+        Raises:
+            UsageError: the run has no such instrument.
+        """
+        instrument = self.resolve(name)
+        return [instrument] if instrument not in self._hedged else [side_id(instrument, s) for s in PositionSide]
 
     def rules(self, name: str) -> InstrumentRules:
         """Return the rules that hold now; what they will be is not shown.

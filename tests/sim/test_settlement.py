@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from backtester.sim.settlement import (
     DELIVERY_WINDOW,
     OPTION_WINDOW,
-    delivery_profit,
     exercise_amount,
     is_sampled,
     option_payoff,
@@ -73,7 +72,7 @@ def test_a_call_less_a_put_is_a_forward(settlement: int, strike: int) -> None:
     assert option_payoff(True, strike, settlement) - option_payoff(False, strike, settlement) == settlement - strike
 
 
-def test_a_delivered_position_realises_its_profit_at_the_mean() -> None:
-    # 2 BTC bought at 60 000, delivered at 61 000.5: prices 10^-1, quantities 10^-3, shift -4
-    assert delivery_profit(2_000, 120_000 * UNIT, 61_000_5, -4) == 2_001 * UNIT
-    assert delivery_profit(-2_000, -120_000 * UNIT, 61_000_5, -4) == -2_001 * UNIT
+def test_a_mean_in_coarser_units_is_rounded_once() -> None:
+    # 100.04 and 100.05: 100.045 to one decimal is 100.0, not 100.1 by way of 100.05
+    assert settlement_price([100_04, 100_05], 10) == 100_0
+    assert settlement_price([100_10, 100_21], 10) == 100_2
