@@ -131,3 +131,9 @@ def test_collateral_that_secures_nothing_is_refused(
     config = config_of(lake, symbols, futures=PLEDGED["futures"] | futures)
     with pytest.raises(UsageError, match=said):
         prepared_run(scripted({}), config)
+
+
+def test_a_future_that_it_secures_cannot_become_isolated_during_a_run(tmp_path: Path) -> None:
+    ran = run(tmp_path, {1: lambda s: [s.set_margin_mode(PERP, "isolated"), s.set_leverage(PERP, 2)], 3: buy(20)})
+    assert [why for _, why, _ in ran.refusals] == ["collateral_needs_cross"]
+    assert [e["qty"] for e in ran.events("fills")] == ["20.000"]  # collateral counts on after the leverage changed
