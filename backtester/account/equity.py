@@ -133,9 +133,8 @@ class EquityCurve:
             rows = zip(*(change.row for change in changes), strict=True)
             columns = [np.insert(c, at, np.array(row, dtype=kind)) for c, row in zip(columns, rows, strict=True)]
             self._cash, self._positions = cashes[-1], held[-1]
-        ts, equity, cash, unrealised, exposure = columns
-        if len(ts):
-            self._sink((ts, equity, cash, unrealised, exposure))
+        if len(columns[0]):
+            self._sink((columns[0], columns[1], columns[2], columns[3], columns[4]))
 
     def _rates(
         self,

@@ -7,6 +7,7 @@ from rich.table import Table
 
 from backtester.cli.console import console
 from backtester.core.time import format_time
+from backtester.engine.position_sides import listed_only
 from backtester.engine.prepare import PreparedRun
 from backtester.engine.run import RunResult
 
@@ -40,7 +41,7 @@ def print_summary(run: PreparedRun, result: RunResult, seconds: float) -> None:
     m = result.metrics
     out = console()
     markets = {spec.market for spec in run.instruments.values()}
-    symbols = " ".join(run.symbols if len(markets) == 1 else dict.fromkeys(s.listed for s in run.instruments.values()))
+    symbols = " ".join(run.symbols if len(markets) == 1 else listed_only(run.instruments))
     where = f"{run.config.run.market}, " if len(markets) == 1 else ""
     out.print(
         f"{run.found.name} on {symbols} ({where}{run.config.run.timeframe}), "

@@ -54,7 +54,9 @@ class Valuation(NamedTuple):
         return mul_div(units, mul, den, HALF_EVEN)
 
     def amount(self, asset: str, units: int, prices: Mapping[InstrumentId, int]) -> int:
-        """Return how much of an asset (1e-8) an amount of the currency (1e-8) is worth, rounded down."""
+        """Return how much of an asset (1e-8) an amount of the currency (1e-8) is worth, rounded down; 0 before the
+        first price that says it.
+        """
         if asset == self.currency or not units:
             return units
         mul, den = self.conversions[asset].ratio(prices)

@@ -48,7 +48,7 @@ from backtester.execution.brackets import Brackets
 from backtester.execution.conditions import MarketMemory
 from backtester.execution.exits import brought_by
 from backtester.execution.filling import Cashier, ExchangeRules
-from backtester.execution.latency import InFlight, Travelling
+from backtester.execution.latency import InFlight, Sent
 from backtester.execution.liquidation import Liquidator
 from backtester.execution.margin_desk import MarginDesk
 from backtester.execution.meeting import Meeting
@@ -110,8 +110,8 @@ class SimulatedExchange:
         bus.subscribe(T_OPENS, self.on_open)
         bus.subscribe(T_EXPIRIES, self.on_expiry)
         bus.subscribe(T_ORDERS_SANITIZED, self.on_order)
-        bus.subscribe(T_TRANSFERS, self.on_order)
         bus.subscribe(T_MARGIN_SANITIZED, self.on_order)
+        bus.subscribe(T_TRANSFERS, self.on_order)
         if rules.triggers_on_mark:
             bus.subscribe(T_MARK, self.on_mark)
 
@@ -137,7 +137,7 @@ class SimulatedExchange:
 
     # --- orders arrive -------------------------------------------------------------------------------------------
 
-    def on_order(self, order: Travelling) -> None:
+    def on_order(self, order: Sent) -> None:
         """Let an order, a cancel, a wish or a transfer travel, or arrive at once."""
         arrives = self._in_flight.send(order, self._board.now)
         if arrives > self._board.now:
@@ -148,7 +148,7 @@ class SimulatedExchange:
         else:
             self._arrive(order)
 
-    def _arrive(self, order: Travelling) -> None:
+    def _arrive(self, order: Sent) -> None:
         """Do with what arrived what it asks for."""
         if isinstance(order, SanitizedOrder):
             if 0 < self._instruments[order.instrument].expiry <= self._board.now:

@@ -442,8 +442,8 @@ class Risk:
             asked, budget = intent.quote, units_of(intent.quote, MONEY_EXPONENT, FLOOR)
         else:
             assert intent.fraction is not None
-            valuation = self._ledger.valuation
-            if not valuation.is_known(spec.settle, self._board.price_units):
+            prices, valuation = self._board.price_units, self._ledger.valuation
+            if not valuation.is_known(spec.settle, prices):
                 return Refusal(Reason.NO_PRICE, {"asset": spec.settle, "currency": valuation.currency})
             asked = intent.fraction
             budget = units_of(self._equity_in(spec) * asked, MONEY_EXPONENT, FLOOR)

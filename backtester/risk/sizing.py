@@ -91,7 +91,7 @@ class Sizing:
             returns.append(mul_div(trade.net_units, RATE_SCALE, trade.entry_notional_units, FLOOR))
 
     def sized(self, intent: OrderIntent, free_units: int) -> Sized | Refusal:
-        """Return an intent without a size with one; free_units: free money, 1e-8 of what it settles in."""
+        """Return an intent without a size with one; free_units: what nothing binds of what pays, 1e-8 of it."""
         rules, spec = self._rules.get(intent.instrument), self._specs.get(intent.instrument)
         if rules is None or spec is None:
             return Refusal(Reason.UNKNOWN_INSTRUMENT, {})

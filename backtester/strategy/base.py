@@ -46,8 +46,8 @@ from backtester.core.transfer_events import TransferIntent
 from backtester.strategy.ordering import Number, order_intent, replace_intent
 from backtester.strategy.view import PositionView, StrategyView
 
-Wish = AnyIntent | MarginWish | TransferIntent
-Intents = Sequence[Wish] | Iterator[Wish] | None
+Intent = AnyIntent | MarginWish | TransferIntent
+Intents = Sequence[Intent] | Iterator[Intent] | None
 
 
 class _Unbound:
@@ -308,15 +308,6 @@ class Strategy:
         """Return the wish to take back every working order in an instrument; a sliced order takes its parts along."""
         return [self.cancel(order) for order in self.open_orders(name) if not order.algo_id]
 
-    def transfer(self, asset: str, amount: Number, source: str, target: str, *, tag: str = "") -> TransferIntent:
-        """Return the wish to move an amount of an asset between the wallets of two markets: "spot", "um", ...
-
-        Raises:
-            ValueError: the amount is no number.
-        """
-        amount = decimal_of(amount)
-        return TransferIntent(ts=self.now, asset=Asset(asset), amount=amount, source=source, target=target, tag=tag)
-
     def set_leverage(self, name: str, leverage: int) -> SetLeverage:
         """Return the wish for another leverage of a future, of both its sides in hedge mode.
 
@@ -344,6 +335,15 @@ class Strategy:
         if position_side:
             instrument = side_id(instrument, PositionSide(position_side))
         return MoveMargin(ts=self.now, instrument=instrument, amount=decimal_of(amount))
+
+    def transfer(self, asset: str, amount: Number, source: str, target: str, *, tag: str = "") -> TransferIntent:
+        """Return the wish to move an amount of an asset between the wallets of two markets: "spot", "um", ...
+
+        Raises:
+            ValueError: the amount is no number.
+        """
+        amount = decimal_of(amount)
+        return TransferIntent(ts=self.now, asset=Asset(asset), amount=amount, source=source, target=target, tag=tag)
 
     # --- for the host ---------------------------------------------------------------------------------------------
 
