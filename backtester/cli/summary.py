@@ -11,6 +11,8 @@ from backtester.engine.position_sides import listed_only
 from backtester.engine.prepare import PreparedRun
 from backtester.engine.run import RunResult
 
+_COINS = ("BTC", "ETH", "BNB")
+
 
 def percent(metric: dict[str, Any]) -> str:
     """Return a fraction as a percentage, or why there is none."""
@@ -20,7 +22,8 @@ def percent(metric: dict[str, Any]) -> str:
 
 def money(metric: dict[str, Any]) -> str:
     """Return an exact amount rounded for people, with its currency."""
-    return f"{Decimal(metric['value']):,.2f} {metric['currency']}"
+    places = 8 if metric["currency"] in _COINS else 2
+    return f"{Decimal(metric['value']):,.{places}f} {metric['currency']}"
 
 
 def result_object(result: RunResult) -> dict[str, Any]:
@@ -56,6 +59,8 @@ def print_summary(run: PreparedRun, result: RunResult, seconds: float) -> None:
     if "funding" in m:
         table.add_row("", "", "funding", money(m["funding"]))
     out.print(table)
+    for instrument, numbers in result.details.get("settlement", {}).items():
+        out.print(f"settled {_settlement(instrument, numbers)}", markup=False)
     for words in portfolio_in_words(result.details["portfolio"]):
         out.print(words, markup=False)
     for key, assumption in result.details["assumptions"].items():
@@ -65,6 +70,15 @@ def print_summary(run: PreparedRun, result: RunResult, seconds: float) -> None:
     out.print(f"log {result.digest}, {result.details['log']['lines']} lines, {seconds:.1f} s", style="dim")
     out.print(f"run {result.path}", markup=False)
     out.print(f"try bt replay {result.path} --verify", style="dim", markup=False)
+
+
+def _settlement(instrument: str, numbers: dict[str, str]) -> str:
+    """Return how a contract ended and what that cost."""
+    words = f"{instrument} at {numbers['price']}, {numbers['found']}"
+    if "qty" not in numbers:
+        return f"{words}: nothing was held"
+    insured = f", {numbers['shortfall']} paid by the insurance fund" if "shortfall" in numbers else ""
+    return f"{words}: {numbers['qty']} held, profit {numbers['profit']}, fee {numbers['fee']}{insured}"
 
 
 def portfolio_in_words(portfolio: dict[str, Any]) -> list[str]:

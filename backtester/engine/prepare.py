@@ -9,7 +9,7 @@ from backtester.config.instruments import instrument_of, rules_of
 from backtester.config.loading import Layer, merged, read_toml, validated
 from backtester.config.sizing import SizingSection
 from backtester.core.errors import DataError, StrategyError, UsageError
-from backtester.core.instruments import MARKETS, Instrument, InstrumentId, parse_instrument, sides_of, split_id
+from backtester.core.instruments import MARKETS, Instrument, InstrumentId, parse_instrument, split_id
 from backtester.core.rules import RuleBook
 from backtester.core.time import first_open, format_time, last_open, parse_time, timeframe_us
 from backtester.core.valuation import Valuation
@@ -193,7 +193,6 @@ def prepare(
     funding, margin, marks, settlements = _secured(config, futures, lake, instruments, sources, start, end, warnings)
     instruments = with_sides(instruments, futures.position_mode)
     margin = margin.for_sides(instruments)
-    settlements = {spec.id: how for i, how in settlements.items() for spec in sides_of(instruments, i)}
     if damaged := lake.damaged(p for own in read.values() for p in own):
         raise damaged_error(lake.root, damaged)
     return PreparedRun(

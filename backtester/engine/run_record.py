@@ -7,7 +7,7 @@ from typing import Any
 
 from backtester.config.configs import RunContext
 from backtester.core.clock import merged_topics
-from backtester.core.instruments import split_holding
+from backtester.core.instruments import InstrumentId, split_holding
 from backtester.core.numbers import MONEY_EXPONENT, fixed
 from backtester.core.time import format_time
 from backtester.data.feeds.candle_feed import CandleFeed
@@ -93,6 +93,7 @@ def futures_record(run: PreparedRun, wired: Wired) -> dict[str, Any]:
         return {}
     return {
         "margin": margin_record(run.margin),
+        "margin_changes": dict(sorted(wired.exchange.margin_desk.changes.items())),
         "liquidation": _liquidation_record(wired),
         **({} if wired.settlement is None else {"settlement": dict(sorted(wired.settlement.settled.items()))}),
         "funding": {
@@ -158,6 +159,11 @@ def warnings_after(run: PreparedRun, wired: Wired) -> list[str]:
             for b in wired.guard.breakers
             if b.trips
         ]
+    found += [
+        f"{i}: leverage was raised to {leverage}, and {lacking} known: the assumptions say what stands for that"
+        for i, leverage in sorted(wired.exchange.margin_desk.highest.items())
+        if leverage > 1 and run.margin.terms.leverage_of(i) == 1 and (lacking := _unknown(run, i))
+    ]
     dropped = incomplete_dropped(wired)
     if dropped:
         found.append(f"{dropped} derived candles lacked parts and were not shown to the strategy")
@@ -169,6 +175,13 @@ def warnings_after(run: PreparedRun, wired: Wired) -> list[str]:
     if wired.equity.stats.lowest_units <= 0:
         found.append("ruined: equity fell to zero or below")
     return found
+
+
+def _unknown(run: PreparedRun, instrument: InstrumentId) -> str:
+    """Return what leverage should have been judged by and the lake does not have, or nothing."""
+    lacking = [] if instrument in run.margin.sources else ["no leverage table is"]
+    lacking += [] if instrument in run.marks else ["no mark candles are"]
+    return " and ".join(lacking)
 
 
 def _executes(run: PreparedRun, name: FeedName) -> bool:

@@ -201,11 +201,10 @@ class Liquidator:
 
     def _secured(self, held: list[InstrumentId]) -> list[tuple[list[InstrumentId], int]]:
         """Return what is held in groups that stand for each other, each with the money that secures it."""
-        cross = self._ledger.margin.cross
-        groups = [([i], self.isolated_wallet(i)) for i in held if i not in cross]
+        groups = [([i], self.isolated_wallet(i)) for i in held if i not in self._ledger.margin.cross]
         crossed: dict[Holding, list[InstrumentId]] = {}
         for instrument in held:
-            if instrument in cross:
+            if instrument in self._ledger.margin.cross:
                 crossed.setdefault(self._ledger.instruments[instrument].cash, []).append(instrument)
         return groups + [(group, self._cross_wallet(asset)) for asset, group in crossed.items()]
 
@@ -350,17 +349,17 @@ class Liquidator:
         return min(path.low, path.high, key=lambda at: self._surplus(listed, at, ts))
 
     def _cross(self, prices: dict[InstrumentId, int], ts: int) -> bool:
-        """Judge the positions of each wallet's asset together at these prices, by listed instrument.
-
-        Returns whether anything was closed.
+        """Judge the positions of each wallet's asset together at these prices, by listed instrument; return whether
+        anything was closed.
         """
-        assets = sorted({self._ledger.instruments[i].cash for i in self._crossed()})
-        closed = [self._cross_in(asset, prices, ts) for asset in assets]  # every one is judged
-        return any(closed)
+        closed = False
+        for asset in sorted({self._ledger.instruments[i].cash for i in self._crossed()}):
+            closed |= self._cross_in(asset, prices, ts)
+        return closed
 
     def _cross_in(self, asset: Holding, prices: dict[InstrumentId, int], ts: int) -> bool:
         """Reduce the position that must keep most, bracket by bracket, until the rest is safe."""
-        closed, specs = False, self._ledger.instruments
+        specs, closed = self._ledger.instruments, False
         while held := self._crossed(asset):
             wallet = self._cross_wallet(asset)
             if not is_liquidated(wallet, sum(self._surplus(i, prices[i], ts) for i in self._listed(held))):
@@ -392,8 +391,8 @@ class Liquidator:
         return [Leg(position.qty_units, position.basis_units) for position in held]
 
     def _surplus(self, listed: InstrumentId, price: int, ts: int) -> int:
-        spec = self._ledger.instruments[listed]
-        return terms_of(spec).surplus(self._legs(listed), price, self._rules.brackets[listed].at(ts))
+        terms = terms_of(self._ledger.instruments[listed])
+        return terms.surplus(self._legs(listed), price, self._rules.brackets[listed].at(ts))
 
     def _maintenance(self, instrument: InstrumentId, price: int, ts: int) -> int:
         spec, qty = self._ledger.instruments[instrument], abs(self._ledger.position(instrument).qty_units)

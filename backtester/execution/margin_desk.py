@@ -1,5 +1,6 @@
 """The margin desk: judges wishes to change how positions are secured, and says what holds from then on."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 
 from backtester.core.board import Board
@@ -15,7 +16,10 @@ from backtester.sim.brackets import BracketTable, max_size
 
 
 class MarginDesk:
-    """Judges by the exchange's own view of the account; refused wishes leave all as it is."""
+    """Judges by the exchange's own view of the account; refused wishes leave all as it is.
+
+    changes, highest: by listed instrument how many wishes came true, and the highest leverage that one set.
+    """
 
     def __init__(
         self,
@@ -26,6 +30,8 @@ class MarginDesk:
         bus: Bus,
     ) -> None:
         """ledger: the exchange's own, which changes here. free: what nothing binds in a wallet (1e-8)."""
+        self.changes: Counter[InstrumentId] = Counter()
+        self.highest: dict[InstrumentId, int] = {}
         self._ledger = ledger
         self._brackets = brackets
         self._free = free
@@ -61,6 +67,9 @@ class MarginDesk:
             )
             # who sent it went by what it wished: what holds puts that right
             terms = [terms_in_force(ledger, side, now) for side in sides_of(ledger.instruments, spec.listed)]
+        else:
+            self.changes[spec.listed] += 1
+            self.highest[spec.listed] = max(terms[0].leverage, self.highest.get(spec.listed, 0))
         for one in terms:
             ledger.apply_margin(one)
             self._bus.publish(T_MARGIN_TERMS, one)

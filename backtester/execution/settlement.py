@@ -7,7 +7,7 @@ from backtester.core.board import Board
 from backtester.core.bus import Bus
 from backtester.core.events import Reason, Side
 from backtester.core.folds import Ledger
-from backtester.core.instruments import Instrument, InstrumentId
+from backtester.core.instruments import Instrument, InstrumentId, sides_of
 from backtester.core.market import Expiry, MarketCandle
 from backtester.core.numbers import MONEY_EXPONENT, fixed
 from backtester.core.settlement_events import ContractSettled
@@ -78,10 +78,14 @@ class SettlementDesk:
     def on_expiry(self, expiry: Expiry) -> None:
         """Settle the contracts whose time has come."""
         for instrument in [i for i, settlement in self._left.items() if settlement.ts <= expiry.ts]:
-            self._settle(self._ledger.instruments[instrument], self._left.pop(instrument))
+            settlement, sides = self._left.pop(instrument), sides_of(self._ledger.instruments, instrument)
+            for spec in sides:
+                self._exchange.withdraw(spec.id, Reason.CONTRACT_EXPIRED)
+            held = [spec for spec in sides if spec.id in self._ledger.positions]
+            for spec in held or sides[:1]:
+                self._settle(spec, settlement)
 
     def _settle(self, spec: Instrument, settlement: Settlement) -> None:
-        self._exchange.withdraw(spec.id, Reason.CONTRACT_EXPIRED)
         price, position = settlement.price_units, self._ledger.position(spec.id)
         price = price or self._board.price_units.get(spec.listed, 0)
         numbers = {"price": fixed(price, spec.scale.price), "found": settlement.found}

@@ -102,7 +102,7 @@ class SimulatedExchange:
         self._transfers = TransferDesk(self.ledger, self._cashier.reservations, board, bus)
         bus.subscribe(T_CASHFLOWS, self._cashier.on_cashflow, type(self).__name__)
         bus.subscribe(T_CASHFLOWS, self._transfers.on_cashflow)
-        self._margin = MarginDesk(self.ledger, rules.brackets, self._cashier.free, board, bus)
+        self.margin_desk = MarginDesk(self.ledger, rules.brackets, self._cashier.free, board, bus)
         # before the orders: the worse of a candle comes first
         self.liquidator = Liquidator(self, rules, self.ledger, board, bus) if rules.brackets else None
         self._market = bus.subscribe(T_MARKET, self.on_market)
@@ -162,7 +162,7 @@ class SimulatedExchange:
         elif isinstance(order, Transfer):
             self._transfers.execute(order)
         else:
-            self._margin.judge(order, len(self._book[order.instrument]))
+            self.margin_desk.judge(order, len(self._book[order.instrument]))
 
     def _admit(self, order: SanitizedOrder) -> None:
         """Accept an order, reject it, or put it in the place of another."""

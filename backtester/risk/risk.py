@@ -336,7 +336,7 @@ class Risk:
         rules, terms = self._specs.rules(spec.id, self._board.now), intent.terms
         limits = rules.limits(rounded.kind)
         budget = 0
-        valued = self._specs.valued(intent, rounded, self._board.price_units.get(spec.id))
+        valued = self._specs.valued(intent, rounded, self._board.price_units.get(spec.listed))
         if intent.terms.close_position:
             need, opening = Need(spec.cash, 0), 0
         elif rounded.qty_units:

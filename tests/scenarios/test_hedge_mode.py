@@ -9,6 +9,7 @@ import pytest
 
 from backtester.core.errors import StrategyError, UsageError
 from backtester.engine.replay import replay, verify
+from tests.support.coin import coin, coin_run
 from tests.support.lakes import write_rows
 from tests.support.market import Rows, flat, time_of, write_candles
 from tests.support.runs import Ran, config_of, prepared_run, run_prepared, scripted
@@ -230,3 +231,44 @@ def test_each_side_pays_or_gets_its_own_funding_once_also_with_finer_execution_d
             (SHORT, "0.90000000"),
         ]
         replay(ran.path)
+
+
+def test_both_sides_of_a_coin_margined_contract_win_and_lose_coin(tmp_path: Path) -> None:
+    name = "BTCUSD_PERP"
+    both_sides = lambda s: [s.buy(name, 400, position_side="long"), s.sell(name, 200, position_side="short")]  # noqa: E731
+    rows = [*flat(40_000, 2), *flat(50_000, 4)]
+    ran = coin_run(
+        tmp_path,
+        rows,
+        {0: both_sides, 2: lambda s: [*s.close(name), s.add_margin(name, "0.1", "long")]},
+        futures={"position_mode": "hedge", "leverage": 2, "margin_mode": "cross"},
+        wallet="2",
+    )
+    # 400 contracts of 100 are 1 coin at 40 000 and 0.8 at 50 000; the short has lost half of that
+    assert coin(ran) == 2 + Decimal("0.2") - Decimal("0.1")
+    assert held(ran) == {}
+    assert [why for _, why, _ in ran.refusals] == ["margin_not_isolated"]
+    replay(ran.path)
+    verify(ran.path)
+
+
+def test_both_sides_of_a_contract_that_expires_are_settled(tmp_path: Path) -> None:
+    name, begins = "BTCUSD_240105", "2024-01-05T06:50:00Z"
+    both_sides = lambda s: [  # noqa: E731
+        s.buy(name, 400, position_side="long"),
+        s.sell(name, 200, position_side="short"),
+        s.sell(name, 400, limit=60_000, position_side="long"),
+    ]
+    ran = coin_run(
+        tmp_path,
+        flat(40_000, 70),
+        {0: both_sides},
+        symbol=name,
+        start=begins,
+        futures={"position_mode": "hedge", "leverage": 2},
+        wallet="2",
+    )
+    assert [(f.side, f.qty, f.tag) for f in ran.fills[2:]] == [("sell", 400, "settlement"), ("buy", 200, "settlement")]
+    assert [update for update in ran.updates if update[1] == "cancelled"] == [(3, "cancelled", "contract_expired")]
+    assert sorted(ran.details["settlement"]) == [f"cm:{name}@long", f"cm:{name}@short"]
+    replay(ran.path)

@@ -224,3 +224,9 @@ def test_the_terms_that_a_strategy_reads_are_those_in_force(tmp_path: Path) -> N
     look = lambda s: seen.append((s.leverage(ETH), s.margin(ETH)))  # noqa: E731
     run(tmp_path, flat(100, 6), {0: buy(40), 1: leverage(5), 2: margin(10), 3: look})
     assert seen == [(5, 810)]
+
+
+def test_what_a_raised_leverage_should_be_judged_by_and_is_not_known_is_said(tmp_path: Path) -> None:
+    ran = run(tmp_path, flat(100, 4), {0: leverage(2), 1: leverage(80)}, futures={"leverage": 1})
+    assert [w for w in ran.result.warnings if "was raised to 2, and no mark candles are known" in w]
+    assert ran.details["margin_changes"] == {f"um:{ETH}": 1}
