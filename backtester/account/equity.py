@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from backtester.account.exposure import ExposureSink, ExposureWindow, GreekSeries, base_units
 from backtester.core.folds import FLAT, Ledger, Position
-from backtester.core.instruments import Contract, InstrumentId
+from backtester.core.instruments import InstrumentId
 from backtester.core.market import Marks
-from backtester.core.numbers import MONEY_SCALE, RATE_SCALE, mul_div_half_even
+from backtester.core.numbers import RATE_SCALE, mul_div_half_even
 from backtester.core.time import grid_offset_us
 from backtester.core.valuation import Conversion
 
@@ -121,16 +121,11 @@ class EquityCurve:
             else:
                 value = mul_div_half_even(qty, prices, spec.notional_den)
             profit = _worth(spec.gain * (value - _spread([p.basis_units for p in here], lengths, kind)), rate)
-            settled = value
-            value = _worth(value, rate)
-            equity += value if spec.is_paid else profit
+            worth = _worth(value, rate)
+            equity += worth if spec.is_paid else profit
             unrealised += profit
-            exposure += abs(value)
-            held_qty = _spread([p.qty_units for p in here], lengths, np.float64) / 10**spec.scale.qty
-            if spec.kind is Contract.OPTION:
-                window.add_option(spec.id, spec.base, value, held_qty * (spec.contract_units / MONEY_SCALE))
-            else:
-                window.add(spec.base, value, base_units(settled) if spec.is_inverse else held_qty)
+            exposure += abs(worth)
+            window.add_position(spec, worth, value, _spread([p.qty_units for p in here], lengths, np.float64))
         if self._exposures is not None and (exposed := window.columns()) is not None:
             self._exposures(exposed)
         columns = [ticks.astype(kind), equity, cash, unrealised, exposure]

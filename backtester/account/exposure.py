@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backtester.core.board import Greeks
-from backtester.core.instruments import InstrumentId
+from backtester.core.instruments import Contract, Instrument, InstrumentId
 from backtester.core.numbers import MONEY_SCALE
 
 Floats = NDArray[np.float64]
@@ -49,6 +49,14 @@ class ExposureWindow:
         """
         flat = np.zeros_like(units)
         self._take(underlying, worth, [units, flat, flat, flat])
+
+    def add_position(self, spec: Instrument, worth: NDArray[Any], value: NDArray[Any], qty: Floats) -> None:
+        """Take a position; value: in what it settles in, 1e-8; qty: in units of 10^-q, both signed."""
+        coins = base_units(value) if spec.is_inverse else qty / 10**spec.scale.qty
+        if spec.kind is Contract.OPTION:
+            self.add_option(spec.id, spec.base, worth, coins * (spec.contract_units / MONEY_SCALE))
+        else:
+            self.add(spec.base, worth, coins)
 
     def add_option(self, option: InstrumentId, underlying: str, worth: NDArray[Any], units: Floats) -> None:
         """Take an option; units: base units that it is on. Greeks that nobody told are NaN while it is held."""

@@ -195,13 +195,15 @@ class FuturesSection(Section):
 
     position_mode: one position of an instrument, or a long and a short one side by side (hedge). leverage, margin_mode:
     of every instrument; instruments: of some of them others. funding: applied where the lake has
-    the rates (auto), or not at all.
+    the rates (auto), or not at all. collateral: other assets in the um wallet that secure its positions with cross
+    margin, and how much of their worth counts: BTC = "0.95".
     """
 
     position_mode: Literal["one_way", "hedge"] = "one_way"
     leverage: Leverage = 1
     margin_mode: MarginMode = "isolated"
     funding: Literal["auto", "off"] = "auto"
+    collateral: dict[str, Annotated[Exact, Field(gt=0, le=1, decimal_places=8)]] = Field(default_factory=dict)
     instruments: dict[str, OwnLeverage] = Field(default_factory=dict)
 
 

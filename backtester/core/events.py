@@ -159,6 +159,7 @@ class Reason(StrEnum):
     POSITION_SIDE_REQUIRED = "position_side_required"
     POSITION_SIDE_NOT_ALLOWED = "position_side_not_allowed"
     UNKNOWN_WALLET = "unknown_wallet"
+    COLLATERAL_NEEDS_CROSS = "collateral_needs_cross"
     SAME_WALLET = "same_wallet"
     UNKNOWN_ASSET = "unknown_asset"
     LIMIT_ONLY = "limit_only"

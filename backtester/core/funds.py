@@ -1,13 +1,13 @@
 """What an order needs and what an account has free: asked by risk, before, and by the exchange, at the fill."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from msgspec import structs
 
 from backtester.core.events import Fill, SanitizedOrder, Side
 from backtester.core.folds import Ledger
-from backtester.core.instruments import Holding, Instrument, InstrumentId
+from backtester.core.instruments import Holding, Instrument, InstrumentId, split_holding
 from backtester.core.margin import MarginTerms
 from backtester.core.numbers import CEIL, FLOOR, RATE_SCALE, mul_div
 from backtester.core.option_rates import initial_margin
@@ -126,8 +126,8 @@ def released_units(
 def collateral_units(ledger: Ledger, prices: Mapping[InstrumentId, int], holding: Holding) -> int:
     """Return how much of an asset in a wallet secures open futures positions and short options: their initial margin.
 
-    With cross margin less the profit, or with the loss, that futures have at these prices (10^-p); of options at their
-    marks, which change with every row of the chain.
+    With cross margin less the profit, or with the loss, that futures have at these prices (10^-p), and less what other
+    assets secure of it; of options at their marks, which change with every row of the chain.
     """
     bound = 0
     for instrument, position in ledger.positions.items():
@@ -138,12 +138,33 @@ def collateral_units(ledger: Ledger, prices: Mapping[InstrumentId, int], holding
             bound += ledger.margin_of(instrument) - _cross_profit(ledger, instrument, prices)
         elif spec.is_option and position.qty_units < 0:
             bound += initial_margin(ledger.margin.options, spec, -position.qty_units, prices)
-    return bound
+    return bound - pledged_units(ledger, prices, holding)
 
 
-def transferable_units(ledger: Ledger, prices: Mapping[InstrumentId, int], holding: Holding) -> int:
-    """Return how much of an asset may leave a wallet, apart from what orders reserve: what secures no position. Profit
-    that is not realised counts for no more than the margin that it secures: it cannot be taken out.
+def pledged_units(ledger: Ledger, prices: Mapping[InstrumentId, int], holding: Holding) -> int:
+    """Return what other assets of the wallet add (1e-8 of this one) to what secures its positions with cross margin:
+    their worth at these prices, as much of it as counts.
+    """
+    rates = ledger.margin.collateral
+    if not rates or holding in rates:
+        return 0
+    wallet, asset = split_holding(holding)
+    total = 0
+    for other, rate in rates.items():
+        owner, pledged = split_holding(other)
+        if owner == wallet and (held := ledger.assets.get(other)) is not None:
+            worth = ledger.valuation.worth(pledged, max(0, held.cash_units), prices)
+            total += mul_div(worth, rate, RATE_SCALE, FLOOR)
+    return ledger.valuation.amount(asset, total, prices)
+
+
+def transferable_units(
+    ledger: Ledger, prices: Mapping[InstrumentId, int], holding: Holding, reserved: Callable[[Holding], int]
+) -> int:
+    """Return how much of an asset may leave a wallet: what no order reserves and what secures no position.
+
+    Profit that is not realised, and other assets, count for no more than the margin that they secure: they cannot be
+    taken out. What is pledged itself may leave as far as the rest secures the positions.
     """
     alone = sum(
         ledger.margin_of(i)
@@ -151,7 +172,29 @@ def transferable_units(ledger: Ledger, prices: Mapping[InstrumentId, int], holdi
         if ledger.instruments[i].is_margined and ledger.instruments[i].cash == holding and i not in ledger.margin.cross
     )
     together = collateral_units(ledger, prices, holding) - alone
-    return ledger.asset(holding).cash_units - alone - max(0, together)
+    free = ledger.asset(holding).cash_units - alone - max(0, together) - reserved(holding)
+    if holding in ledger.margin.collateral:
+        free = min(free, _unneeded_pledge(ledger, prices, holding, reserved))
+    return free
+
+
+def _unneeded_pledge(
+    ledger: Ledger, prices: Mapping[InstrumentId, int], holding: Holding, reserved: Callable[[Holding], int]
+) -> int:
+    """Return how much of a pledged asset the positions that it secures can do without."""
+    wallet, asset = split_holding(holding)
+    least = cash = ledger.asset(holding).cash_units
+    for secured in {ledger.instruments[i].cash for i in ledger.margin.cross}:
+        settle = split_holding(secured)[1]
+        if split_holding(secured)[0] == wallet:
+            bound = collateral_units(ledger, prices, secured) + reserved(secured)
+            free = ledger.valuation.worth(settle, ledger.asset(secured).cash_units - bound, prices)
+            rate = ledger.margin.collateral[holding]
+            counts = mul_div(ledger.valuation.worth(asset, cash, prices), rate, RATE_SCALE, CEIL)
+            if free < counts:
+                left = mul_div(max(0, free - 2), RATE_SCALE, rate, FLOOR)  # two roundings
+                least = min(least, ledger.valuation.amount(asset, left, prices))
+    return max(0, least)
 
 
 def sellable_units(ledger: Ledger, instrument: Instrument) -> int:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from backtester.core.events import Reason
 from backtester.core.folds import Ledger
-from backtester.core.instruments import Instrument, InstrumentId, sides_of
+from backtester.core.instruments import UM, Instrument, InstrumentId, sides_of
 from backtester.core.margin_events import MarginMode, MarginTermsSet, MarginWish, MoveMargin, SetLeverage, SetMarginMode
 from backtester.core.numbers import FLOOR, MONEY_EXPONENT, fixed, units_of
 
@@ -89,6 +89,8 @@ def _mode(wish: SetMarginMode, standing: Standing) -> list[MarginTermsSet] | Ref
     if held or standing.orders:
         numbers = {"positions": str(len(held)), "open_orders": str(standing.orders)}
         return Refused(Reason.MARGIN_MODE_WITH_POSITION, numbers)
+    if wish.mode is MarginMode.ISOLATED and any(spec.market == UM for spec in sides) and ledger.margin.collateral:
+        return Refused(Reason.COLLATERAL_NEEDS_CROSS, {"collateral": " ".join(sorted(ledger.margin.collateral))})
     return [_set(ledger, spec, standing.now, mode=wish.mode) for spec in sides]
 
 

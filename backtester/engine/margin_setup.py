@@ -6,9 +6,17 @@ from typing import Any, NamedTuple
 
 from backtester.config.configs import BacktestConfig, FuturesSection, OwnLeverage
 from backtester.core.errors import DataError, UsageError
-from backtester.core.instruments import Instrument, InstrumentId, for_sides, parse_instrument
+from backtester.core.instruments import (
+    UM,
+    Instrument,
+    InstrumentId,
+    for_sides,
+    holding_of,
+    parse_instrument,
+    split_holding,
+)
 from backtester.core.margin import FULL, MarginTerms
-from backtester.core.numbers import MONEY_SCALE, exact_units
+from backtester.core.numbers import MONEY_SCALE, decimal, exact_units
 from backtester.core.time import day_of, format_time
 from backtester.core.timeline import EVER, Timeline
 from backtester.data.rules.bracket_tables import bracket_tables
@@ -35,9 +43,9 @@ class MarginPlan(NamedTuple):
 
     def for_sides(self, instruments: Mapping[InstrumentId, Instrument]) -> "MarginPlan":
         """Return the plan with what it says of instruments said of their sides as well."""
-        terms = MarginTerms(
-            for_sides(instruments, self.terms.leverage),
-            frozenset(i for i, spec in instruments.items() if spec.listed in self.terms.cross),
+        terms = self.terms._replace(
+            leverage=for_sides(instruments, self.terms.leverage),
+            cross=frozenset(i for i, spec in instruments.items() if spec.listed in self.terms.cross),
         )
         return self._replace(
             terms=terms,
@@ -59,6 +67,37 @@ def resolved_futures(config: BacktestConfig, ids: Iterable[InstrumentId], warnin
     if strangers := sorted(own.keys() - set(ids)):
         warnings.append(f"futures.instruments names {', '.join(strangers)}: not in this run")
     return section.model_copy(update={"instruments": {str(i): own[i] for i in ids if i in own}})
+
+
+def check_collateral(section: FuturesSection, instruments: Mapping[InstrumentId, Instrument]) -> None:
+    """Refuse collateral that could secure nothing, or more than one thing.
+
+    Args:
+        section: resolved.
+        instruments: of the run.
+
+    Raises:
+        UsageError: says why.
+    """
+    if not section.collateral:
+        return
+    futures = [spec for spec in instruments.values() if spec.market == UM]
+    own = {
+        spec.id: section.instruments.get(spec.id, OwnLeverage()).margin_mode or section.margin_mode for spec in futures
+    }
+    alone = [i for i, mode in own.items() if mode != "cross"]
+    settles = sorted({spec.settle for spec in futures})
+    if not futures:
+        raise UsageError("futures.collateral secures um futures, and this run has none", hint="leave it out")
+    if alone:
+        raise UsageError(
+            f"futures.collateral secures positions with cross margin, {', '.join(alone)} is isolated",
+            hint="--set futures.margin_mode=cross",
+        )
+    if len(settles) > 1:
+        raise UsageError(f"futures.collateral secures one asset, this run settles in {', '.join(settles)}")
+    if settles[0] in section.collateral:
+        raise UsageError(f"futures.collateral names {settles[0]}, in which the futures settle", hint="it counts whole")
 
 
 def margin_plan(
@@ -88,6 +127,7 @@ def margin_plan(
     terms = MarginTerms(
         {i: one.leverage or section.leverage for i, one in own.items()},
         frozenset(i for i, one in own.items() if (one.margin_mode or section.margin_mode) == "cross"),
+        {holding_of(UM, asset): exact_units(rate, _RATE_EXPONENT) for asset, rate in section.collateral.items()},
     )
     rules = LakeRules(lake)
     brackets, sources = {}, {}
@@ -134,7 +174,11 @@ def margin_in_words(plan: MarginPlan) -> str:
             f"leverage table of {dates}" if found else "a built-in leverage table"
         )
         same.setdefault(words, []).append(instrument)
-    return "; ".join(f"{', '.join(instruments)}: {words}" for words, instruments in same.items())
+    said = [f"{', '.join(instruments)}: {words}" for words, instruments in same.items()]
+    for holding, rate in sorted(plan.terms.collateral.items()):
+        percent = f"{decimal(rate, _RATE_EXPONENT - 2).normalize():f}%"
+        said.append(f"{percent} of the worth of {split_holding(holding)[1]} in the um wallet secures as well")
+    return "; ".join(said)
 
 
 def margin_record(plan: MarginPlan) -> dict[str, Any]:

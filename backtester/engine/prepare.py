@@ -28,7 +28,7 @@ from backtester.engine.feed_plan import (
 from backtester.engine.first_prices import coin_prices
 from backtester.engine.funding_plan import FundingPlan, check_funding, funding_plan
 from backtester.engine.gap_policy import RunGap, check_gaps, gaps_before, gaps_of_run, paused_spans
-from backtester.engine.margin_setup import MarginPlan, margin_plan, resolved_futures
+from backtester.engine.margin_setup import MarginPlan, check_collateral, margin_plan, resolved_futures
 from backtester.engine.mark_paths import check_marks, mark_paths
 from backtester.engine.option_plan import CHAIN_KIND, PRICE_DECIMALS, Chain, chain_span, chains_of, read_chain
 from backtester.engine.option_settlement import OptionSettlement, option_settlements
@@ -180,7 +180,7 @@ def prepare(
     instruments, rules = described(ids, chains, sections)
     check_position_mode(found, config.futures.position_mode if _margined(instruments) else "one_way")
     account = resolved_account(config, asked, instruments)
-    valuation = valuation_of(account, instruments, warnings)
+    valuation = valuation_of(account, instruments, warnings, config.futures.collateral)
     sizing = _sizing(config, asked, warnings)
     window = config.model_window + 1 if config.model_window else 0
     warmup = max(needs.warmup_candles, sizing.warmup_candles, window)
@@ -199,6 +199,7 @@ def prepare(
     warnings += [] if config.execution.timeframe or tapes else finer_candles(lake, sources, start, end)
     pauses = _pauses(config, lake, sources, start, gaps)
     futures = resolved_futures(config, _margined(instruments), warnings)
+    check_collateral(futures, instruments)
     funding, margin, marks, settlements = _secured(config, futures, lake, instruments, sources, start, end, warnings)
     instruments = with_sides(instruments, futures.position_mode)
     margin = margin.for_sides(instruments)

@@ -1,6 +1,6 @@
 """What each wallet starts with, and at which prices its assets are worth something in the account's currency."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from decimal import Decimal, InvalidOperation
 
 from backtester.config.configs import AccountSection, BacktestConfig
@@ -58,12 +58,16 @@ def resolved_account(
 
 
 def valuation_of(
-    account: AccountSection, instruments: Mapping[InstrumentId, Instrument], warnings: list[str]
+    account: AccountSection,
+    instruments: Mapping[InstrumentId, Instrument],
+    warnings: list[str],
+    collateral: Collection[str] = (),
 ) -> Valuation:
     """Return how everything that can be held is summed up.
 
     Args:
         account: resolved.
+        collateral: assets that secure positions.
         warnings: takes what is taken to be the same, as USD and USDT.
 
     Raises:
@@ -71,7 +75,7 @@ def valuation_of(
     """
     needed = {spec.settle for spec in instruments.values()}
     needed |= {spec.base for spec in instruments.values() if spec.is_spot}
-    needed |= {split_holding(Holding(name))[1] for name in account.wallets}
+    needed |= {split_holding(Holding(name))[1] for name in account.wallets} | {Asset(name) for name in collateral}
     search = _Search(account, instruments, warnings)
     return Valuation(
         Asset(account.currency),

@@ -11,6 +11,7 @@ from backtester.core.board import Board
 from backtester.core.bus import Bus
 from backtester.core.events import Cashflow, Fill, Reason, Side
 from backtester.core.folds import Ledger
+from backtester.core.funds import pledged_units
 from backtester.core.instruments import Asset, Holding, Instrument, InstrumentId, holding_of, sides_of
 from backtester.core.margin_events import MarginAlert, MarginState, MarginTermsSet
 from backtester.core.market import Dues, MarketCandle, MarketOpen, MarketTrade
@@ -173,6 +174,8 @@ class Liquidator:
         Both conditions only worsen toward one end of each, and maintenance margin grows toward the upper one.
         """
         held = self._held()
+        if self._rules.margin.collateral:  # its worth moves, too
+            return
         if self._called.isdisjoint(held):
             last = {i: self._last(i) for i in self._listed(held)}
             for width in WIDTHS:
@@ -380,7 +383,7 @@ class Liquidator:
 
     def _cross_wallet(self, asset: Holding) -> int:
         margins = sum(self._ledger.margin_of(i) for i in self._alone(asset))
-        return self._cash(asset) - margins
+        return self._cash(asset) - margins + pledged_units(self._ledger, self._board.price_units, asset)
 
     def _legs(self, listed: InstrumentId) -> list[Leg]:
         """Return what is held of an instrument: one position, or its sides."""

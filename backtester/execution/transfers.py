@@ -23,8 +23,8 @@ class TransferDesk:
 
     def execute(self, transfer: Transfer) -> None:
         """Publish both halves of a transfer, one after the other, or refuse it."""
-        free = transferable_units(self._ledger, self._board.price_units, transfer.reserved)
-        free -= self._reservations.total(transfer.reserved)
+        prices = self._board.price_units
+        free = transferable_units(self._ledger, prices, transfer.reserved, self._reservations.total)
         if transfer.amount_units > free:
             self._refuse(transfer, free)
             return

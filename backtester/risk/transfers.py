@@ -37,7 +37,7 @@ def judged_transfer(
     if intent.amount <= 0 or decimals_of(intent.amount) > MONEY_EXPONENT:
         return Refusal(Reason.BAD_SIZE, {"size": plain(intent.amount), "decimals": str(MONEY_EXPONENT)})
     units = exact_units(intent.amount, MONEY_EXPONENT)
-    free = transferable_units(ledger, prices, holding) - reservations.total(holding)
+    free = transferable_units(ledger, prices, holding, reservations.total)
     if units > free:
         numbers = {"required": fixed(units, MONEY_EXPONENT), "free": fixed(max(0, free), MONEY_EXPONENT)}
         return Refusal(Reason.INSUFFICIENT_BALANCE, numbers | {"asset": intent.asset} | way)

@@ -8,7 +8,7 @@ from typing import Annotated, Final
 from pydantic import Field, model_validator
 
 from backtester.core.errors import UsageError
-from backtester.core.events import AnyIntent, Fill, OrderRejected, OrderUpdate, Reason, Status
+from backtester.core.events import AnyIntent, Fill, OrderRejected, OrderUpdate, Reason, SanitizedOrder, Status
 from backtester.core.instruments import Contract, Instrument
 from backtester.core.market import Candle, FundingRate
 from backtester.core.numbers import decimal, decimal_of
@@ -109,6 +109,7 @@ class FundingCarry(Strategy):
         if pair is None:
             return None
         pair.closes[candle.instrument] = candle.ts, decimal_of(candle.close)
+        pair.working = len(self._open(pair))  # what was wanted while the run warmed up was never sent
         if pair.working or len(pair.closes) < 2 or len({ts for ts, _ in pair.closes.values()}) > 1:
             return None
         self._judge(pair)
@@ -164,10 +165,13 @@ class FundingCarry(Strategy):
             pair.wanted = False
 
     def _take_back(self, pair: _Pair) -> list[AnyIntent]:
+        found = [order for order in self._open(pair) if order.order_id not in pair.taken_back]
+        pair.taken_back |= {order.order_id for order in found}
+        return [self.cancel(order) for order in found]
+
+    def _open(self, pair: _Pair) -> list[SanitizedOrder]:
         legs = self.open_orders(pair.spot.id), self.open_orders(pair.perpetual.id)
-        open_ = [order for leg in legs for order in leg if order.order_id not in pair.taken_back]
-        pair.taken_back |= {order.order_id for order in open_}
-        return [self.cancel(order) for order in open_ if order.tag in _OWN]
+        return [order for leg in legs for order in leg if order.tag in _OWN]
 
     def _rest(self, pair: _Pair) -> None:
         pair.rests_until = self.now - self.now % DAY + DAY

@@ -106,6 +106,15 @@ def test_it_follows_the_right_quantity_at_midnight_only_and_only_when_it_drifted
     assert held(ran) == {SPOT: "3.750", PERP: "-3.750"}
 
 
+def test_what_it_wanted_while_the_run_warmed_up_holds_nothing_up(tmp_path: Path) -> None:
+    """A model that looks back shows candles from before the start, and funding that already pays."""
+    model = {"model": "spread_volatility", "window": 5, "bps": 0, "volatility": 0}
+    start = {"start": "2024-01-01T00:30:00Z"}
+    ran = carry(tmp_path, flat(100, 60), flat(100, 60), [0.001] * 6, slippage=model, run=start)
+    assert ran.details["counts"]["intents_dropped_in_warmup"] > 0
+    assert [d[0] for d in deals(ran)] == ["enter", "enter"]
+
+
 def test_lots_of_both_markets_are_kept(tmp_path: Path) -> None:
     rules = {SPOT: {"lot_size": "0.006"}, PERP: {"lot_size": "0.004"}}
     ran = carry(tmp_path, flat(99, 20), flat(99, 20), [0.0, 0.001], instruments=rules)
