@@ -127,7 +127,9 @@ def margin_plan(
     terms = MarginTerms(
         {i: one.leverage or section.leverage for i, one in own.items()},
         frozenset(i for i, one in own.items() if (one.margin_mode or section.margin_mode) == "cross"),
-        {holding_of(UM, asset): exact_units(rate, _RATE_EXPONENT) for asset, rate in section.collateral.items()},
+        collateral={
+            holding_of(UM, asset): exact_units(rate, _RATE_EXPONENT) for asset, rate in section.collateral.items()
+        },
     )
     rules = LakeRules(lake)
     brackets, sources = {}, {}

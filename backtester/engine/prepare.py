@@ -182,8 +182,7 @@ def prepare(
     account = resolved_account(config, asked, instruments)
     valuation = valuation_of(account, instruments, warnings, config.futures.collateral)
     sizing = _sizing(config, asked, warnings)
-    window = config.model_window + 1 if config.model_window else 0
-    warmup = max(needs.warmup_candles, sizing.warmup_candles, window)
+    warmup = max(needs.warmup_candles, sizing.warmup_candles, config.model_window and config.model_window + 1)
     starts = {i: _warmup_start(lake, i, sources[i], timeframe, start, warmup) for i in ids} | known_before(
         chains, start
     )
@@ -191,8 +190,8 @@ def prepare(
     read = _partitions_of(lake, feeds, end)
     _check_origin(read, start, end, warnings)
     check_tapes(lake, tapes, sources, start, end)
-    quoted = [i for i in tapes if quotes_name(i) in names]
     age = config.execution.max_wait * timeframe_us(timeframe)
+    quoted = [i for i in tapes if quotes_name(i) in names]
     warnings += check_quotes(lake, quoted, start, end, longest_us=age, strict=config.execution.strict)
     gaps = gaps_of_run(lake, sources, feeds, start, end)
     check_gaps(gaps, config.data, str(lake.root), warnings)
