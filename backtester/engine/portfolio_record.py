@@ -38,7 +38,7 @@ def _exposure(run: PreparedRun, wired: Wired) -> dict[str, dict[str, str]]:
             held.setdefault(asset, []).append((worth(asset, units, prices), units / MONEY_SCALE))
     for instrument, position in sorted(ledger.positions.items()):
         spec = run.instruments[instrument]
-        value = spec.notional_units(position.qty_units, prices[instrument])
+        value = spec.notional_units(position.qty_units, prices[spec.listed])
         coins = value / MONEY_SCALE if spec.is_inverse else position.qty_units / 10**spec.scale.qty
         if spec.kind is Contract.OPTION:
             known = wired.board.greeks.get(instrument)
