@@ -127,6 +127,23 @@ def test_with_candles_of_a_day_its_last_price_is_assumed(tmp_path: Path) -> None
     assert ran.events("fills")[-1]["ts"] == time_of(8, "1h", "2024-01-05")
 
 
+def test_both_sides_of_a_hedge_are_settled_alike(tmp_path: Path) -> None:
+    script = {
+        0: lambda s: [s.buy(COIN, 400, position_side="long"), s.sell(COIN, 100, position_side="short")],
+        LAST: lambda s: [s.buy(COIN, 1, position_side="long"), s.sell(COIN, 1, position_side="short")],
+    }
+    futures = {"position_mode": "hedge", "leverage": 5}
+    ran = coin_delivery(tmp_path, script, more=3, futures=futures, modes=("hedge",), **SHORTS)
+    assert [(e["instrument"], e["numbers"]["qty"], e["numbers"]["price"]) for e in ran.events("settlements")] == [
+        (f"cm:{COIN}@long", "400", "40000.0"),
+        (f"cm:{COIN}@short", "-100", "40000.0"),
+    ]
+    assert [reason for _, reason, _ in ran.refusals] == ["contract_expired"] * 2
+    assert len([w for w in ran.result.warnings if "no index of BTCUSD" in w]) == 1
+    assert coin(ran) == 1
+    verify(ran.path)
+
+
 # --- nothing trades after expiry -------------------------------------------------------------------------------------
 
 
