@@ -118,10 +118,13 @@ def test_without_an_index_its_own_last_hour_is_assumed_or_the_run_refused(tmp_pa
         coin_run(tmp_path / "b", rows, {}, symbol=COIN, start=BEGINS, execution={"strict": True})
 
 
-def test_with_candles_of_a_day_its_last_price_is_assumed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("mode", ["one_way", "hedge"])
+def test_with_candles_of_a_day_its_last_price_is_assumed(tmp_path: Path, mode: str) -> None:
     rows = [*flat(40_000, 2), *flat(41_000, 2)]
     sections: dict[str, Any] = {"run": {"end": "2024-01-06"}, "timeframe": "1d", "start": "2024-01-01"}
-    ran = coin_run(tmp_path, rows, {0: buy(40)}, symbol=COIN, **sections)
+    order = buy(40, position_side="long") if mode == "hedge" else buy(40)
+    sections |= {"futures": {"position_mode": mode}}
+    ran = coin_run(tmp_path, rows, {0: order}, symbol=COIN, modes=(mode,), **sections)
     assert ran.events("settlements")[0]["numbers"]["price"] == "41000.0"
     assert "its own last price" in ran.events("settlements")[0]["numbers"]["found"]
     assert ran.events("fills")[-1]["ts"] == time_of(8, "1h", "2024-01-05")
