@@ -18,6 +18,7 @@ from tests.support.coin import buy, coin, coin_run, sell
 from tests.support.lakes import write_rows
 from tests.support.market import Row, flat, time_of, write_candles
 from tests.support.runs import CENTS, Ran, config_of, prepared_run, run_prepared, scripted
+from tests.support.tape import BUYS, SELLS, Print, write_tape
 
 COIN, QUOTE = "BTCUSD_240105", "BTCUSDT_240105"
 BEGINS = "2024-01-05T06:50:00Z"  # minute 70 ends at 08:00
@@ -202,6 +203,33 @@ def test_a_market_order_that_waits_for_the_open_at_expiry_never_fills(tmp_path: 
     ran = coin_run(tmp_path, rows, {LAST - 1: buy(40, COIN)}, symbol=COIN, start=BEGINS)
     assert ran.fills == []
     assert ran.updates[-1][1:] == ("cancelled", "contract_expired")
+
+
+def test_on_trades_too_nothing_trades_after_expiry(tmp_path: Path) -> None:
+    symbol, lake = "BTCUSDT_240101", tmp_path / "lake"
+    trades: list[Print] = [(30 * n, 100.0 + n % 7, 5.0, BUYS if n % 2 else SELLS) for n in range(980)]
+    write_tape(lake, trades, minutes=490, symbol=symbol)
+    index(lake, rising(100), market="um", pair="BTCUSDT", start="2024-01-01T07:00:00Z")
+    config = config_of(
+        lake,
+        [symbol],
+        run={"market": "um"},
+        data={"feeds": ["trades"]},
+        execution={"participation": 0},
+        futures={"leverage": 5},
+    )
+    script = {
+        0: lambda s: [s.buy(symbol, 2), s.sell(symbol, 2, limit=200), s.buy(symbol, 2, limit=50)],
+        480: lambda s: [s.sell(symbol, 2)],
+    }
+    ran = run_prepared(tmp_path, prepared_run(scripted(script), config))
+    fills = ran.events("fills")
+    assert [(e["side"], e["tag"]) for e in fills] == [("buy", ""), ("sell", "settlement")]
+    assert fills[1]["price"] == "129.50"
+    assert fills[1]["ts"] == time_of(480)
+    assert [reason for _, status, reason in ran.updates if status == "cancelled"] == ["contract_expired"] * 2
+    assert [reason for _, reason, _ in ran.refusals] == ["contract_expired"]
+    verify(ran.path)
 
 
 def test_a_contract_that_ends_before_the_run_begins_is_refused(tmp_path: Path) -> None:
