@@ -40,17 +40,20 @@ def settlement_plan(
         UsageError: a contract expired before the run begins.
         DataError: the run is strict, and no index is known.
     """
-    plan = {}
+    plan: dict[InstrumentId, Settlement] = {}
+    found: dict[InstrumentId, Settlement] = {}  # by what the venue lists: both sides of a hedge end alike
     for instrument, spec in instruments.items():
         if not spec.expiry:
             continue
         if spec.expiry <= start:
             raise UsageError(
-                f"{instrument} expired at {format_time(spec.expiry)}, the run starts at {format_time(start)}",
+                f"{spec.listed} expired at {format_time(spec.expiry)}, the run starts at {format_time(start)}",
                 hint="choose an earlier --start, or a contract that is still traded then",
             )
         if spec.expiry <= end:
-            plan[instrument] = _settlement(lake, spec, sources[instrument], strict, warnings)
+            if spec.listed not in found:
+                found[spec.listed] = _settlement(lake, spec, sources[instrument], strict, warnings)
+            plan[instrument] = found[spec.listed]
     return plan
 
 
@@ -61,11 +64,11 @@ def _settlement(lake: Lake, spec: Instrument, source: str, strict: bool, warning
         timeframe, closes = found
         words = f"the mean of {_counted(len(closes), 'index candle')} of {timeframe}"
         if timeframe_us(timeframe) > MINUTE:
-            warnings.append(f"{spec.id}: settled at {words}: coarser than the venue's index of every second")
+            warnings.append(f"{spec.listed}: settled at {words}: coarser than the venue's index of every second")
         return Settlement(spec.expiry, _mean(closes, spec), words)
-    closes = _closes(lake, spec.market, KLINES.kind, spec.symbol, source, spec.expiry)
+    closes = _closes(lake, spec.market, KLINES.kind, split_id(spec.listed)[1], source, spec.expiry)
     words = f"the mean of {_counted(len(closes), 'candle')} of its own of {source}" if closes else "its own last price"
-    problem = f"{spec.id}: no index of {pair} is stored for the hour before it expires: settled at {words}"
+    problem = f"{spec.listed}: no index of {pair} is stored for the hour before it expires: settled at {words}"
     day = spec.expiry - DELIVERY_WINDOW
     index = FeedName(InstrumentId(f"{spec.market}:{pair}"), INDEX_KLINES.kind, "1m")
     hint = download_hint(index, day, spec.expiry)

@@ -10,16 +10,18 @@ from typing import Any, ClassVar
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import initialize, invariant
+from hypothesis.stateful import initialize, invariant, rule
 
-from backtester.core.events import Cashflow, Event, Fill, OrderRejected
+from backtester.core.events import Cashflow, Event, Fill, OrderRejected, Side
 from backtester.core.folds import Ledger
 from backtester.core.instruments import Instrument
 from backtester.core.time import MINUTE
+from backtester.strategy.ordering import order_intent
 from tests.properties.test_order_streams import OrderStreams
 from tests.support.floor import CASH, Floor
 from tests.support.order_rules import OrderRules, require
 
+FEE = 2_000_000  # of what is liquidated, 1e-8
 _SIZE = 10_000 * 10**8  # a contract of the floor, in 1e-8 USD
 
 
@@ -87,6 +89,15 @@ class CoinStreams(OrderStreams):
 
     terms: ClassVar[Mapping[str, Any]] = {"market": "cm", "mid": False}
 
+    @rule(side=st.sampled_from(list(Side)), contracts=st.integers(5, 40), leap=st.integers(-2_500, 2_500))
+    def a_position_and_a_leap(self, side: Side, contracts: int, leap: int) -> None:
+        floor, before = self.floor, self.last
+        floor.want(order_intent(floor.board.now, floor.spec.id, side, contracts))
+        floor.candle(before, before, before, before, 1000.0)
+        self.last = max(20_00, before + leap)
+        self.span, self.traded = (min(before, self.last), max(before, self.last)), True
+        floor.candle(self.last, self.last, self.last, self.last, 1000.0)
+
     @invariant()
     def the_money_is_what_the_fills_make(self) -> None:
         if hasattr(self, "floor"):
@@ -98,13 +109,19 @@ class CoinStreams(OrderStreams):
 class IsolatedCoinStreams(CoinStreams):
     """The same with leverage, each position by its own margin."""
 
-    terms: ClassVar[Mapping[str, Any]] = {"market": "cm", "mid": False, "leverage": 10}
+    terms: ClassVar[Mapping[str, Any]] = {"market": "cm", "mid": False, "leverage": 10, "liquidation_fee": FEE}
 
 
 class CrossCoinStreams(CoinStreams):
     """The same with leverage, secured by all that the wallet has."""
 
-    terms: ClassVar[Mapping[str, Any]] = {"market": "cm", "mid": False, "leverage": 4, "cross": True}
+    terms: ClassVar[Mapping[str, Any]] = {
+        "market": "cm",
+        "mid": False,
+        "leverage": 4,
+        "cross": True,
+        "liquidation_fee": FEE,
+    }
 
 
 class ExpiringStreams(CoinStreams):
@@ -122,7 +139,7 @@ class ExpiringStreams(CoinStreams):
     )
     def opens(self, **choices: Any) -> None:
         self.expires = MINUTE * (1 + choices["expiry"])
-        self.floor = Floor(exchange=self.exchange, **choices)
+        self.floor = Floor(exchange=self.exchange, liquidation_fee=FEE, **choices)
         self.rules = OrderRules(self.floor)
         self.last = 100_00
         self.span, self.traded = (self.last, self.last), False
@@ -142,7 +159,7 @@ class ExpiringStreams(CoinStreams):
         assert all(e.reason in ("contract_expired", "unknown_order") for e in late)
 
 
-CoinStreams.TestCase.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+CoinStreams.TestCase.settings = settings(max_examples=25, stateful_step_count=30, deadline=None)
 IsolatedCoinStreams.TestCase.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
 CrossCoinStreams.TestCase.settings = settings(max_examples=30, stateful_step_count=30, deadline=None)
 ExpiringStreams.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)

@@ -18,6 +18,7 @@ from tests.support.coin import buy, coin, coin_run, sell
 from tests.support.lakes import write_rows
 from tests.support.market import Row, flat, time_of, write_candles
 from tests.support.runs import CENTS, Ran, config_of, prepared_run, run_prepared, scripted
+from tests.support.tape import BUYS, SELLS, Print, write_tape
 
 COIN, QUOTE = "BTCUSD_240105", "BTCUSDT_240105"
 BEGINS = "2024-01-05T06:50:00Z"  # minute 70 ends at 08:00
@@ -118,13 +119,33 @@ def test_without_an_index_its_own_last_hour_is_assumed_or_the_run_refused(tmp_pa
         coin_run(tmp_path / "b", rows, {}, symbol=COIN, start=BEGINS, execution={"strict": True})
 
 
-def test_with_candles_of_a_day_its_last_price_is_assumed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("mode", ["one_way", "hedge"])
+def test_with_candles_of_a_day_its_last_price_is_assumed(tmp_path: Path, mode: str) -> None:
     rows = [*flat(40_000, 2), *flat(41_000, 2)]
     sections: dict[str, Any] = {"run": {"end": "2024-01-06"}, "timeframe": "1d", "start": "2024-01-01"}
-    ran = coin_run(tmp_path, rows, {0: buy(40)}, symbol=COIN, **sections)
+    order = buy(40, position_side="long") if mode == "hedge" else buy(40)
+    sections |= {"futures": {"position_mode": mode}}
+    ran = coin_run(tmp_path, rows, {0: order}, symbol=COIN, modes=(mode,), **sections)
     assert ran.events("settlements")[0]["numbers"]["price"] == "41000.0"
     assert "its own last price" in ran.events("settlements")[0]["numbers"]["found"]
     assert ran.events("fills")[-1]["ts"] == time_of(8, "1h", "2024-01-05")
+
+
+def test_both_sides_of_a_hedge_are_settled_alike(tmp_path: Path) -> None:
+    script = {
+        0: lambda s: [s.buy(COIN, 400, position_side="long"), s.sell(COIN, 100, position_side="short")],
+        LAST: lambda s: [s.buy(COIN, 1, position_side="long"), s.sell(COIN, 1, position_side="short")],
+    }
+    futures = {"position_mode": "hedge", "leverage": 5}
+    ran = coin_delivery(tmp_path, script, more=3, futures=futures, modes=("hedge",), **SHORTS)
+    assert [(e["instrument"], e["numbers"]["qty"], e["numbers"]["price"]) for e in ran.events("settlements")] == [
+        (f"cm:{COIN}@long", "400", "40000.0"),
+        (f"cm:{COIN}@short", "-100", "40000.0"),
+    ]
+    assert [reason for _, reason, _ in ran.refusals] == ["contract_expired"] * 2
+    assert len([w for w in ran.result.warnings if "no index of BTCUSD" in w]) == 1
+    assert coin(ran) == 1
+    verify(ran.path)
 
 
 # --- nothing trades after expiry -------------------------------------------------------------------------------------
@@ -182,6 +203,33 @@ def test_a_market_order_that_waits_for_the_open_at_expiry_never_fills(tmp_path: 
     ran = coin_run(tmp_path, rows, {LAST - 1: buy(40, COIN)}, symbol=COIN, start=BEGINS)
     assert ran.fills == []
     assert ran.updates[-1][1:] == ("cancelled", "contract_expired")
+
+
+def test_on_trades_too_nothing_trades_after_expiry(tmp_path: Path) -> None:
+    symbol, lake = "BTCUSDT_240101", tmp_path / "lake"
+    trades: list[Print] = [(30 * n, 100.0 + n % 7, 5.0, BUYS if n % 2 else SELLS) for n in range(980)]
+    write_tape(lake, trades, minutes=490, symbol=symbol)
+    index(lake, rising(100), market="um", pair="BTCUSDT", start="2024-01-01T07:00:00Z")
+    config = config_of(
+        lake,
+        [symbol],
+        run={"market": "um"},
+        data={"feeds": ["trades"]},
+        execution={"participation": 0},
+        futures={"leverage": 5},
+    )
+    script = {
+        0: lambda s: [s.buy(symbol, 2), s.sell(symbol, 2, limit=200), s.buy(symbol, 2, limit=50)],
+        480: lambda s: [s.sell(symbol, 2)],
+    }
+    ran = run_prepared(tmp_path, prepared_run(scripted(script), config))
+    fills = ran.events("fills")
+    assert [(e["side"], e["tag"]) for e in fills] == [("buy", ""), ("sell", "settlement")]
+    assert fills[1]["price"] == "129.50"
+    assert fills[1]["ts"] == time_of(480)
+    assert [reason for _, status, reason in ran.updates if status == "cancelled"] == ["contract_expired"] * 2
+    assert [reason for _, reason, _ in ran.refusals] == ["contract_expired"]
+    verify(ran.path)
 
 
 def test_a_contract_that_ends_before_the_run_begins_is_refused(tmp_path: Path) -> None:

@@ -44,9 +44,13 @@ def coin_run(
     timeframe: str = "1m",
     start: str = START,
     wallet: str = "1",
+    modes: tuple[str, ...] = ("one_way",),
     **sections: Any,
 ) -> Ran:
-    """Run a script on one contract; what else the lake shall have is written to folder/lake before."""
+    """Run a script on one contract; what else the lake shall have is written to folder/lake before.
+
+    modes: position modes that the script trades in.
+    """
     lake = folder / "lake"
     write_candles(lake, rows, symbol=symbol, market="cm", timeframe=timeframe, start=start)
     if brackets:
@@ -57,7 +61,8 @@ def coin_run(
         "instruments": {f"cm:{symbol}": WHOLE},
     }
     config = config_of(lake, [symbol], **merged(base, sections))
-    return run_prepared(folder, prepared_run(scripted(script), config))
+    strategy = type("Strategy", (scripted(script),), {"position_modes": modes})
+    return run_prepared(folder, prepared_run(strategy, config))
 
 
 def coin(ran: Ran) -> Decimal:

@@ -115,6 +115,7 @@ class Floor:
                 participation=choices.get("participation", 0),
                 margin=margin,
                 brackets=brackets,
+                liquidation_fees={self.spec.id: choices.get("liquidation_fee", 0)},
                 valuation=valuation,
             ),
             specs,
