@@ -6,12 +6,13 @@ from typing import Any
 from rich.table import Table
 
 from backtester.cli.console import console
+from backtester.core.instruments import InstrumentId, split_id
 from backtester.core.time import format_time
-from backtester.engine.position_sides import listed_only
 from backtester.engine.prepare import PreparedRun
 from backtester.engine.run import RunResult
 
 _COINS = ("BTC", "ETH", "BNB")
+_SETTLED = {"exercise": "exercised", "expired": "expired worthless"}
 
 
 def percent(metric: dict[str, Any]) -> str:
@@ -43,8 +44,9 @@ def print_summary(run: PreparedRun, result: RunResult, seconds: float) -> None:
     """Print the summary of a run."""
     m = result.metrics
     out = console()
-    markets = {spec.market for spec in run.instruments.values()}
-    symbols = " ".join(run.symbols if len(markets) == 1 else listed_only(run.instruments))
+    names = run.config.run.symbols
+    markets = {split_id(InstrumentId(name))[0] for name in names}
+    symbols = " ".join(split_id(InstrumentId(name))[1] if len(markets) == 1 else name for name in names)
     where = f"{run.config.run.market}, " if len(markets) == 1 else ""
     out.print(
         f"{run.found.name} on {symbols} ({where}{run.config.run.timeframe}), "
@@ -58,6 +60,12 @@ def print_summary(run: PreparedRun, result: RunResult, seconds: float) -> None:
     table.add_row("initial equity", money(m["initial_equity"]), "fees", money(m["fees"]))
     if "funding" in m:
         table.add_row("", "", "funding", money(m["funding"]))
+    if options := result.details.get("options"):
+        settled = ", ".join(f"{n} {_SETTLED[how]}" for how, n in options["settled"].items()) or "none"
+        fees = sum(Decimal(fee) for fee in options["fees"].values())
+        table.add_row("settled", settled, "of that fees", f"{fees:,.2f}")
+        if options["liquidations"]:
+            table.add_row("liquidated", str(sum(options["liquidations"].values())), "shortfall", options["shortfall"])
     out.print(table)
     for instrument, numbers in result.details.get("settlement", {}).items():
         out.print(f"settled {_settlement(instrument, numbers)}", markup=False)

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_serializer, model_validator
 
 from backtester.config.fields import Bps, Exact, Multiplier, Section, Time, Timeframe
+from backtester.config.options_section import OptionsSection
 from backtester.config.risk_section import ControlSection, RiskSection
 from backtester.config.sizing import SizingSection
 
@@ -332,6 +333,7 @@ class BacktestConfig(Section):
     impact: ImpactSection = ImpactSection()
     execution: ExecutionSection = ExecutionSection()
     futures: FuturesSection = FuturesSection()
+    options: OptionsSection = OptionsSection()
     risk: RiskSection = RiskSection()
     control: tuple[ControlSection, ...] = ()
     sizing: SizingSection = SizingSection()

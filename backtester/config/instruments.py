@@ -9,7 +9,17 @@ from typing import Any, NamedTuple
 
 from backtester.config.configs import FeesSection, FeesVersion, InstrumentSection, RulesVersion, TradingRules
 from backtester.core.errors import UsageError
-from backtester.core.instruments import CM, Asset, Instrument, InstrumentId, Scale, expiry_of, split_id, split_symbol
+from backtester.core.instruments import (
+    CM,
+    OPTION,
+    Asset,
+    Instrument,
+    InstrumentId,
+    Scale,
+    expiry_of,
+    split_id,
+    split_symbol,
+)
 from backtester.core.numbers import CEIL, FLOOR, MONEY_EXPONENT, decimal, decimals_of, exact_units, units_of
 from backtester.core.rules import InstrumentRules, OrderLimits, VenueFilters, both
 from backtester.core.time import parse_time
@@ -18,6 +28,7 @@ from backtester.core.timeline import EVER, Timeline
 MAX_PRICE_DECIMALS = 12
 _RATE_DECIMALS = 8
 _SHIPPED = "shipped with the program"
+_OPTION_UNITS = {"XRP": 100, "DOGE": 1000}
 _COUNTS = ("max_orders", "max_algo_orders")
 _NO_RULES: dict[str, Any] = {
     key: True if key.endswith("_at_market") else 0 if key in _COUNTS else Decimal(0)
@@ -157,9 +168,12 @@ def _usual_lot(instrument: InstrumentId) -> Decimal:
 
 def _usual_contract(instrument: InstrumentId, base: str) -> Decimal | None:
     """Return the size of a contract where none is listed: the venue's COIN-M contracts are of 100 USD of BTC, else of
-    10.
+    10; its options of one base unit, of XRP 100, of DOGE 1000.
     """
-    if split_id(instrument)[0] != CM:
+    market = split_id(instrument)[0]
+    if market == OPTION:
+        return Decimal(_OPTION_UNITS.get(base, 1))
+    if market != CM:
         return None
     return Decimal(100 if base == "BTC" else 10)
 
@@ -196,7 +210,13 @@ def _qty_decimals(
 
 
 def instrument_of(instrument: InstrumentId, section: InstrumentSection) -> Instrument:
-    """Return the instrument that a resolved section describes."""
+    """Return the instrument that a resolved section describes; of an option the section of its chain.
+
+    Raises:
+        UsageError: an option's contract is not of whole base units.
+    """
+    if split_id(instrument)[0] == OPTION and (section.contract_size or Decimal(0)) % 1:
+        raise UsageError(f"{instrument}: a contract of {section.contract_size} {section.base} is not of whole units")
     assert section.price_decimals is not None
     assert section.qty_decimals is not None
     market, symbol = split_id(instrument)

@@ -162,6 +162,8 @@ class Reason(StrEnum):
     COLLATERAL_NEEDS_CROSS = "collateral_needs_cross"
     SAME_WALLET = "same_wallet"
     UNKNOWN_ASSET = "unknown_asset"
+    LIMIT_ONLY = "limit_only"
+    COMBO = "combo"
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
@@ -250,6 +252,27 @@ class IcebergIntent(OrderIntent, frozen=True, kw_only=True):
     display: Decimal
 
 
+class ComboLeg(msgspec.Struct, frozen=True, kw_only=True):
+    """One leg of a combination: buy or sell qty contracts at limit_price or better."""
+
+    instrument: InstrumentId
+    side: Side
+    qty: Decimal
+    limit_price: Decimal
+
+
+class MultiLegIntent(Event, frozen=True, kw_only=True):
+    """Fill all legs at one row of their chain, whole, or none of them. Each leg becomes an order of its own.
+
+    instrument: of the first leg.
+    """
+
+    instrument: InstrumentId
+    legs: tuple[ComboLeg, ...]
+    tag: str = ""
+    terms: Terms = PLAIN
+
+
 class ReplaceIntent(Event, frozen=True, kw_only=True):
     """Put a changed order in the place of a working one, or leave that as it is. What is None stays."""
 
@@ -295,7 +318,8 @@ class SanitizedOrder(Event, frozen=True, kw_only=True):
     whole position. stop_price: what triggers it. trail: callback rate. parent_id: the entry whose exit it is;
     replaces: the order whose place it takes; 0: none. attached: exits that its fill brings to life.
     sizing: which model found its size, and from which numbers; empty when the strategy said the size. algo_id: the
-    sliced order whose part it is; span (µs), slices, display: of a sliced order itself.
+    sliced order whose part it is; span (µs), slices, display: of a sliced order itself. combo_id, combo_legs: the first
+    order of the combination that it is a leg of, and how many legs that has.
     """
 
     order_id: int
@@ -319,6 +343,8 @@ class SanitizedOrder(Event, frozen=True, kw_only=True):
     attached: tuple[AttachedOrder, ...] = ()
     sizing: OmittedTexts = {}
     algo_id: OmittedInt = 0
+    combo_id: OmittedInt = 0
+    combo_legs: OmittedInt = 0
     span: OmittedInt = 0
     slices: OmittedInt = 0
     display_units: Annotated[int, QTY, OMITTED] = 0
@@ -463,4 +489,4 @@ class Note(Event, frozen=True, kw_only=True):
 
 
 AnyOrder = SanitizedOrder | SanitizedCancel | SanitizedReduceOnly
-AnyIntent = OrderIntent | ReplaceIntent | CancelIntent | ReduceOnlyIntent
+AnyIntent = OrderIntent | MultiLegIntent | ReplaceIntent | CancelIntent | ReduceOnlyIntent

@@ -84,6 +84,17 @@ class Ledger:
         self.positions: dict[InstrumentId, Position] = {}
         self.added: dict[InstrumentId, int] = {}  # margin of isolated positions beyond the initial one, 1e-8
 
+    def copied(self) -> tuple[dict[Holding, AssetAccount], dict[InstrumentId, Position]]:
+        """Return what is held now, for `restore`."""
+        return {name: msgspec.structs.replace(one) for name, one in self.assets.items()}, dict(self.positions)
+
+    def restore(self, state: tuple[dict[Holding, AssetAccount], dict[InstrumentId, Position]]) -> None:
+        """Be again what `copied` returned; the containers stay the same, for who looks at them."""
+        self.assets.clear()
+        self.assets.update(state[0])
+        self.positions.clear()
+        self.positions.update(state[1])
+
     def asset(self, holding: Holding) -> AssetAccount:
         """Return the account of an asset in a wallet, made when first asked for."""
         account = self.assets.get(holding)

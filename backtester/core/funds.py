@@ -10,6 +10,7 @@ from backtester.core.folds import Ledger
 from backtester.core.instruments import Holding, Instrument, InstrumentId, split_holding
 from backtester.core.margin import MarginTerms
 from backtester.core.numbers import CEIL, FLOOR, RATE_SCALE, mul_div
+from backtester.core.option_rates import initial_margin
 
 
 class Need(NamedTuple):
@@ -52,12 +53,21 @@ def opening_qty(ledger: Ledger, instrument: Instrument, side: Side, qty_units: i
 
 
 def order_need(
-    ledger: Ledger, instrument: Instrument, side: Side, qty_units: int, price_units: int, fee_rate: int
+    ledger: Ledger,
+    instrument: Instrument,
+    side: Side,
+    qty_units: int,
+    price_units: int,
+    fee_rate: int,
+    prices: Mapping[InstrumentId, int],
 ) -> Need:
     """Return what an order of a known quantity binds: spot sells the base asset, everything else quote money.
 
-    A futures order binds the initial margin of its opening part, and the fee; reducing binds nothing.
+    A futures order binds the initial margin of its opening part, and the fee; reducing binds nothing. Options:
+    `_option_need`, at these marks and indices (10^-p).
     """
+    if instrument.is_option:
+        return _option_need(ledger, instrument, side, qty_units, price_units, prices)
     if instrument.is_spot and side is Side.SELL:
         return Need(instrument.coin, instrument.base_money(qty_units))
     if instrument.is_spot:
@@ -67,6 +77,24 @@ def order_need(
         return Need(instrument.cash, 0)
     notional = instrument.notional_units(opening, price_units)
     return Need(instrument.cash, ledger.margin.margin_units(instrument.id, notional) + _fee(notional, fee_rate))
+
+
+def _option_need(
+    ledger: Ledger, spec: Instrument, side: Side, qty_units: int, price_units: int, prices: Mapping[InstrumentId, int]
+) -> Need:
+    """Return what an order in an option binds at its limit: the premium and the most that its fee can be; of what it
+    sells short the initial margin instead, less the premium that comes in. Closing a long binds nothing.
+
+    prices: marks and indices, 10^-p.
+    """
+    terms = ledger.margin.options
+    opening = opening_qty(ledger, spec, side, qty_units)
+    if side is Side.SELL:
+        premium = spec.notional_units(opening, price_units)
+        margin = initial_margin(terms, spec, opening, prices)
+        return Need(spec.cash, max(0, margin + _fee(premium, terms.fee_cap) - premium))
+    freed = initial_margin(terms, spec, qty_units - opening, prices)
+    return Need(spec.cash, max(0, with_fee(spec.notional_units(qty_units, price_units), terms.fee_cap) - freed))
 
 
 def released_units(
@@ -96,17 +124,21 @@ def released_units(
 
 
 def collateral_units(ledger: Ledger, prices: Mapping[InstrumentId, int], holding: Holding) -> int:
-    """Return how much of an asset in a wallet secures open futures positions: their initial margin.
+    """Return how much of an asset in a wallet secures open futures positions and short options: their initial margin.
 
-    With cross margin less the profit, or with the loss, that they have at these prices (10^-p), and less what other
-    assets secure of it.
+    With cross margin less the profit, or with the loss, that futures have at these prices (10^-p), and less what other
+    assets secure of it; of options at their marks, which change with every row of the chain.
     """
-    margins = sum(
-        ledger.margin_of(instrument) - _cross_profit(ledger, instrument, prices)
-        for instrument in ledger.positions
-        if ledger.instruments[instrument].is_margined and ledger.instruments[instrument].cash == holding
-    )
-    return margins - pledged_units(ledger, prices, holding)
+    bound = -pledged_units(ledger, prices, holding)
+    for instrument, position in ledger.positions.items():
+        spec = ledger.instruments[instrument]
+        if spec.cash != holding:
+            continue
+        if spec.is_margined:
+            bound += ledger.margin_of(instrument) - _cross_profit(ledger, instrument, prices)
+        elif spec.is_option and position.qty_units < 0:
+            bound += initial_margin(ledger.margin.options, spec, -position.qty_units, prices)
+    return bound
 
 
 def pledged_units(ledger: Ledger, prices: Mapping[InstrumentId, int], holding: Holding) -> int:

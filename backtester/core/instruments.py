@@ -6,6 +6,7 @@ Identity is `market:symbol` everywhere: in events, tables, ranks and config sect
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from decimal import Decimal
 from enum import StrEnum
 from functools import cache
 from typing import Final, NamedTuple, NewType, TypeVar
@@ -13,7 +14,7 @@ from typing import Final, NamedTuple, NewType, TypeVar
 import msgspec
 
 from backtester.core.errors import UsageError
-from backtester.core.numbers import HALF_EVEN, MONEY_EXPONENT, mul_div
+from backtester.core.numbers import FLOOR, HALF_EVEN, MONEY_EXPONENT, mul_div, units_of
 
 InstrumentId = NewType("InstrumentId", str)
 Asset = NewType("Asset", str)
@@ -51,6 +52,7 @@ _QUOTES: Final = (
 )
 _SIDE: Final = "@"
 _DATED: Final = re.compile(r"[_-](?P<day>\d{6})(?:-|$)")
+_OPTION: Final = re.compile(r"^(?P<base>[^\W_]+)-\d{6}-(?P<strike>\d+(?:\.\d+)?)-(?P<side>[CP])$")
 _ID: Final = re.compile(r'^(?P<market>[a-z][a-z0-9_.]*):(?P<symbol>[^\s:/\\"]+)$')
 
 
@@ -68,6 +70,15 @@ class Contract(StrEnum):
     LINEAR = "linear"
     INVERSE = "inverse"
     OPTION = "option"
+
+
+class OptionName(NamedTuple):
+    """What the symbol of an option says: BTC-251226-100000-C. expiry: UTC µs."""
+
+    base: str
+    expiry: int
+    strike: Decimal
+    is_call: bool
 
 
 _CONTRACTS: Final = {SPOT: Contract.SPOT, CM: Contract.INVERSE, OPTION: Contract.OPTION}
@@ -121,6 +132,7 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
     # inverse contract quantity × mul / price.
     kind: Contract = Contract.LINEAR
     is_spot: bool = False
+    is_option: bool = False
     is_paid: bool = False
     is_inverse: bool = False
     listed: InstrumentId = InstrumentId("")
@@ -131,6 +143,10 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
     gain: int = 1
     notional_mul: int = 1
     notional_den: int = 1
+    # Of an option: the chain that it is of, under which its index is known; its strike in 10^-price; which side.
+    underlying: InstrumentId = InstrumentId("")
+    strike_units: int = 0
+    is_call: bool = False
 
     @property
     def shift(self) -> int:
@@ -149,11 +165,19 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
         elif kind is Contract.OPTION:
             mul *= self.contract_units // int(10**MONEY_EXPONENT)
         listed, side = split_side(self.id)
+        said = option_name(self.symbol) if kind is Contract.OPTION else None
+        if said is not None:
+            strike = units_of(said.strike, self.scale.price, FLOOR)
+            msgspec.structs.force_setattr(self, "strike_units", strike)
+            msgspec.structs.force_setattr(self, "is_call", said.is_call)
+            chain = instrument_id(self.market, f"{self.base}{self.quote}")
+            msgspec.structs.force_setattr(self, "underlying", chain)
         derived: dict[str, object] = {
             "listed": listed,
             "position_side": side,
             "kind": kind,
             "is_spot": kind is Contract.SPOT,
+            "is_option": kind is Contract.OPTION,
             "is_paid": kind in (Contract.SPOT, Contract.OPTION),
             "is_inverse": inverse,
             "settle": settle,
@@ -258,6 +282,14 @@ def expiry_of(symbol: str) -> int:
     except ValueError:
         return 0
     return int(day.timestamp() + 8 * 3600) * 1_000_000
+
+
+def option_name(symbol: str) -> OptionName | None:
+    """Return what the symbol of an option says, or None when it is not one, or its day is none."""
+    match, expiry = _OPTION.match(symbol), expiry_of(symbol)
+    if match is None or not expiry:
+        return None
+    return OptionName(match["base"], expiry, Decimal(match["strike"]), match["side"] == "C")
 
 
 def split_symbol(symbol: str) -> tuple[str, str] | None:

@@ -11,6 +11,7 @@ from backtester.core.events import (
     IcebergIntent,
     LimitOrderIntent,
     MarketOrderIntent,
+    MultiLegIntent,
     Note,
     OrderRejected,
     OrderUpdate,
@@ -86,6 +87,12 @@ T_MARKET: Final = Topic[MarketCandle | MarketTrade](
     logged=False,
     purpose="MATCH: execution candles that closed, or trades, as the exchange sees them",
 )
+T_MARKET_CHAIN: Final = Topic[OptionChain](
+    "market_chain",
+    OptionChain,
+    logged=False,
+    purpose="MATCH: rows of an option chain: what marks its contracts and meets their orders",
+)
 T_EXPIRIES: Final = Topic[Expiry](
     "expiries", Expiry, logged=False, purpose="MATCH: a time at which an order ends or a command is given has come"
 )
@@ -129,6 +136,7 @@ T_ORDERS_INTENT: Final = Topic[AnyIntent | TransferIntent](
     TrailingStopIntent,
     TwapIntent,
     IcebergIntent,
+    MultiLegIntent,
     ReplaceIntent,
     CancelIntent,
     ReduceOnlyIntent,

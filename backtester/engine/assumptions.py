@@ -8,6 +8,7 @@ from backtester.engine.applied_rules import fees_in_words, rules_in_words
 from backtester.engine.exchange_setup import modelled_delays
 from backtester.engine.funding_plan import funding_in_words
 from backtester.engine.margin_setup import margin_in_words
+from backtester.engine.option_record import options_in_words
 from backtester.engine.position_sides import HEDGE, listed_only
 from backtester.engine.prepare import PreparedRun
 from backtester.engine.risk_setup import limits_in_words
@@ -56,7 +57,7 @@ def assumptions(run: PreparedRun) -> dict[str, str]:
         words["liquidation"] = liquidation_in_words(run)
     if run.settlements:
         words["expiry"] = settlements_in_words(run.settlements)
-    return words
+    return words | options_in_words(run)
 
 
 def conversion_in_words(conversion: Conversion) -> str:
@@ -110,6 +111,8 @@ def _fills(run: PreparedRun) -> str:
         if item.tape:
             price = "the last quote before it, up to its size" if item.quotes else "its price, up to its quantity"
             words.append(f"{item.tape} of {item.instrument}, market orders on the next trade at {price}")
+    if run.chains:
+        words.append("rows of option chains: limit orders at the best bid or ask of the next row, never within one")
     return "; ".join(words)
 
 
@@ -122,6 +125,8 @@ def _limits(run: PreparedRun) -> str:
         shown = "behind what the quote shows at the price; " if any(item.quotes for item in run.series) else ""
         ahead = "nobody" if touch else "everybody"
         words.append(f"on trades {shown}{'else ' if shown else ''}{ahead} ahead in the queue")
+    if run.chains:
+        words.append("options at what a row shows, post-only at the limit")
     return "; ".join(words)
 
 
@@ -147,6 +152,8 @@ def _rates(config: BacktestConfig, market: str) -> str:
 def _volume(run: PreparedRun) -> str:
     share = run.config.execution.participation
     words = []
+    if run.chains:
+        words.append("of options at most the quantity that a row shows")
     if any(not item.tape for item in run.series):
         words.append(
             f"our orders take at most {float(100 * share):g}% of what trades in a candle, at an open of the candle "

@@ -63,7 +63,7 @@ def resolved_futures(config: BacktestConfig, ids: Iterable[InstrumentId], warnin
     section, ids = config.futures, list(ids)
     own = {parse_instrument(name, config.run.market): one for name, one in section.instruments.items()}
     if not ids and (section.leverage > 1 or any((one.leverage or 1) > 1 for one in own.values())):
-        raise UsageError("spot has no leverage", hint="--set futures.leverage=1, or --market um")
+        raise UsageError("spot and options have no leverage", hint="--set futures.leverage=1, or --market um")
     if strangers := sorted(own.keys() - set(ids)):
         warnings.append(f"futures.instruments names {', '.join(strangers)}: not in this run")
     return section.model_copy(update={"instruments": {str(i): own[i] for i in ids if i in own}})

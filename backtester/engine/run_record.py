@@ -7,6 +7,7 @@ from typing import Any
 
 from backtester.config.configs import RunContext
 from backtester.core.clock import merged_topics
+from backtester.core.events import Reason
 from backtester.core.instruments import InstrumentId, split_holding
 from backtester.core.numbers import MONEY_EXPONENT, fixed
 from backtester.core.time import format_time
@@ -20,6 +21,7 @@ from backtester.engine.control_script import outside_warnings
 from backtester.engine.feed_plan import FeedName
 from backtester.engine.gap_policy import gap_records
 from backtester.engine.margin_setup import margin_record
+from backtester.engine.option_record import options_record, options_warnings
 from backtester.engine.portfolio_record import portfolio_record
 from backtester.engine.prepare import PreparedRun
 from backtester.engine.provenance import digest_of, engine_digest, modules_below, platform_text, versions
@@ -74,6 +76,7 @@ def run_record(
         "breaker_trips": breaker_trips(wired),
         "candles_met": candles_met(wired),
         **futures_record(run, wired),
+        **options_record(run, wired.exchange.desk),
         "assumptions": assumptions(run),
         "warnings": warnings,
     }
@@ -172,6 +175,7 @@ def warnings_after(run: PreparedRun, wired: Wired) -> list[str]:
             f"{i}: liquidated, {parts} time{'' if parts == 1 else 's'} (margin calls: {watch.calls[i]})"
             for i, parts in sorted(watch.liquidated.items())
         ]
+    found += options_warnings(wired.exchange.desk, wired.recorder.refusals[Reason.SHORT_NOT_ALLOWED])
     if wired.equity.stats.lowest_units <= 0:
         found.append("ruined: equity fell to zero or below")
     return found

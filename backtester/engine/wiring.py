@@ -90,11 +90,11 @@ def wire(run: PreparedRun, folder: Path) -> Wired:
         equity.write,
         board,
         bus,
-        run.margin.terms,
+        rules.margin,
         exposure.write,
         wallets.write,
     )
-    specs, ledger = SymbolSpecs(instruments, run.rules), Ledger(instruments, run.margin.terms, run.valuation)
+    specs, ledger = SymbolSpecs(instruments, run.rules), Ledger(instruments, rules.margin, run.valuation)
     fee_rates = {i: models.map(FeeModel.worst_rate) for i, models in rules.fees.items()}
     sizing = Sizing(
         {i: config.sizing.of(spec.listed) for i, spec in instruments.items()},
@@ -137,7 +137,8 @@ def wire(run: PreparedRun, folder: Path) -> Wired:
         )
     slicer = Slicer(run.rules, board, bus)
     sized = frozenset(i for i, spec in instruments.items() if config.sizing.of(spec.listed).model != "none")
-    view = StrategyView(board, instruments, run.rules, run.valuation, sized, run.margin.terms)
+    named = frozenset(config.run.symbols)
+    view = StrategyView(board, instruments, run.rules, run.valuation, sized, rules.margin, named)
     host = StrategyHost(run.make_strategy(), run.found.name, view, bus, start=run.start, seed=config.run.seed)
     recorder = Recorder(folder, instruments, run.rules, board, bus)
     feeds = make_feeds(run, {topic for topic, handlers in bus.handlers.items() if handlers})

@@ -1,6 +1,6 @@
 """What an order's execution comes to: price, quantity and fee, or the reason why it cannot execute."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from backtester.core.board import Board
@@ -10,6 +10,7 @@ from backtester.core.funds import collateral_units, opening_qty, released_units,
 from backtester.core.instruments import Holding, Instrument, InstrumentId, listed_id
 from backtester.core.margin import FULL, MarginTerms
 from backtester.core.numbers import CEIL, FLOOR, floor_to, mul_div
+from backtester.core.option_rates import OptionRates, initial_margin
 from backtester.core.order_terms import TimeInForce
 from backtester.core.rules import OrderLimits, RuleBook
 from backtester.core.timeline import Timeline
@@ -22,8 +23,19 @@ from backtester.execution.pool import Pool
 from backtester.execution.volume import TradedVolume
 from backtester.sim.brackets import BracketTable, max_size
 from backtester.sim.contracts import terms_of
+from backtester.sim.options import option_fee
 from backtester.sim.sim_models import FeeModel, ImpactModel, SlippageModel, worse_price
 from backtester.sim.sizing import fee_of
+
+
+class OptionRules(NamedTuple):
+    """What the exchange knows of options beforehand. rates: fees and margins. indices: of each chain, in price units,
+    by the time at which a row says it. settlements: by chain and expiry, in price units.
+    """
+
+    rates: OptionRates
+    indices: Mapping[InstrumentId, Mapping[int, int]]
+    settlements: Mapping[tuple[InstrumentId, int], int]
 
 
 class ExchangeRules(NamedTuple):
@@ -61,6 +73,7 @@ class ExchangeRules(NamedTuple):
     liquidation_fees: Mapping[InstrumentId, int] = {}
     mark_paths: Mapping[InstrumentId, MarkPath] = {}
     valuation: Valuation = PLAIN
+    options: OptionRules | None = None
 
 
 class Cashier:
@@ -95,7 +108,7 @@ class Cashier:
         order, sign = working.order, working.sign
         spec = self._instruments[order.instrument]
         price = reference
-        if liquidity is Liquidity.TAKER:
+        if liquidity is Liquidity.TAKER and not spec.is_option:
             price = self._taker_price(working, spec, reference, pool, self._window(pool, ts))
         if price <= 0:
             return Reason.BAD_PRICE
@@ -108,11 +121,16 @@ class Cashier:
             return sized
         asked, qty = sized
         notional = spec.notional_units(qty, price)
-        cost = self._terms[spec.id].cost(qty, price, 0 if received else rate)
-        refused = self._unpayable(order, spec, qty, notional, cost)
+        charged = spec.base_money(qty) if received else notional
+        fee = fee_of(charged, rate)
+        if spec.is_option:
+            fee = self._option_fee(spec, qty, notional, rate)
+            refused = self._option_unpayable(order, spec, qty, notional, fee)
+        else:
+            cost = self._terms[spec.id].cost(qty, price, 0 if received else rate)
+            refused = self._unpayable(order, spec, qty, notional, cost)
         if refused is not None:
             return refused
-        charged = spec.base_money(qty) if received else notional
         fill = Fill(
             ts=ts,
             order_id=order.order_id,
@@ -124,7 +142,7 @@ class Cashier:
             qty_units=qty,
             price_units=price,
             reference_price_units=reference,
-            fee_units=fee_of(charged, rate),
+            fee_units=fee,
             fee_asset=spec.base if received else spec.settle,
             liquidity=liquidity,
             leaves_units=asked - qty,
@@ -134,7 +152,7 @@ class Cashier:
             scale=order.scale,
         )
         pool.left -= qty
-        if liquidity is Liquidity.TAKER:
+        if liquidity is Liquidity.TAKER and not spec.is_option:
             self.fills_before_warm += not self.is_warm(spec.id)
             window = self._window(pool, ts)
             self._taken[spec.listed, sign] = (window, self._taken_in(window, spec.listed, sign) + qty)
@@ -145,6 +163,57 @@ class Cashier:
     def taker_rate(self, instrument: InstrumentId, ts: int) -> int:
         """Return the fee rate (1e-8) of taking liquidity at a time."""
         return self._rules.fees[instrument].at(ts).rate(is_maker=False, volume_units=self._volume.at(self._board.now))
+
+    def fill_all(self, legs: Sequence[tuple[WorkingOrder, int, Pool]], ts: int) -> list[Fill] | Reason:
+        """Return the fills of all legs of a combination, each whole; or why there are none, and then nothing changed.
+
+        They are paid for in the order of the legs.
+        """
+        before, pools = self.ledger.copied(), [pool.left for _, _, pool in legs]
+        for working, _, _ in legs:
+            self.reservations.release(working.order.order_id)
+        volume = self._volume.copied()
+        fills: list[Fill] = []
+        for working, price, pool in legs:
+            fill = self.fill(working, price, Liquidity.TAKER, ts, pool)
+            if not isinstance(fill, Fill) or fill.leaves_units:
+                self.ledger.restore(before)
+                self._volume = volume
+                for (_, _, pool_of), left in zip(legs, pools, strict=True):
+                    pool_of.left = left
+                for one, _, _ in legs:
+                    self.reservations.hold(
+                        one.order.order_id, one.order.reserved, one.order.reserve_units, one.order.oco
+                    )
+                return fill if isinstance(fill, Reason) else Reason.NOT_FILLED_AT_ONCE
+            fills.append(fill)
+        return fills
+
+    def _option_fee(self, spec: Instrument, qty: int, premium: int, rate: int) -> int:
+        """Return the fee of a trade in an option: of the underlying at its index; rebates are not paid."""
+        assert self._rules.options is not None
+        underlying = spec.notional_units(qty, self._board.price_units[spec.underlying])
+        return option_fee(underlying, premium, max(0, rate), self._rules.options.rates.fee_cap)
+
+    def _option_unpayable(
+        self, order: SanitizedOrder, spec: Instrument, qty: int, premium: int, fee: int
+    ) -> Reason | None:
+        """Return why the wallet cannot take a fill of an option, or None; closing a long always may."""
+        assert self._rules.options is not None
+        rates, prices = self._rules.options.rates, self._board.price_units
+        opening = opening_qty(self.ledger, spec, order.side, qty)
+        cash = self.ledger.asset(spec.cash).cash_units
+        free = cash - self.reservations.total_without(order.order_id) - collateral_units(self.ledger, prices, spec.cash)
+        if order.side is Side.BUY:
+            freed = initial_margin(rates, spec, qty - opening, prices)
+            payable = premium + fee <= (free + freed if opening else cash)
+        elif opening == 0:
+            return None
+        elif not rates.allow_short:
+            return Reason.SHORT_NOT_ALLOWED
+        else:
+            payable = initial_margin(rates, spec, opening, prices) + fee <= free + premium
+        return None if payable else Reason.INSUFFICIENT_BALANCE
 
     def forced(self, order: SanitizedOrder, qty: int, price: int, fee_units: int, ts: int) -> Fill:
         """Return a fill of the exchange's own at a price, taken into account; its fee is what the wallet can pay."""

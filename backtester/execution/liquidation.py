@@ -42,7 +42,7 @@ class Exchange(Protocol):
     def withdraw(self, instrument: InstrumentId, reason: Reason, candle: MarketCandle | None = None) -> None:
         """Take back all working orders of an instrument; candle: along which it is liquidated."""
 
-    def force(self, spec: Instrument, side: Side, qty: int, price: int, fee: int, ts: int, tag: str) -> None:
+    def force(self, spec: Instrument, side: Side, qty: int, price: int, fee: int, ts: int, tag: str) -> Fill:
         """Close a part of a position by an order of the exchange's own."""
 
 

@@ -5,7 +5,7 @@ from typing import NamedTuple, Protocol
 
 from backtester.core.board import Board
 from backtester.core.bus import Bus
-from backtester.core.events import Reason, Side
+from backtester.core.events import Fill, Reason, Side
 from backtester.core.folds import Ledger
 from backtester.core.instruments import Instrument, InstrumentId, sides_of
 from backtester.core.market import Expiry, MarketCandle
@@ -31,7 +31,7 @@ class Exchange(Protocol):
     def withdraw(self, instrument: InstrumentId, reason: Reason, candle: MarketCandle | None = None) -> None:
         """Take back all working orders of an instrument."""
 
-    def force(self, spec: Instrument, side: Side, qty: int, price: int, fee: int, ts: int, tag: str) -> None:
+    def force(self, spec: Instrument, side: Side, qty: int, price: int, fee: int, ts: int, tag: str) -> Fill:
         """Close a position by an order of the exchange's own."""
 
     def taker_rate(self, instrument: InstrumentId, ts: int) -> int:

@@ -12,6 +12,7 @@ from msgspec import structs
 from backtester.core.board import NEVER, Board
 from backtester.core.bus import Bus
 from backtester.core.events import (
+    Fill,
     Liquidity,
     OrderKind,
     OrderRejected,
@@ -52,6 +53,7 @@ from backtester.execution.latency import InFlight, Sent
 from backtester.execution.liquidation import Liquidator
 from backtester.execution.margin_desk import MarginDesk
 from backtester.execution.meeting import Meeting
+from backtester.execution.option_desk import OptionDesk
 from backtester.execution.orders import State, WorkingOrder
 from backtester.execution.participation import Participation
 from backtester.execution.pool import Pool
@@ -107,6 +109,9 @@ class SimulatedExchange:
         self.liquidator = Liquidator(self, rules, self.ledger, board, bus) if rules.brackets else None
         self._market = bus.subscribe(T_MARKET, self.on_market)
         self._market.pause()  # until an order works
+        self.desk = None
+        if rules.options is not None:
+            self.desk = OptionDesk(self, rules.options, self.ledger, self._book, board, bus)
         bus.subscribe(T_OPENS, self.on_open)
         bus.subscribe(T_EXPIRIES, self.on_expiry)
         bus.subscribe(T_ORDERS_SANITIZED, self.on_order)
@@ -192,8 +197,8 @@ class SimulatedExchange:
         if order.terms.post_only and self._takes(working, last):
             self._reject(order, Reason.WOULD_TAKE, {"limit": str(order.limit_price)})
             return
-        if self._rules.strict and not self._cashier.is_warm(order.instrument):
-            self._reject(order, Reason.MODEL_NOT_READY, {})
+        if (unready := self._unready(order)) is not None:
+            self._reject(order, unready, {})
             return
         if replaced is not None:
             self._end(replaced, State.CANCELLED, Reason.REPLACED)
@@ -205,9 +210,21 @@ class SimulatedExchange:
         if not working.waits_for_trigger:
             self.enter(working, last)
 
+    def _unready(self, order: SanitizedOrder) -> Reason | None:
+        """Return why an order comes too early, or too late."""
+        spec = self._instruments[order.instrument]
+        if 0 < spec.expiry <= self._board.now:
+            return Reason.CONTRACT_EXPIRED
+        if self._rules.strict and not spec.is_option and not self._cashier.is_warm(order.instrument):
+            return Reason.MODEL_NOT_READY
+        return None
+
     def enter(self, working: WorkingOrder, last: int) -> None:
         """Let an order into the market, between two trades: what takes waits for what trades next, else it rests."""
         order = working.order
+        if self.desk is not None and self._instruments[order.instrument].is_option:
+            self.desk.join(working)
+            return
         self._board.wake(order.listed)
         working.takes_at_open = order.kind.has_limit and self._takes(working, last)
         if order.kind.has_limit and self._open_is_shown(order.listed) and working.takes_at(last, True):
@@ -218,6 +235,8 @@ class SimulatedExchange:
             self._tape.join(working, last)
 
     def _takes(self, working: WorkingOrder, last: int) -> bool:
+        if self.desk is not None and self._instruments[working.order.instrument].is_option:
+            return self.desk.takes(working)
         if working.order.instrument in self._rules.tapes:
             return self._tape.takes(working, last)
         return working.takes_at(last, False)
@@ -254,6 +273,8 @@ class SimulatedExchange:
         """Return the last price that the exchange has shown: an open of this very tick, else the last close."""
         if self._open_is_shown(instrument):
             return self._opens[instrument].price_units
+        if self._instruments[instrument].is_option:
+            return 0  # an option has quotes, and no last price
         return self._board.price_units[instrument]
 
     def _open_is_shown(self, instrument: InstrumentId) -> bool:
@@ -411,6 +432,19 @@ class SimulatedExchange:
         if isinstance(fill, Reason):
             self.expire(working, fill)
             return []
+        return self._executed(working, fill, pool)
+
+    def execute_together(self, legs: list[tuple[WorkingOrder, int, Pool]], ts: int) -> Reason | None:
+        """Fill all legs of a combination whole at their prices, or none of them; return why none."""
+        fills = self._cashier.fill_all(legs, ts)
+        if isinstance(fills, Reason):
+            return fills
+        for (working, _, pool), fill in zip(legs, fills, strict=True):
+            self._executed(working, fill, pool)
+        return None
+
+    def _executed(self, working: WorkingOrder, fill: Fill, pool: Pool) -> list[WorkingOrder]:
+        """Make known what was filled, and what follows from it; return what came to life and still works."""
         order, spec = working.order, self._instruments[fill.instrument]
         before = working.brought
         working.brought += brought_by(fill, spec)
@@ -488,7 +522,7 @@ class SimulatedExchange:
             if working.order.order_id in book:
                 self._end(working, State.CANCELLED, reason)
 
-    def force(self, spec: Instrument, side: Side, qty: int, price: int, fee: int, ts: int, tag: str) -> None:
+    def force(self, spec: Instrument, side: Side, qty: int, price: int, fee: int, ts: int, tag: str) -> Fill:
         """Close a part of a position by an order of the exchange's own; such orders count down from -1."""
         self._forced -= 1
         order = SanitizedOrder(
@@ -509,7 +543,9 @@ class SimulatedExchange:
             scale=spec.scale,
         )
         self._bus.publish(T_ORDERS_CHANGED, order)
-        self._bus.publish(T_FILLS, self._cashier.forced(order, qty, price, fee, ts))
+        fill = self._cashier.forced(order, qty, price, fee, ts)
+        self._bus.publish(T_FILLS, fill)
+        return fill
 
     # --- an order ends -------------------------------------------------------------------------------------------
 
@@ -530,6 +566,10 @@ class SimulatedExchange:
     def _end(self, working: WorkingOrder, state: State, reason: Reason) -> None:
         self._forget(working, state)
         self._update(working.order, Status.CANCELLED if state is State.CANCELLED else Status.EXPIRED, reason)
+        if working.order.combo_id and self.desk is not None:
+            for leg in self.desk.legs_of(working.order.combo_id):
+                if leg.order.order_id in self._book[leg.order.instrument]:
+                    self._end(leg, state, reason)
         if working.order.attached and working.brought:
             self._brackets.end_unborn(working, self._last_price(working.order.listed))
 

@@ -203,4 +203,5 @@ class Guard:
 
 
 def _closes(order: SanitizedOrder) -> bool:
-    return order.kind is OrderKind.MARKET and order.terms.reduce_only
+    own_limit = order.tag == _TAG and order.terms.at_once  # of options, which have no market orders
+    return order.terms.reduce_only and (order.kind is OrderKind.MARKET or own_limit)

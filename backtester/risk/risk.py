@@ -13,6 +13,7 @@ from backtester.core.events import (
     Cashflow,
     Fill,
     IcebergIntent,
+    MultiLegIntent,
     OrderIntent,
     OrderKind,
     OrderRejected,
@@ -62,6 +63,7 @@ from backtester.risk.exposure import rough_lots
 from backtester.risk.leverage import leverage_refusal
 from backtester.risk.limits import Asked, OrderLimiter, asked_of
 from backtester.risk.open_orders import OpenOrders
+from backtester.risk.option_orders import closing_limit, leg_refusal, option_refusal, singles_of
 from backtester.risk.order_validation import Refusal, RoundedOrder, SymbolSpecs, plain
 from backtester.risk.parents import parent_order
 from backtester.risk.pauses import Pauses
@@ -140,6 +142,8 @@ class Risk:
                 self._on_replace(intent)
             case ReduceOnlyIntent():
                 self._on_reduce_only(intent)
+            case MultiLegIntent():
+                self._on_combo(intent)
             case _:
                 self._on_order(intent)
 
@@ -184,7 +188,8 @@ class Risk:
         """Return the order of an intent whose size the run's sizing finds."""
         spec = self._specs.get(intent.instrument)
         free = 0 if spec is None else self._affordable(spec, self.free(spec.cash))
-        sized = self._expired(intent) or self._sizing.sized(intent, free)
+        refused = None if spec is None else self._contract_refusal(intent, spec)
+        sized = refused or self._sizing.sized(intent, free)
         if isinstance(sized, Refusal):
             return sized
         order = self._sanitized(sized.intent)
@@ -194,8 +199,10 @@ class Risk:
 
     def _on_sliced(self, intent: TwapIntent | IcebergIntent) -> None:
         """Let a sliced order begin: its parts are judged when they come. The exchange never hears of it."""
+        sliced = self._specs.get(intent.instrument)
+        refused = None if sliced is None else self._contract_refusal(intent, sliced)
         order = (
-            self._expired(intent)
+            refused
             or self._conditions_refusal(intent, None)
             or parent_order(intent, self._specs, self._board, self._candle_us, self._last_order_id + 1)
         )
@@ -215,6 +222,26 @@ class Risk:
         self._reserve(order)
         self._bus.publish(T_ORDERS_CHANGED, order)
 
+    def _on_combo(self, intent: MultiLegIntent) -> None:
+        """Send all legs of a combination, each funded beside the ones before it; or refuse each of them."""
+        singles = singles_of(intent)
+        first, orders = self._last_order_id + 1, list[SanitizedOrder]()
+        for place, single in enumerate(singles):
+            refusal = leg_refusal(self._specs.get(single.instrument), [one.instrument for one in singles[:place]])
+            order = refusal or self._sanitized(single)
+            if isinstance(order, Refusal):
+                for sent in orders:
+                    self._reservations.release(sent.order_id)
+                self._last_order_id = first - 1
+                for other in singles:
+                    why = Refusal(Reason.COMBO, {"refused": str(single.instrument), "why": order.reason.value})
+                    self._refuse(other, order if other is single else why)
+                return
+            orders.append(structs.replace(order, combo_id=first, combo_legs=len(singles)))
+            self._reserve(order)
+        for order in orders:
+            self._send(order)
+
     def _send(self, order: SanitizedOrder) -> None:
         if self._limiter is not None:
             self._limiter.sent()
@@ -231,6 +258,9 @@ class Risk:
         if old is None:
             self._refuse(intent, Refusal(Reason.UNKNOWN_ORDER, {"order_id": str(intent.order_id)}))
             return
+        if old.combo_id:
+            self._refuse(intent, Refusal(Reason.BAD_REPLACE, {"why": "it is a leg of a combination"}))
+            return
         changed = changed_intent(old, intent)
         self._reservations.release(old.order_id)
         order = changed if isinstance(changed, Refusal) else self._sanitized(changed, replaces=old)
@@ -246,11 +276,16 @@ class Risk:
         spec, now = self._specs.get(intent.instrument), self._board.now
         if spec is None:
             return Refusal(Reason.UNKNOWN_INSTRUMENT, {})
-        if (expired := self._expired(intent)) is not None:
-            return expired
+        refused = self._contract_refusal(intent, spec)
+        if refused is not None:
+            return refused
         rounded = self._specs.rounded(intent, self._board.price_units.get(spec.listed), now)
         if isinstance(rounded, Refusal):
             return rounded
+        if isinstance(intent, ClosingIntent) and spec.is_option:
+            intent, rounded = closing_limit(
+                intent, spec, rounded, self._specs.rules(spec.id, now).tick_units, self._board.price_units
+            )
         order = self._conditions_refusal(intent, replaces) or self._funded(intent, spec, rounded, replaces)
         if isinstance(order, Refusal):
             return order
@@ -268,6 +303,18 @@ class Risk:
         if order.attached:  # their ids follow, unless they are those of an order that is replaced
             self._last_order_id = max(order.order_id, order.attached[-1].order_id)
         return order
+
+    def _contract_refusal(self, intent: OrderIntent, spec: Instrument) -> Refusal | None:
+        """Return why a contract cannot be traded at all, or not by such an order; brings the mark of an option."""
+        if 0 < spec.expiry <= self._board.now:
+            return Refusal(Reason.CONTRACT_EXPIRED, {"expiry": format_time(spec.expiry)})
+        if not spec.is_option:
+            return None
+        if self._board.option_mark is not None:
+            self._board.option_mark(spec.id)
+        if not self._board.price_units.get(spec.underlying):
+            return Refusal(Reason.NO_PRICE, {"why": "no row of the chain is known yet"})
+        return None if isinstance(intent, ClosingIntent) else option_refusal(intent, spec, self._ledger)
 
     def _on_cancel(self, intent: CancelIntent) -> None:
         order = self.open_orders.get(intent.order_id)
@@ -308,13 +355,6 @@ class Risk:
             SanitizedCancel(ts=self._board.now, order_id=order.order_id, instrument=order.instrument, reason=reason),
         )
 
-    def _expired(self, intent: OrderIntent) -> Refusal | None:
-        """Return that a contract is traded no more, or None."""
-        spec = self._specs.get(intent.instrument)
-        if spec is None or not 0 < spec.expiry <= self._board.now:
-            return None
-        return Refusal(Reason.CONTRACT_EXPIRED, {"expiry": format_time(spec.expiry)})
-
     def _conditions_refusal(self, intent: OrderIntent, replaces: SanitizedOrder | None) -> Refusal | None:
         """Return why an order may not be sent whatever its size, or None; a replacement keeps its client id."""
         if 0 < intent.terms.good_till <= self._board.now:
@@ -341,7 +381,15 @@ class Risk:
             need, opening = Need(spec.cash, 0), 0
         elif rounded.qty_units:
             fee_rate = self._worst_fee_rates[spec.id].at(self._board.now)
-            need = order_need(self._ledger, spec, intent.side, rounded.qty_units, valued.price_units, fee_rate)
+            need = order_need(
+                self._ledger,
+                spec,
+                intent.side,
+                rounded.qty_units,
+                valued.price_units,
+                fee_rate,
+                self._board.price_units,
+            )
             opening = opening_qty(self._ledger, spec, intent.side, rounded.qty_units)
         else:
             sized = self._budget(intent, spec, rounded, limits)
@@ -425,7 +473,7 @@ class Risk:
                 held = self._ledger.position(spec.id).qty_units
                 shown = {"held": plain(decimal(held, spec.scale.qty))}
                 return Refusal(Reason.SHORT_NOT_ALLOWED, shown) if held < limits.lot_units else None
-            if not self._allow_short:
+            if not spec.is_option and not self._allow_short:
                 return Refusal(Reason.SHORT_NOT_ALLOWED, {"risk.allow_short": "false"})
         since = self._pauses.since(spec.listed, self._board.now)
         return None if since is None else Refusal(Reason.PAUSED_AFTER_GAP, {"since": format_time(since)})

@@ -6,8 +6,7 @@ Prices in 10^-p, quantities in 10^-q, money in 1e-8, times in µs; `shift` is p 
 from collections.abc import Sequence
 from typing import Final
 
-from backtester.core.numbers import FLOOR, HALF_EVEN, mul_div
-from backtester.sim.scales import worth_of
+from backtester.core.numbers import HALF_EVEN, mul_div
 
 _SECOND: Final = 1_000_000
 DELIVERY_WINDOW: Final = 3600 * _SECOND
@@ -35,15 +34,3 @@ def settlement_price(samples: Sequence[int], coarser: int = 1) -> int:
 def option_payoff(is_call: bool, strike: int, settlement: int) -> int:
     """Return what one base unit of an option pays at expiry, in price units: max(0, S - K), or max(0, K - S)."""
     return max(0, settlement - strike if is_call else strike - settlement)
-
-
-def exercise_amount(qty: int, unit: int, payoff: int, shift: int) -> int:
-    """Return what expiry adds to the wallet of a position: > 0 long, < 0 short.
-
-    Rounded down once: receipts down, payments up.
-
-    Args:
-        qty: signed contracts, 10^-q. unit: base units per contract, whole. payoff: of one base unit, 10^-p.
-        shift: p + q - 8.
-    """
-    return worth_of(qty * unit, payoff, shift, FLOOR)

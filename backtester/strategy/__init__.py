@@ -16,9 +16,11 @@ from backtester.core.market import (
     VolatilityIndex,
 )
 from backtester.strategy.base import Intents, Strategy, StrategyParams
+from backtester.strategy.chain_view import ChainView
 
 __all__ = [
     "Candle",
+    "ChainView",
     "Fill",
     "FundingRate",
     "FuturesMetrics",

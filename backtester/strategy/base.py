@@ -17,6 +17,7 @@ from backtester.core.events import (
     CancelIntent,
     Cashflow,
     Fill,
+    MultiLegIntent,
     Note,
     OrderIntent,
     OrderRejected,
@@ -43,7 +44,8 @@ from backtester.core.numbers import MONEY_EXPONENT, decimal, decimal_of
 from backtester.core.risk_events import RiskAlert
 from backtester.core.rules import InstrumentRules
 from backtester.core.transfer_events import TransferIntent
-from backtester.strategy.ordering import Number, order_intent, replace_intent
+from backtester.strategy.chain_view import ChainView
+from backtester.strategy.ordering import Number, combo_intent, order_intent, replace_intent
 from backtester.strategy.view import PositionView, StrategyView
 
 Intent = AnyIntent | MarginWish | TransferIntent
@@ -155,8 +157,10 @@ class Strategy:
 
     @property
     def instruments(self) -> tuple[Instrument, ...]:
-        """The instruments of this run, in rank order; the sides of hedge mode are not among them."""
-        return self._view.listed
+        """The instruments that the run names, in rank order, without the contracts of an option chain (`chain`) and
+        the sides of hedge mode.
+        """
+        return self._view.named
 
     def instrument(self, name: str) -> Instrument:
         """Return an instrument: its assets and scale; name is market:symbol or a symbol."""
@@ -169,7 +173,7 @@ class Strategy:
     @property
     def is_hedged(self) -> bool:
         """Whether this run keeps a long and a short position of each future side by side."""
-        return len(self._view.instruments) > len(self._view.listed)
+        return any(spec.position_side is not None for spec in self._view.instruments.values())
 
     def position(self, name: str, position_side: str = "") -> PositionView:
         """Return the position in an instrument; name is market:symbol or a symbol. In hedge mode a future has two:
@@ -201,6 +205,14 @@ class Strategy:
         instrument = self._view.resolve(f"{name}@{position_side}" if position_side else name)
         is_margined = self._view.instruments[instrument].is_margined
         return decimal(self._view.ledger.margin_of(instrument) if is_margined else 0, MONEY_EXPONENT)
+
+    def chain(self, name: str) -> ChainView:
+        """Return the last row of an option chain, BTCUSDT or option:BTCUSDT: what expires when, at which quotes.
+
+        Raises:
+            UsageError: the run has no such chain.
+        """
+        return self._view.chain(name)
 
     @property
     def equity(self) -> Decimal:
@@ -282,6 +294,14 @@ class Strategy:
                 side = Side.SELL if position.qty > 0 else Side.BUY
                 intents.append(order_intent(self.now, instrument, side, abs(position.qty), tag=tag))
         return intents
+
+    def combo(self, legs: Sequence[AnyIntent], tag: str = "") -> MultiLegIntent:
+        """Return the wish to fill limit orders in options all at one row, whole, or none of them.
+
+        Raises:
+            ValueError: fewer than two, or a leg is more than a plain limit order of a quantity.
+        """
+        return combo_intent(self.now, legs, tag)
 
     def replace(
         self,

@@ -19,7 +19,7 @@ from backtester.core.events import (
     SanitizedOrder,
 )
 from backtester.core.margin_events import MarginAlert, MarginTermsSet, MarginWish
-from backtester.core.market import Candle, MarketEvent, TimerFired
+from backtester.core.market import Candle, MarketEvent, OptionChain, TimerFired
 from backtester.core.risk_events import RiskAlert
 from backtester.core.time import format_time
 from backtester.core.topics import (
@@ -85,6 +85,8 @@ class StrategyHost:
         self._hears_updates = self._overrides("on_order_update")
         strategy.bind(view, seed)
         self._on_candle = strategy.on_candle
+        if view.chains:
+            bus.subscribe(T_CHAIN, self.on_chain)
         if self._overrides("on_candle"):
             bus.subscribe(T_CANDLES, self.on_candle)
         for hook, topic in MARKET_HOOKS.items():
@@ -130,6 +132,11 @@ class StrategyHost:
                 self._send(self._on_candle, intents)
         except _FAILURES as error:
             self._fail(self._on_candle, (candle,), error)
+
+    def on_chain(self, chain: OptionChain) -> None:
+        """Remember the last row of a chain that the run trades."""
+        if chain.instrument in self._view.chains:
+            self._view.chains[chain.instrument] = chain
 
     def on_timer(self, timer: TimerFired) -> None:
         """Call on_timer, if the strategy asked for this time: others set timers too."""

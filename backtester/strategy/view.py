@@ -1,8 +1,10 @@
 """What a strategy may see of its own account: a read-only fold of the same events that everybody folds."""
 
 import heapq
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Collection, Mapping
 from decimal import Decimal
+from math import nan
 
 from backtester.core.board import Board
 from backtester.core.errors import UsageError
@@ -10,19 +12,23 @@ from backtester.core.events import SanitizedOrder
 from backtester.core.folds import FLAT, Ledger
 from backtester.core.funds import collateral_units
 from backtester.core.instruments import (
+    OPTION,
     Instrument,
     InstrumentId,
     PositionSide,
     holding_of,
+    instrument_id,
     side_id,
     split_holding,
     split_side,
 )
 from backtester.core.margin import FULL, MarginTerms
+from backtester.core.market import OptionChain
 from backtester.core.numbers import MONEY_EXPONENT, decimal
 from backtester.core.rules import InstrumentRules, RuleBook
 from backtester.core.timeline import Timeline
 from backtester.core.valuation import Valuation
+from backtester.strategy.chain_view import ChainView
 
 
 class PositionView:
@@ -91,9 +97,11 @@ class StrategyView:
         valuation: Valuation,
         sized: frozenset[InstrumentId] = frozenset(),
         margin: MarginTerms = FULL,
+        named: Collection[str] | None = None,
     ) -> None:
-        """Make a flat view; sized: where the run finds the size of entries that do not say it; margin: how positions in
-        futures are secured at the start.
+        """Make a flat view; sized: where the run finds the size of entries that do not say it; margin: how positions
+        are secured at the start; named: the instruments that the run names, all unless given: the contracts of a whole
+        option chain are not.
         """
         self.board = board
         self.instruments = instruments
@@ -101,11 +109,14 @@ class StrategyView:
         self.currency = valuation.currency
         self.sized = sized
         self.ledger = Ledger(instruments, margin, valuation)
-        self.listed = tuple(spec for spec in instruments.values() if spec.position_side is None)
+        listed = [spec for spec in instruments.values() if spec.position_side is None]
+        self.named = tuple(spec for spec in listed if named is None or spec.id in named)
+        underlyings = {spec.underlying for spec in instruments.values() if spec.is_option}
+        self.chains: dict[InstrumentId, OptionChain | None] = dict.fromkeys(sorted(underlyings))
         self._timers: list[int] = []
-        symbols = [i.symbol for i in instruments.values()]
+        symbols = Counter(i.symbol for i in instruments.values())
         self.ids: dict[str, InstrumentId] = {str(i): i for i in instruments}
-        self.ids |= {i.symbol: i.id for i in instruments.values() if symbols.count(i.symbol) == 1}
+        self.ids |= {i.symbol: i.id for i in instruments.values() if symbols[i.symbol] == 1}
         self._hedged = {spec.listed for spec in instruments.values() if spec.position_side is not None}
         by_id = {i: PositionView(spec, rules[i], self.ledger, board) for i, spec in instruments.items()}
         orders: dict[InstrumentId, dict[int, SanitizedOrder]] = {i: {} for i in instruments}
@@ -121,7 +132,8 @@ class StrategyView:
         listed, side = split_side(InstrumentId(name))
         if side is not None and listed in self.ids:
             return UsageError(f"{listed!r} has one position, none that is {side}", hint="futures.position_mode=hedge")
-        return UsageError(f"{name!r} is not in this run", hint=f"it has: {', '.join(self.instruments)}")
+        there = [*(spec.id for spec in self.named), *self.chains]
+        return UsageError(f"{name!r} is not in this run", hint=f"it has: {', '.join(there)}")
 
     def resolve(self, name: str) -> InstrumentId:
         """Return the identity that `market:symbol` or an unambiguous bare symbol names in this run.
@@ -142,6 +154,21 @@ class StrategyView:
         """
         instrument = self.resolve(name)
         return [instrument] if instrument not in self._hedged else [side_id(instrument, s) for s in PositionSide]
+
+    def chain(self, name: str) -> ChainView:
+        """Return the last row of a chain without what has expired; empty before the first.
+
+        Raises:
+            UsageError: the run has no such chain.
+        """
+        found = instrument_id(OPTION, name) if ":" not in name else InstrumentId(name)
+        if found not in self.chains:
+            raise self.unknown(name)
+        row, now = self.chains[found], self.board.now
+        if row is None:
+            return ChainView(found, 0, now, nan, ())
+        index = self.board.price_units.get(found, 0) / 10**MONEY_EXPONENT
+        return ChainView(found, row.ts, now, index or nan, tuple(q for q in row.quotes if q.expiry > now))
 
     def rules(self, name: str) -> InstrumentRules:
         """Return the rules that hold now; what they will be is not shown.

@@ -1,8 +1,5 @@
 """Expiry: the mean of the index, delivery, and exercise in, at and out of the money."""
 
-from fractions import Fraction
-from math import floor
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +7,6 @@ from hypothesis import strategies as st
 from backtester.sim.settlement import (
     DELIVERY_WINDOW,
     OPTION_WINDOW,
-    exercise_amount,
     is_sampled,
     option_payoff,
     settlement_price,
@@ -49,22 +45,6 @@ def test_the_settlement_price_is_the_mean() -> None:
 )
 def test_payoffs(is_call: bool, settlement: int, payoff: int) -> None:
     assert option_payoff(is_call, 30_000, settlement) == payoff
-
-
-def test_longs_receive_and_shorts_pay() -> None:
-    # 0.5 contracts of 1 BTC, 1 000 in the money; prices 10^-2, contracts 10^-2, shift -4
-    assert exercise_amount(50, 1, 1_000_00, -4) == 500 * UNIT
-    assert exercise_amount(-50, 1, 1_000_00, -4) == -500 * UNIT
-    # 2 contracts of 100 XRP, 0.0301 in the money; prices 10^-4
-    assert exercise_amount(2_00, 100, 301, -2) == 6_02000000
-
-
-@given(
-    qty=st.integers(-(10**6), 10**6), unit=st.sampled_from([1, 100, 1000]), payoff=st.integers(0, 10**12),
-    shift=st.integers(-4, 4),
-)  # fmt: skip
-def test_exercise_rounds_against_the_trader_once(qty: int, unit: int, payoff: int, shift: int) -> None:
-    assert exercise_amount(qty, unit, payoff, shift) == floor(Fraction(qty * unit * payoff) / Fraction(10) ** shift)
 
 
 @given(settlement=st.integers(1, 10**7), strike=st.integers(1, 10**7))
