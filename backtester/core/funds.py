@@ -129,7 +129,7 @@ def collateral_units(ledger: Ledger, prices: Mapping[InstrumentId, int], holding
     With cross margin less the profit, or with the loss, that futures have at these prices (10^-p), and less what other
     assets secure of it; of options at their marks, which change with every row of the chain.
     """
-    bound = 0
+    bound = -pledged_units(ledger, prices, holding)
     for instrument, position in ledger.positions.items():
         spec = ledger.instruments[instrument]
         if spec.cash != holding:
@@ -138,7 +138,7 @@ def collateral_units(ledger: Ledger, prices: Mapping[InstrumentId, int], holding
             bound += ledger.margin_of(instrument) - _cross_profit(ledger, instrument, prices)
         elif spec.is_option and position.qty_units < 0:
             bound += initial_margin(ledger.margin.options, spec, -position.qty_units, prices)
-    return bound - pledged_units(ledger, prices, holding)
+    return bound
 
 
 def pledged_units(ledger: Ledger, prices: Mapping[InstrumentId, int], holding: Holding) -> int:

@@ -10,14 +10,14 @@ from backtester.core.option_rates import REGULAR_OPTIONS, OptionRates
 
 class MarginTerms(NamedTuple):
     """leverage: of an instrument's positions, >= 1; 1 where it is not named. cross: the instruments whose positions are
-    secured together; each of the others has margin of its own (isolated). options: what short options bind. collateral:
-    other assets of a wallet that secure what is secured together in it, and how much of their worth counts (1e-8).
+    secured together; each of the others has margin of its own (isolated). collateral: other assets of a wallet that
+    secure what is secured together in it, and how much of their worth counts (1e-8). options: what short options bind.
     """
 
     leverage: Mapping[InstrumentId, int] = {}
     cross: frozenset[InstrumentId] = frozenset()
-    options: OptionRates = REGULAR_OPTIONS
     collateral: Mapping[Holding, int] = {}
+    options: OptionRates = REGULAR_OPTIONS
 
     def leverage_of(self, instrument: InstrumentId) -> int:
         """Return the leverage of an instrument's positions."""

@@ -198,7 +198,6 @@ def prepare(
     warnings += [] if config.execution.timeframe or tapes else finer_candles(lake, sources, start, end)
     pauses = _pauses(config, lake, sources, start, gaps)
     futures = resolved_futures(config, _margined(instruments), warnings)
-    check_collateral(futures, instruments)
     funding, margin, marks, settlements = _secured(config, futures, lake, instruments, sources, start, end, warnings)
     instruments = with_sides(instruments, futures.position_mode)
     margin = margin.for_sides(instruments)
@@ -256,6 +255,7 @@ def _secured(
     warnings: list[str],
 ) -> tuple[FundingPlan | None, MarginPlan, dict[InstrumentId, MarkPath], dict[InstrumentId, Settlement]]:
     """Return what becomes due on futures, how they are secured, the marks that liquidate them, and how they end."""
+    check_collateral(futures, instruments)
     strict = config.execution.strict
     margined = {i: instruments[i] for i in _margined(instruments)}
     perpetuals = [i for i, spec in margined.items() if not spec.expiry]
