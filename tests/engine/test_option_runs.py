@@ -14,6 +14,7 @@ from tests.support.chains import CHAIN, Quote, at_hours, black_quotes, fills_of,
 from tests.support.market import flat, time_of, write_candles
 from tests.support.real import import_real
 from tests.support.runs import Ran, config_of, prepared_run, run_prepared
+from tests.support.venue import OPTION_SYMBOL, exchange_info, put_rules
 
 C, P = "BTC-240126-30000-C", "BTC-240126-30000-P"
 
@@ -54,6 +55,20 @@ def test_tick_lot_and_unit_are_built_in_where_nothing_says_them(lake: Path) -> N
     rules = prepared.rules[spec.id].at(prepared.start)
     assert (rules.tick_units, rules.resting.lot_units, spec.contract_units) == (5 * 10**8, 1, 10**8)
     assert not any("no trading rules" in warning for warning in prepared.warnings)
+
+
+def test_rules_of_the_lake_are_those_of_a_listed_contract_without_its_own_price_limits(lake: Path) -> None:
+    other = {**OPTION_SYMBOL, "symbol": "ETH-251226-5000-C", "underlying": "ETHUSDT", "unit": 7}
+    listed = {
+        **OPTION_SYMBOL,
+        "filters": [{**OPTION_SYMBOL["filters"][0], "tickSize": "0.5"}, OPTION_SYMBOL["filters"][1]],
+    }
+    put_rules(lake, exchange_info("2023-01-01", other, listed, key="optionSymbols"))
+    config = config_of(lake, [CHAIN]).model_copy(update={"instruments": {}})
+    prepared = prepared_run(at_hours({}), config)
+    rules = prepared.rules[f"option:{C}"].at(prepared.start)  # type: ignore[index]
+    assert (rules.tick_units, rules.resting.max_qty_units, rules.filters) == (5 * 10**7, 100_00, None)
+    assert prepared.config.instruments[CHAIN].contract_size == 1
 
 
 @pytest.mark.parametrize(
