@@ -29,7 +29,7 @@ from backtester.engine.funding_plan import FundingPlan, check_funding, funding_p
 from backtester.engine.gap_policy import RunGap, check_gaps, gaps_before, gaps_of_run, paused_spans
 from backtester.engine.margin_setup import MarginPlan, margin_plan, resolved_futures
 from backtester.engine.mark_paths import check_marks, mark_paths
-from backtester.engine.option_plan import CHAIN_KIND, PRICE_DECIMALS, Chain, chain_span, chains_of, read_chain
+from backtester.engine.option_plan import CHAIN_KIND, PRICE_DECIMALS, Chain, chain_span, chains_of, read_chains
 from backtester.engine.option_settlement import Settlement, settlement_plan
 from backtester.engine.option_setup import described, hourly, known_before
 from backtester.engine.resolution import check_mark_feeds, check_resolution, finer_candles, mark_feeds
@@ -155,7 +155,7 @@ def prepare(
     trades = tape_partitions(lake, tapes)
     spans = {i: _span(stored[i], sources[i], trades.get(i)) for i in ids} | {i: chain_span(lake, i) for i in chained}
     start, end = _range(config, spans)
-    chains = {name: read_chain(lake, name, own, start, end, warnings) for name, own in chained.items()}
+    chains = read_chains(lake, chained, start, end, strict=config.execution.strict, warnings=warnings)
     stored = {i: [*stored[i], *trades.get(i, ())] for i in ids}
     used = {i: [p for p in stored[i] if p.first_time < end] for i in ids}  # what comes later decides nothing
     decimals = {i: max(p.price_decimals for p in used[i]) for i in ids} | dict.fromkeys(chains, PRICE_DECIMALS)

@@ -92,6 +92,19 @@ def test_a_range_without_rows_is_an_error(lake: Path) -> None:
         prepared_run(at_hours({}), config_of(lake, [CHAIN], run={"start": "2024-02-01"}))
 
 
+@pytest.mark.parametrize(
+    ("there", "message"),
+    [
+        ([q for q in quotes() if q.hour != 2], "1 of 4 hours have no rows"),
+        ([Quote(q.hour, q.contract, q.bid, q.ask, index=0) for q in quotes()], "4 of 4 rows imply no index"),
+    ],
+)
+def test_a_strict_run_refuses_what_a_chain_does_not_say(tmp_path: Path, there: list[Quote], message: str) -> None:
+    write_chain(tmp_path / "lake", there)
+    with pytest.raises(DataError, match=f"{message}.*; execution.strict refuses that"):
+        prepared_run(at_hours({}), config_of(tmp_path / "lake", [CHAIN], execution={"strict": True}))
+
+
 def test_a_contract_of_a_broken_number_of_units_is_refused(lake: Path) -> None:
     with pytest.raises(UsageError, match="is not of whole units"):
         prepared_run(at_hours({}), config_of(lake, [CHAIN], instruments={CHAIN: {"contract_size": "0.5"}}))
