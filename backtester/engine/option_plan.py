@@ -82,8 +82,30 @@ def chain_span(lake: Lake, chain: InstrumentId) -> tuple[int, int]:
     return partitions[0].first_time, partitions[-1].last_time + HOUR
 
 
+def read_chains(
+    lake: Lake,
+    chained: Mapping[InstrumentId, Sequence[InstrumentId]],
+    start: int,
+    end: int,
+    *,
+    strict: bool,
+    warnings: list[str],
+) -> dict[InstrumentId, Chain]:
+    """Return what a run must know of its chains beforehand; arguments as of `read_chain`."""
+    return {
+        name: read_chain(lake, name, own, start, end, strict=strict, warnings=warnings) for name, own in chained.items()
+    }
+
+
 def read_chain(
-    lake: Lake, name: InstrumentId, asked: Sequence[InstrumentId], start: int, end: int, warnings: list[str]
+    lake: Lake,
+    name: InstrumentId,
+    asked: Sequence[InstrumentId],
+    start: int,
+    end: int,
+    *,
+    strict: bool,
+    warnings: list[str],
 ) -> Chain:
     """Return what a run must know of a chain beforehand.
 
@@ -93,7 +115,8 @@ def read_chain(
         warnings: takes what a reader must know of missing hours.
 
     Raises:
-        DataError: the chain has no rows in the range, or does not list a contract.
+        DataError: the chain has no rows in the range, or does not list a contract; or hours are missing, or the index
+            of some, and the run is strict.
     """
     listed, hours = _rows(lake, name, start - HOUR, end)
     if not hours:
@@ -109,15 +132,20 @@ def read_chain(
     index, without = _index(lake, name, hours)
     within = [time for time in sorted(hours) if start <= time < end]
     lacking = (end - start) // HOUR - len(within)
+    problems = []
     if lacking > 0:
-        warnings.append(
+        problems.append(
             f"{name}: {lacking} of {(end - start) // HOUR} hours have no rows: nothing fills in them, marks stay"
         )
     if without:
-        warnings.append(
+        problems.append(
             f"{name}: {without} of {len(hours)} rows imply no index; "
             "candles of the underlying stand for it, else the last known one"
         )
+    if problems and strict:
+        hint = download_hint(FeedName(name, CHAIN_KIND, ""), start, end)
+        raise DataError(f"{problems[0]}; execution.strict refuses that", hint=hint)
+    warnings += problems
     return Chain(name, tuple(asked or contracts), index, max(0, lacking), without)
 
 
@@ -165,7 +193,7 @@ def _unlisted(
     return DataError(
         f"{one} is not in the chain {chain} {span}, which lists {len(contracts)} contracts"
         + (f"; near it: {', '.join(near)}" if near else ""),
-        hint=f"--symbols {chain} takes all of them; bt data show lists what there is",
+        hint=f"--symbols {chain} takes all of them",
     )
 
 

@@ -30,7 +30,7 @@ from backtester.engine.funding_plan import FundingPlan, check_funding, funding_p
 from backtester.engine.gap_policy import RunGap, check_gaps, gaps_before, gaps_of_run, paused_spans
 from backtester.engine.margin_setup import MarginPlan, check_collateral, margin_plan, resolved_futures
 from backtester.engine.mark_paths import check_marks, mark_paths
-from backtester.engine.option_plan import CHAIN_KIND, PRICE_DECIMALS, Chain, chain_span, chains_of, read_chain
+from backtester.engine.option_plan import CHAIN_KIND, PRICE_DECIMALS, Chain, chain_span, chains_of, read_chains
 from backtester.engine.option_settlement import OptionSettlement, option_settlements
 from backtester.engine.option_setup import described, hourly, known_before
 from backtester.engine.position_sides import check_position_mode, listed_only, with_sides
@@ -174,7 +174,7 @@ def prepare(
     stored, trades = _candles_of(lake, sources), tape_partitions(lake, tapes)
     spans = {i: _span(stored[i], sources[i], trades.get(i)) for i in ids} | {i: chain_span(lake, i) for i in chained}
     start, end = _range(config, spans)
-    chains = {name: read_chain(lake, name, own, start, end, warnings) for name, own in chained.items()}
+    chains = read_chains(lake, chained, start, end, strict=config.execution.strict, warnings=warnings)
     decimals = _price_decimals(stored, trades, end) | dict.fromkeys(chains, PRICE_DECIMALS)
     sections = applied_sections(config, decimals, start, end, warnings)
     instruments, rules = described(ids, chains, sections)

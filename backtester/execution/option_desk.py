@@ -107,15 +107,16 @@ class OptionDesk:
     # --- rows ----------------------------------------------------------------------------------------------------
 
     def on_chain(self, chain: OptionChain) -> None:
-        """Mark what is held, judge what is short, then let the orders meet the row."""
+        """Settle what expires, mark what is held, judge what is short, then let the orders meet the row."""
         name = chain.instrument
         self._rows[name] = chain
         specs = self._ledger.instruments
         self._board.price_units[name] = self._rules.indices[name][chain.ts]
         self._board.price_time[name] = chain.ts
+        self._expire(chain.ts)
         held = [i for i in self._ledger.positions if specs[i].is_option and specs[i].underlying == name]
         self._ordered = {i for i in self._ordered if self._book[i]}
-        ordered = sorted(i for i in self._ordered if specs[i].underlying == name and specs[i].expiry > chain.ts)
+        ordered = sorted(i for i in self._ordered if specs[i].underlying == name)
         self._quotes = {i: q for i, q in self._quotes.items() if specs[i].underlying != name}
         wanted = {*held, *ordered}
         if not wanted:
@@ -235,16 +236,21 @@ class OptionDesk:
     # --- expiry --------------------------------------------------------------------------------------------------
 
     def on_expiry(self, expiry: Expiry) -> None:
-        """End what expires: orders, then positions, against money."""
+        """End what expires when no row of its chain came at that time."""
+        self._expire(expiry.ts)
+
+    def _expire(self, ts: int) -> None:
+        """End orders, then positions against money: longs are paid before shorts pay."""
         specs = self._ledger.instruments
-        due = [i for i in {*self._ordered, *self._ledger.positions} if specs[i].is_option]
-        for instrument in sorted(i for i in due if specs[i].expiry <= expiry.ts):
+        due = [i for i in {*self._ordered, *self._ledger.positions} if specs[i].is_option and specs[i].expiry <= ts]
+        for instrument in sorted(due):
             for working in list(self._book[instrument].values()):
                 if working.order.order_id in self._book[instrument]:
                     self._exchange.expire(working, Reason.CONTRACT_EXPIRED)
             self._ordered.discard(instrument)
-            if self._ledger.position(instrument).qty_units:
-                self._settle(specs[instrument], expiry.ts)
+        held = {i: self._ledger.position(i).qty_units for i in due}
+        for instrument in sorted((i for i in due if held[i]), key=lambda i: (held[i] < 0, i)):
+            self._settle(specs[instrument], ts)
 
     def _settle(self, spec: Instrument, ts: int) -> None:
         """Pay a position out at its payoff, as a fill of the exchange's own."""
@@ -253,6 +259,10 @@ class OptionDesk:
         held = self._ledger.position(spec.id).qty_units
         qty, worth = abs(held), spec.notional_units(abs(held), payoff)
         fee = option_fee(spec.notional_units(qty, at), worth, self._rules.rates.exercise, self._rules.rates.fee_cap)
+        if held < 0:  # what the wallet does not have, it cannot pay
+            left = self.watch.balance(spec.cash) - worth
+            fee = min(fee, max(0, left))
+            self.watch.insure(spec, max(0, -left), ts)
         tag = "exercise" if payoff else "expired"
         self.settled[tag] += 1
         self.fees[tag] += fee

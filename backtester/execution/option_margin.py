@@ -63,7 +63,7 @@ class ShortWatch:
         """Judge all shorts at the marks of now; asks: at which they can be bought back (10^-p), 0: at none."""
         for wallet in sorted({self._ledger.instruments[i].cash for i in self._shorts()}):
             while keeps := self._keeps(wallet):
-                balance, total = self._balance(wallet), sum(keeps.values())
+                balance, total = self.balance(wallet), sum(keeps.values())
                 if balance > total:
                     self._warn(wallet, keeps, balance, ts)
                     break
@@ -84,7 +84,8 @@ class ShortWatch:
             if specs[i].cash == wallet
         }
 
-    def _balance(self, wallet: Holding) -> int:
+    def balance(self, wallet: Holding) -> int:
+        """Return the money of a wallet (1e-8), with what the insurance fund has promised."""
         return self._ledger.asset(wallet).cash_units + self._insured[wallet]
 
     def _liquidate(
@@ -99,22 +100,27 @@ class ShortWatch:
         self.liquidated[instrument] += 1
         self._alert(MarginState.LIQUIDATED, spec, price, balance, keeps, ts)
         self._exchange.withdraw(instrument, Reason.LIQUIDATION)
-        if result.shortfall:
-            self.shortfall_units += result.shortfall
-            self._insured[spec.cash] += result.shortfall
-            self._bus.publish(
-                T_CASHFLOWS,
-                Cashflow(
-                    ts=ts,
-                    kind="insurance",
-                    wallet=spec.market,
-                    asset=spec.settle,
-                    amount_units=result.shortfall,
-                    instrument=spec.id,
-                ),
-            )
+        self.insure(spec, result.shortfall, ts)
         self._fees[Reason.LIQUIDATION.value] += result.fee
         self._exchange.force(spec, Side.BUY, qty, price, result.fee, ts, Reason.LIQUIDATION.value)
+
+    def insure(self, spec: Instrument, shortfall: int, ts: int) -> None:
+        """Let the insurance fund pay what a wallet lacks (1e-8), before it is charged."""
+        if not shortfall:
+            return
+        self.shortfall_units += shortfall
+        self._insured[spec.cash] += shortfall
+        self._bus.publish(
+            T_CASHFLOWS,
+            Cashflow(
+                ts=ts,
+                kind="insurance",
+                wallet=spec.market,
+                asset=spec.settle,
+                amount_units=shortfall,
+                instrument=spec.id,
+            ),
+        )
 
     def _warn(self, wallet: Holding, keeps: Mapping[InstrumentId, int], balance: int, ts: int) -> None:
         """Say once that maintenance margin has come to most of the balance; again after it was less."""

@@ -14,6 +14,7 @@ from tests.support.chains import CHAIN, Quote, at_hours, black_quotes, fills_of,
 from tests.support.market import flat, time_of, write_candles
 from tests.support.real import import_real
 from tests.support.runs import Ran, config_of, prepared_run, run_prepared
+from tests.support.venue import OPTION_SYMBOL, exchange_info, put_rules
 
 C, P = "BTC-240126-30000-C", "BTC-240126-30000-P"
 
@@ -56,6 +57,20 @@ def test_tick_lot_and_unit_are_built_in_where_nothing_says_them(lake: Path) -> N
     assert not any("no trading rules" in warning for warning in prepared.warnings)
 
 
+def test_rules_of_the_lake_are_those_of_a_listed_contract_without_its_own_price_limits(lake: Path) -> None:
+    other = {**OPTION_SYMBOL, "symbol": "ETH-251226-5000-C", "underlying": "ETHUSDT", "unit": 7}
+    listed = {
+        **OPTION_SYMBOL,
+        "filters": [{**OPTION_SYMBOL["filters"][0], "tickSize": "0.5"}, OPTION_SYMBOL["filters"][1]],
+    }
+    put_rules(lake, exchange_info("2023-01-01", other, listed, key="optionSymbols"))
+    config = config_of(lake, [CHAIN]).model_copy(update={"instruments": {}})
+    prepared = prepared_run(at_hours({}), config)
+    rules = prepared.rules[f"option:{C}"].at(prepared.start)  # type: ignore[index]
+    assert (rules.tick_units, rules.resting.max_qty_units, rules.filters) == (5 * 10**7, 100_00, None)
+    assert prepared.config.instruments[CHAIN].contract_size == 1
+
+
 @pytest.mark.parametrize(
     ("symbols", "message"),
     [
@@ -75,6 +90,19 @@ def test_an_unknown_underlying_or_contract_is_an_error_that_says_what_there_is(
 def test_a_range_without_rows_is_an_error(lake: Path) -> None:
     with pytest.raises(DataError, match="it has: option:BTCUSDT 2024-01-01"):
         prepared_run(at_hours({}), config_of(lake, [CHAIN], run={"start": "2024-02-01"}))
+
+
+@pytest.mark.parametrize(
+    ("there", "message"),
+    [
+        ([q for q in quotes() if q.hour != 2], "1 of 4 hours have no rows"),
+        ([Quote(q.hour, q.contract, q.bid, q.ask, index=0) for q in quotes()], "4 of 4 rows imply no index"),
+    ],
+)
+def test_a_strict_run_refuses_what_a_chain_does_not_say(tmp_path: Path, there: list[Quote], message: str) -> None:
+    write_chain(tmp_path / "lake", there)
+    with pytest.raises(DataError, match=f"{message}.*; execution.strict refuses that"):
+        prepared_run(at_hours({}), config_of(tmp_path / "lake", [CHAIN], execution={"strict": True}))
 
 
 def test_a_contract_of_a_broken_number_of_units_is_refused(lake: Path) -> None:

@@ -58,10 +58,13 @@ def lakes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four lakes with a chain and the candles of its underlying."""
     folder = tmp_path_factory.mktemp("lakes")
     for seed in range(4):
-        index = wandering_index(HOURS, seed, step=400)
-        write_chain(folder / str(seed), black_quotes(index, seed, strikes=range(26_000, 35_000, 1_000)))
-        write_candles(folder / str(seed), candles_of(index), timeframe="1h")
+        write_chain(folder / str(seed), quotes_of(seed))
+        write_candles(folder / str(seed), candles_of(wandering_index(HOURS, seed, step=400)), timeframe="1h")
     return folder
+
+
+def quotes_of(seed: int) -> list[Quote]:
+    return black_quotes(wandering_index(HOURS, seed, step=400), seed, strikes=range(26_000, 35_000, 1_000))
 
 
 def run(folder: Path, lake: Path, seed: int, hours: int = HOURS, cash: int = 20_000) -> Ran:
@@ -97,12 +100,36 @@ def test_money_adds_up_and_the_log_alone_makes_the_same_account(
 
 @SOME
 @given(seed=integers(0, 3), luck=integers(0, 10**6))
+def test_the_equity_of_every_hour_is_the_money_and_what_the_rows_say_of_what_is_held(
+    tmp_path_factory: pytest.TempPathFactory, lakes: Path, seed: int, luck: int
+) -> None:
+    ran = run(tmp_path_factory.mktemp("run"), lakes / str(seed), luck)
+    marks = {(q.hour, q.contract): Decimal(str(q.mark)) for q in quotes_of(seed)}
+    cash, held, changes = Decimal(0), dict[str, Decimal](), 0
+    events = [line["event"] for line in ran.lines if line["topic"] in ("fills", "cashflows")]
+    last = {row["ts"]: row["equity"] for row in ran.table("equity")}  # of an instant the row after all that happened
+    for hour in range(1, HOURS + 1):
+        while changes < len(events) and events[changes]["ts"] <= time_of(60 * hour):
+            event = events[changes]
+            changes += 1
+            if "amount" in event:
+                cash += Decimal(event["amount"])
+                continue
+            qty = Decimal(event["qty"]) * (1 if event["side"] == "buy" else -1)
+            contract = event["instrument"].partition(":")[2]
+            held[contract] = held.get(contract, Decimal(0)) + qty
+            cash -= qty * Decimal(event["price"]) + Decimal(event["fee"])
+        worth = sum(qty * marks[hour - 1, contract] for contract, qty in held.items() if qty)
+        assert last[time_of(60 * hour)] == pytest.approx(cash + worth, abs=Decimal("0.000001"))
+
+
+@SOME
+@given(seed=integers(0, 3), luck=integers(0, 10**6))
 def test_every_fill_is_at_what_its_row_showed_and_never_more_of_it_and_none_after_expiry(
     tmp_path_factory: pytest.TempPathFactory, lakes: Path, seed: int, luck: int
 ) -> None:
     ran = run(tmp_path_factory.mktemp("run"), lakes / str(seed), luck)
-    index = wandering_index(HOURS, seed, step=400)
-    shown = {(q.hour, q.contract): q for q in black_quotes(index, seed, strikes=range(26_000, 35_000, 1_000))}
+    shown = {(q.hour, q.contract): q for q in quotes_of(seed)}
     taken: dict[tuple[Quote, str], Decimal] = {}
     liquidity = 0
     for event in ran.events("fills"):

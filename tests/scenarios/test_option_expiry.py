@@ -80,6 +80,31 @@ def test_a_short_pays_the_payoff_and_keeps_the_premium_of_what_expires(tmp_path:
     replay(ran.path)
 
 
+def test_what_a_short_cannot_pay_at_expiry_the_insurance_fund_does_and_longs_are_paid_first(tmp_path: Path) -> None:
+    low = "BTC-240101-28000-C"
+    market = [
+        *chain(40_000, CALL),
+        *(Quote(n, low, 2_000, 2_500, 5, 5, mark=2_200, index=30_000 if n < 7 else 40_000) for n in range(10)),
+    ]
+    sells = {1: lambda s: [s.sell(CALL, 2, limit=400), s.buy(low, 1, limit=2_500)]}
+    ran = run_chain(tmp_path, market, sells, **SHORT, account={"initial_cash": 12_000})
+    # 12 000 + 800 - 2 500, then 12 000 of the long less its fee of 6; the short owes 20 000 and 12
+    assert fills_of(ran)[2:] == [(8, low, "sell", "1", "12000", "6"), (8, CALL, "buy", "2", "10000", "12")]
+    assert ran.details["final"]["cash"] == {"option:USDT": "2282.00000000"}
+    poor = run_chain(
+        tmp_path / "poor",
+        market,
+        {1: lambda s: [s.sell(CALL, 2, limit=400)]},
+        **SHORT,
+        account={"initial_cash": 12_000},
+    )
+    assert fills_of(poor)[1] == (8, CALL, "buy", "2", "10000", "0")
+    assert poor.details["final"]["cash"] == {"option:USDT": "0.00000000"}
+    assert poor.details["options"]["shortfall"] == "7200.00000000"
+    assert "liquidation" not in {event["tag"] for event in poor.events("fills")}  # nothing trades at expiry
+    replay(poor.path)
+
+
 def test_the_settlement_price_is_the_mean_over_the_last_half_hour(tmp_path: Path) -> None:
     minutes(tmp_path / "lake", [30_500 if n < 15 else 31_500 for n in range(30)])
     ran = run_chain(tmp_path, chain(40_000, CALL), buys(CALL))

@@ -108,7 +108,17 @@ def black_quotes(
                     shown = [0.0 if rng.random() < gaps else round(rng.uniform(0.05, 3), 2) for _ in range(2)]
                     contract = f"BTC-{utc(expiry):%y%m%d}-{strike}-{'C' if is_call else 'P'}"
                     quotes.append(
-                        Quote(first_hour + hour, contract, bid, ask, *shown, round(mark, 4), volatility, delta, forward)
+                        Quote(
+                            first_hour + hour,
+                            contract,
+                            bid,
+                            ask,
+                            *shown,
+                            max(0.01, round(mark, 4)),
+                            volatility,
+                            delta,
+                            forward,
+                        )
                     )
     return quotes
 
