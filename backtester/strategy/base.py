@@ -173,7 +173,7 @@ class Strategy:
     @property
     def is_hedged(self) -> bool:
         """Whether this run keeps a long and a short position of each future side by side."""
-        return any(spec.position_side is not None for spec in self._view.instruments.values())
+        return bool(self._view.hedged)
 
     def position(self, name: str, position_side: str = "") -> PositionView:
         """Return the position in an instrument; name is market:symbol or a symbol. In hedge mode a future has two:
@@ -192,7 +192,7 @@ class Strategy:
         orders = view.orders.get(f"{name}@{position_side}" if position_side else name)
         if orders is None:
             raise view.unknown(name)
-        if not position_side and len(sides := view.sides(name)) > 1:
+        if view.hedged and not position_side and len(sides := view.sides(name)) > 1:
             return tuple(order for _, order in sorted(o for side in sides for o in view.orders[side].items()))
         return tuple(orders.values())
 

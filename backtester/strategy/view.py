@@ -86,7 +86,7 @@ class StrategyView:
     """Positions, open orders, cash and equity, current before every decision.
 
     positions and orders are keyed by `market:symbol` and, where it is unambiguous, by the bare symbol as well; in hedge
-    mode those of a future by its sides.
+    mode those of a future by its sides. hedged: the instruments that have sides.
     """
 
     def __init__(
@@ -117,15 +117,15 @@ class StrategyView:
         symbols = Counter(i.symbol for i in instruments.values())
         self.ids: dict[str, InstrumentId] = {str(i): i for i in instruments}
         self.ids |= {i.symbol: i.id for i in instruments.values() if symbols[i.symbol] == 1}
-        self._hedged = {spec.listed for spec in instruments.values() if spec.position_side is not None}
+        self.hedged = {spec.listed for spec in instruments.values() if spec.position_side is not None}
         by_id = {i: PositionView(spec, rules[i], self.ledger, board) for i, spec in instruments.items()}
         orders: dict[InstrumentId, dict[int, SanitizedOrder]] = {i: {} for i in instruments}
-        self.positions = {name: by_id[i] for name, i in self.ids.items() if i not in self._hedged}
+        self.positions = {name: by_id[i] for name, i in self.ids.items() if i not in self.hedged}
         self.orders = {name: orders[i] for name, i in self.ids.items()}
 
     def unknown(self, name: str) -> UsageError:
         """Return the error for a name that has no position or is not in this run."""
-        if self.ids.get(name) in self._hedged:
+        if self.ids.get(name) in self.hedged:
             return UsageError(
                 f"{name!r} has a long and a short position: hedge mode", hint='say which: "long", "short"'
             )
@@ -153,7 +153,7 @@ class StrategyView:
             UsageError: the run has no such instrument.
         """
         instrument = self.resolve(name)
-        return [instrument] if instrument not in self._hedged else [side_id(instrument, s) for s in PositionSide]
+        return [instrument] if instrument not in self.hedged else [side_id(instrument, s) for s in PositionSide]
 
     def chain(self, name: str) -> ChainView:
         """Return the last row of a chain without what has expired; empty before the first.
