@@ -96,7 +96,9 @@ def _checked_transfer(intent: TransferIntent) -> TransferIntent:
     _want(intent, "ts", int)
     for name in ("asset", "source", "target", "tag"):
         _want(intent, name, str)
-    _want_decimal("amount", intent.amount)
+    if not isinstance(intent.amount, Decimal):
+        raise TypeError(f"amount of a transfer is {intent.amount!r}, it must be a Decimal")
+    decimal_of(intent.amount)
     return intent
 
 
@@ -195,7 +197,7 @@ def _check_bracket(intent: OrderIntent) -> None:
 
 def _want_decimal(name: str, value: object) -> None:
     if not isinstance(value, Decimal):
-        raise TypeError(f"{name} is {value!r}, it must be a Decimal")
+        raise TypeError(f"{name} of an order is {value!r}, it must be a Decimal")
     decimal_of(value)  # refuses NaN, infinity, and what is beyond any price or size
 
 
