@@ -91,8 +91,8 @@ def exchange_rules(run: PreparedRun) -> ExchangeRules:
 
 
 def described_by(spec: Instrument) -> InstrumentId:
-    """Return whose config section says the rules of an instrument: of an option its chain's."""
-    return spec.underlying if spec.is_option else spec.id
+    """Return whose config section says the rules of an instrument: of an option its chain, of a side its future."""
+    return spec.underlying if spec.is_option else spec.listed
 
 
 def option_rates(section: OptionsSection) -> OptionRates:
