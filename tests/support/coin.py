@@ -44,7 +44,7 @@ def coin_run(
     timeframe: str = "1m",
     start: str = START,
     wallet: str = "1",
-    modes: tuple[str, ...] = ("one_way",),
+    modes: tuple[str, ...] = ("one_way", "hedge"),
     **sections: Any,
 ) -> Ran:
     """Run a script on one contract; what else the lake shall have is written to folder/lake before.
