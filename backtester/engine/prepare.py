@@ -16,6 +16,7 @@ from backtester.data.lake import Lake, damaged_error
 from backtester.data.partition import Partition
 from backtester.data.schemas import KLINES
 from backtester.engine.applied_rules import applied_sections
+from backtester.engine.expiry_grid import blind_expiries, check_expiries
 from backtester.engine.feed_plan import (
     FEED_HINT,
     FeedName,
@@ -76,7 +77,8 @@ class PreparedRun(NamedTuple):
     funding: None where none is applied. margin: how positions in futures are secured. marks: by which they are
     liquidated, where that is known. settlements: of futures that expire. valuation: in what currency the account is
     summed up, and how. openings: the prices (10^-p) of what the account starts with, before the first candle closes.
-    chains: of options, by name; option_settlements: what their expiries settle at.
+    chains: of options, by name; option_settlements: what their expiries settle at. blind: what is not watched before
+    contracts expire, in words.
     """
 
     config: BacktestConfig
@@ -97,6 +99,7 @@ class PreparedRun(NamedTuple):
     openings: dict[InstrumentId, int]
     chains: dict[InstrumentId, Chain]
     option_settlements: dict[tuple[InstrumentId, int], OptionSettlement]
+    blind: list[str]
     start: int
     end: int
     warnings: list[str]
@@ -199,6 +202,8 @@ def prepare(
     pauses = _pauses(config, lake, sources, start, gaps)
     futures = resolved_futures(config, _margined(instruments), warnings)
     funding, margin, marks, settlements = _secured(config, futures, lake, instruments, sources, start, end, warnings)
+    blind = blind_expiries(instruments, {i: sources[i] for i in ids if i not in tapes}, start, end)
+    check_expiries(blind, strict=config.execution.strict, warnings=warnings)
     instruments = with_sides(instruments, futures.position_mode)
     margin = margin.for_sides(instruments)
     if damaged := lake.damaged(p for own in read.values() for p in own):
@@ -222,6 +227,7 @@ def prepare(
         opening_prices(account, valuation, lake, instruments, sources, start, warnings),
         chains,
         option_settlements(lake, chains, instruments, start, end, strict=config.execution.strict, warnings=warnings),
+        blind,
         start,
         end,
         warnings,
