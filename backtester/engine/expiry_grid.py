@@ -1,6 +1,6 @@
 """Expiries that fall inside a candle that executes: what such a candle shows of the time before them is not known."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 
 from backtester.core.errors import DataError
 from backtester.core.instruments import OPTION, Instrument, InstrumentId
@@ -42,16 +42,15 @@ def blind_expiries(
     return found
 
 
-def check_expiries(found: Iterable[str], *, strict: bool, warnings: list[str]) -> None:
-    """Warn of what `blind_expiries` found.
+def checked_expiries(found: Sequence[str], *, strict: bool) -> list[str]:
+    """Return the warnings of what `blind_expiries` found.
 
     Raises:
-        DataError: the run is strict.
+        DataError: there is something, and the run is strict.
     """
-    for said in found:
-        if strict:
-            raise DataError(f"{said}; execution.strict refuses that", hint=_HINT)
-        warnings.append(f"{said} ({_HINT})")
+    if found and strict:
+        raise DataError(f"{found[0]}; execution.strict refuses that", hint=_HINT)
+    return [f"{said} ({_HINT})" for said in found]
 
 
 def _is_inside(time: int, timeframe: str | None) -> bool:

@@ -38,6 +38,6 @@ def test_candles_that_end_when_options_expire_are_not_old(tmp_path: Path) -> Non
 
 def test_a_strict_run_refuses_old_prices_at_expiry(tmp_path: Path) -> None:
     write_candles(tmp_path / "lake", flat(30_000, 2 * 24 * 60), timeframe="1m")
-    with pytest.raises(DataError, match="inside a candle of 1d.*execution.strict refuses that") as caught:
+    with pytest.raises(DataError, match=r"inside a candle of 1d.*execution\.strict refuses that") as caught:
         covered(tmp_path, "1d", 3, execution={"strict": True, "timeframe": "1d"})
     assert "--set execution.timeframe=1h" in str(caught.value.hint)

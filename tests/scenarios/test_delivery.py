@@ -309,7 +309,7 @@ def test_a_contract_that_expires_inside_a_candle_is_not_watched_before_and_the_r
 
 def test_a_strict_run_refuses_a_contract_that_expires_inside_a_candle(tmp_path: Path) -> None:
     index(tmp_path / "lake", rising(39_900), market="cm", pair="BTCUSD", start="2024-01-05T07:00:00Z")
-    with pytest.raises(DataError, match="inside a candle of 1d.*execution.strict refuses that"):
+    with pytest.raises(DataError, match=r"inside a candle of 1d.*execution\.strict refuses that"):
         daily(tmp_path, "1d", futures={}, execution={"strict": True})
 
 
