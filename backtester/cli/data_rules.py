@@ -32,7 +32,7 @@ def import_command(
     data: DataOption = _DEFAULT,
     as_json: JsonOption = False,
 ) -> None:
-    """Import saved answers: exchangeInfo, leverageBracket, fundingInfo, tradeFee (spot), commissionRate (um).
+    """Import saved answers: exchangeInfo, leverageBracket, fundingInfo, tradeFee (spot), commissionRate (um, cm).
 
     Example: bt data rules import exchangeInfo.json leverageBracket.json --date 2024-09-08
     """

@@ -15,9 +15,10 @@ from backtester.cli.progress import RunProgress
 def run_command(
     strategy: Annotated[str, typer.Option(help="Name of a strategy, or path/to/file.py:Class.")] = "",
     symbols: Annotated[
-        list[str] | None, typer.Option(help="Symbols, several after one flag: BTCUSDT ETHUSDT, or spot:BTCUSDT.")
+        list[str] | None,
+        typer.Option(help="Symbols, several after one flag: BTCUSDT ETHUSDT, spot:BTCUSDT um:BTCUSDT."),
     ] = None,
-    market: Annotated[str, typer.Option(help="Market of bare symbols: spot or um (futures).")] = "",
+    market: Annotated[str, typer.Option(help="Market of bare symbols: spot, um (or futures), cm, option.")] = "",
     timeframe: Annotated[str, typer.Option(help="Candles that the strategy sees: 1m, 15m, 1h ...")] = "",
     start: Annotated[str, typer.Option(help="First candle, UTC: 2024-01-31 or 2024-01-31T12:00:00Z.")] = "",
     end: Annotated[str, typer.Option(help="End, exclusive.")] = "",

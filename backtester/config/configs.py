@@ -191,7 +191,7 @@ class OwnLeverage(Section):
 
 
 class FuturesSection(Section):
-    """How positions in futures (um) are secured, and what they cost beside trading.
+    """How positions in futures (um, cm) are secured, and what they cost beside trading.
 
     position_mode: one position of an instrument, or a long and a short one side by side (hedge). leverage, margin_mode:
     of every instrument; instruments: of some of them others. funding: applied where the lake has

@@ -9,8 +9,10 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import BaseModel
 
-from backtester.config.configs import BacktestConfig
+from backtester.config.configs import REGULAR_FEES, BacktestConfig
 from backtester.core.errors import BacktesterError
+from backtester.core.instruments import MARKETS
+from backtester.core.topics import ALL_TOPICS
 from backtester.data.downloader.rules import RULES
 from backtester.data.schemas import SCHEMAS
 from backtester.engine.prepare import prepare
@@ -19,6 +21,7 @@ from backtester.engine.topology import PAGE
 from backtester.engine.topology import page as topology_page
 from backtester.strategy.registry import BUILT_IN, find_strategy
 from tests.docs.pages import ROOT, page
+from tests.support.cli import bt
 
 MARKDOWN = sorted(p.relative_to(ROOT).as_posix() for d in (".", "docs", "adr") for p in (ROOT / d).glob("*.md"))
 
@@ -115,3 +118,35 @@ def test_the_topology_page_is_fresh() -> None:
 def test_the_topology_page_lists_what_listens_only_for_futures_and_options(topic: str, component: str) -> None:
     [row] = [line for line in page("docs/bus_topology.md").splitlines() if line.startswith(f"| `{topic}` |")]
     assert component in row.split("|")[5].replace("→", " ").split()
+
+
+def test_every_market_of_a_run_is_named_where_markets_are_explained() -> None:
+    said = bt("run", "--help").out
+    helped = " ".join(said[said.index("--market") : said.index("--timeframe")].split())
+    [row] = [line for line in page("docs/config.md").splitlines() if line.startswith("| `market` |")]
+    shipped = next(line for line in page("configs/backtest.toml").splitlines() if line.startswith("market = "))
+    assert [(m, where) for m in MARKETS for where in (helped, row, shipped) if not re.search(rf"\b{m}\b", where)] == []
+
+
+def test_every_topic_of_the_log_is_named_by_the_page_of_the_folder() -> None:
+    text = page("docs/run-folder.md").partition("- `topic` is one of")[2].partition("- ")[0]
+    assert sorted(re.findall(r"`(\w+)`", text)) == sorted(topic.name for topic in ALL_TOPICS if topic.logged)
+
+
+def test_every_decision_is_linked_by_the_architecture() -> None:
+    text = page("docs/architecture.md")
+    assert [file.name for file in sorted((ROOT / "adr").glob("0*.md")) if f"(../adr/{file.name})" not in text] == []
+
+
+def test_no_key_of_a_section_is_described_twice() -> None:
+    for section in re.split(r"^## ", page("docs/config.md"), flags=re.M):
+        keys = [name for row in re.findall(r"^\| (`[^|]+`) \|", section, flags=re.M) for name in row.split(", ")]
+        assert sorted(set(keys)) == sorted(keys), section.splitlines()[0]
+
+
+def test_the_regular_fees_of_every_market_are_those_of_the_table() -> None:
+    for key in ("maker_bps", "taker_bps"):
+        row = next(line for line in page("docs/config.md").splitlines() if line.startswith(f"| `{key}` | spot"))
+        default = row.split("|")[2].replace("um and cm", "um,cm")
+        told = {m: part.split()[1] for part in default.split(", ") for m in part.split()[0].split(",")}
+        assert told == {market: str(getattr(fees, key)) for market, fees in REGULAR_FEES.items()}
