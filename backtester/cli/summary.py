@@ -1,6 +1,5 @@
 """The screen at the end of a run: what came out, what it hangs on, where it is. Fits 100 columns."""
 
-from collections import Counter
 from decimal import Decimal
 from typing import Any
 
@@ -103,8 +102,8 @@ def liquidations_in_words(details: dict[str, Any], cash: str) -> list[str]:
         key: {**futures.get(key, {}), **options.get(key, {})}  # an instrument is one or the other
         for key in ("liquidations", "margin_calls")
     }
-    paid = Counter({asset: Decimal(amount) for asset, amount in futures.get("shortfall", {}).items()})
-    paid[cash] += Decimal(options.get("shortfall", 0))
+    paid = {asset: Decimal(amount) for asset, amount in futures.get("shortfall", {}).items()}
+    paid[cash] = paid.get(cash, Decimal(0)) + Decimal(options.get("shortfall", 0))
     said = []
     if counts["liquidations"]:
         said.append("liquidated " + ", ".join(f"{i} {_times(n)}" for i, n in sorted(counts["liquidations"].items())))
