@@ -1,7 +1,7 @@
 """The recurrences of indicators, compiled by Numba where it is installed (extra `fast`). Equal results, bit for bit."""
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache
 from importlib.util import find_spec
 from types import FunctionType
 from typing import Any
@@ -22,7 +22,7 @@ def compile_indicators() -> bool:
     return True
 
 
-@lru_cache(maxsize=None)
+@cache
 def _compile(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile a function and those of the indicators that it calls; no option that may change a bit."""
     import numba

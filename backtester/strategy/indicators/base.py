@@ -77,7 +77,7 @@ class Indicator:
         return found
 
     def frame(self, frame: "pl.DataFrame") -> "pl.DataFrame":
-        """Return `outputs` as a Polars frame of float columns with nulls, from a frame that has the columns `inputs`."""
+        """Return `outputs` as Polars columns of floats with nulls, from a frame that has the columns `inputs`."""
         import polars as pl
 
         found = self.columns(*[frame[name].to_numpy() for name in self.inputs])

@@ -5,21 +5,22 @@ from typing import NamedTuple
 
 from backtester.strategy.indicators.parameters import LongWindow, parameters
 from backtester.strategy.indicators.ranges import true_range
-from backtester.strategy.indicators.recurrence import Recurrence, State, smooth
+from backtester.strategy.indicators.recurrence import Constants, Recurrence, State, smooth
 
 
 def accumulated(total: float, value: float, seen: float, window: float) -> float:
-    """Return Wilder's running sum: of the first window − 1 values plainly, from then on each time less its window-th."""
+    """Return Wilder's running sum: of the first window − 1 values the plain one, then each time less its window-th."""
     return total + value if seen < window else total - total / window + value
 
 
-def adx_step(state: State, constants: tuple[float], high: float, low: float, close: float) -> State:
-    """State: the outputs, moves seen (−1 before the first candle), last high, low, close, sums up, down, of ranges, mean.
+def adx_step(state: State, constants: Constants, high: float, low: float, close: float) -> State:
+    """State: the outputs, moves seen (−1 before the first candle), last high, low and close, sums of moves up,
+    moves down and ranges, mean.
 
     Constants: window.
     """
     _, _, _, seen, last_high, last_low, last_close, ups, downs, ranges, adx = state
-    (window,) = constants
+    window = constants[0]
     seen += 1.0
     if seen < 1.0:
         return (nan, nan, nan, seen, high, low, close, ups, downs, ranges, adx)

@@ -1,7 +1,7 @@
 """Exact sums over a window: prices as integers of 10^-decimals, divided once.
 
-Running sums of floats drift, and on low-priced coins, where exact ties of two means are common, they get the sign of the
-difference wrong. Integers do neither. Without decimals the unit is 2^-100, in which every float of ordinary size
+Running sums of floats drift, and on low-priced coins, where exact ties of two means are common, they get the sign of
+the difference wrong. Integers do neither. Without decimals the unit is 2^-100, in which every float of ordinary size
 is an integer, too: one that Python holds and int64 does not.
 
 A function over arrays returns None where int64 cannot hold what it sums; the caller then goes row by row.
@@ -47,14 +47,15 @@ def window_sums(units: Units, window: int) -> Units | None:
 
 
 def window_ramps(units: Units, window: int) -> Units | None:
-    """Return the sum of each full window weighted by 0 (oldest), 1, ..., window - 1 (newest), shape (n - window + 1,)."""
+    """Return the sum of each full window weighted by 0 (oldest) to window - 1 (newest), shape (n - window + 1,)."""
     sums = window_sums(units, window)
     if sums is None or largest(units) * window * window >= _FITS:
         return None
     places = np.arange(len(units), dtype=np.int64)
     running = np.cumsum(np.concatenate(([0], units * places)))
     weighted = running[window:] - running[:-window] if len(units) >= window else running[:0]
-    return weighted - places[: len(sums)] * sums
+    ramps: Units = weighted - places[: len(sums)] * sums
+    return ramps
 
 
 def window_spreads(units: Units, window: int) -> Units | None:

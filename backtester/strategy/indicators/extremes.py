@@ -38,6 +38,12 @@ class Peak:
         """How many values have come since the largest one."""
         return self._rows - 1 - self._queue[0][0]
 
+    @property
+    def is_alone(self) -> bool:
+        """Whether no later value equals the largest one."""
+        queue = self._queue
+        return len(queue) < 2 or queue[1][1] < queue[0][1]
+
 
 def window_peaks(values: Column, window: int) -> Column:
     """Return the largest of each full window, shape (n - window + 1,): from maxima of whole blocks, both ways."""

@@ -35,9 +35,7 @@ class Ichimoku(Indicator):
     outputs = Cloud._fields
 
     @parameters
-    def __init__(
-        self, conversion: Window = 9, base: Window = 26, span: Window = 52, displacement: Window = 26
-    ) -> None:
+    def __init__(self, conversion: Window = 9, base: Window = 26, span: Window = 52, displacement: Window = 26) -> None:
         self._channels = Donchian(conversion), Donchian(base), Donchian(span)
         self._displacement = displacement
         self._made: deque[tuple[float, float]] = deque(maxlen=displacement + 1)

@@ -3,11 +3,14 @@
 from math import nan
 
 from backtester.strategy.indicators.parameters import Flat, Window, parameters
-from backtester.strategy.indicators.recurrence import Recurrence, State, smooth
+from backtester.strategy.indicators.recurrence import Constants, Recurrence, State, smooth
 
 
-def rsi_step(state: State, constants: tuple[float, float], close: float) -> State:
-    """State: value, changes seen (−1 before the first price), last price, mean gain, mean loss. Constants: window, flat."""
+def rsi_step(state: State, constants: Constants, close: float) -> State:
+    """State: value, changes seen (−1 before the first price), last price, mean gain, mean loss.
+
+    Constants: window, flat.
+    """
     _, seen, last, gain, loss = state
     window, flat = constants
     seen += 1.0

@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable
-from functools import lru_cache, wraps
+from functools import cache, wraps
 from typing import Annotated, Any, TypeVar, cast, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
@@ -42,14 +42,17 @@ def parameters(constructor: Constructor) -> Constructor:
     return cast(Constructor, checked)
 
 
-@lru_cache(maxsize=None)
 def parameters_model(cls: type) -> type[BaseModel]:
     """Return the pydantic model of a constructor's arguments: types, defaults, bounds and descriptions."""
-    constructor = cls.__init__  # type: ignore[misc]
+    return _model(cls.__init__, cls.__name__)  # type: ignore[misc]
+
+
+@cache
+def _model(constructor: Callable[..., None], name: str) -> type[BaseModel]:
     hints = get_type_hints(constructor, include_extras=True)
     fields: dict[str, Any] = {
-        name: (hints[name], ... if each.default is each.empty else each.default)
-        for name, each in inspect.signature(constructor).parameters.items()
-        if name != "self"
+        each.name: (hints[each.name], ... if each.default is each.empty else each.default)
+        for each in inspect.signature(constructor).parameters.values()
+        if each.name != "self"
     }
-    return create_model(f"{cls.__name__}Params", __config__=ConfigDict(extra="forbid", frozen=True), **fields)
+    return create_model(f"{name}Params", __config__=ConfigDict(extra="forbid", frozen=True), **fields)

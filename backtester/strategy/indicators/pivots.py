@@ -1,12 +1,17 @@
 """Pivots: highs and lows that stand out from the candles on both sides, known once their right side has closed."""
 
-from typing import NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
+from pydantic import Field
 
 from backtester.strategy.indicators.base import Column, Indicator, late
 from backtester.strategy.indicators.extremes import Peak, window_peaks
 from backtester.strategy.indicators.parameters import Window, parameters
+
+Ties = Annotated[
+    Literal["none", "first"], Field(description="of equal highs (lows) beside each other none is a pivot, or the first")
+]
 
 
 class Swing(NamedTuple):
@@ -23,8 +28,9 @@ class Swing(NamedTuple):
 class _Tops:
     """Pivots on the upper side of a series: the largest of `left` values before it, itself and `right` after it."""
 
-    def __init__(self, left: int, right: int) -> None:
+    def __init__(self, left: int, right: int, ties: str) -> None:
         self._right = right
+        self._takes_first = ties == "first"
         self._peak = Peak(left + 1 + right)
         self.last: float | None = None
         self.previous: float | None = None
@@ -32,7 +38,7 @@ class _Tops:
     def push(self, value: float, is_full: bool) -> float | None:
         """Take the next value; return the pivot that it confirms, if any."""
         top = self._peak.push(value)
-        if not is_full or self._peak.age != self._right:
+        if not is_full or self._peak.age != self._right or not (self._takes_first or self._peak.is_alone):
             return None
         self.previous, self.last = self.last, top
         return top
@@ -41,7 +47,7 @@ class _Tops:
 class Pivots(Indicator):
     """Swing highs and lows, reported at the candle that confirms them, `right` candles after they were made.
 
-    A pivot high is above the `left` highs before it and not below the `right` highs after it: of equal ones the first.
+    A pivot high is above the `left` highs before it and the `right` highs after it, a pivot low below the lows.
     """
 
     name = "pivots"
@@ -49,11 +55,11 @@ class Pivots(Indicator):
     outputs = Swing._fields
 
     @parameters
-    def __init__(self, left: Window = 3, right: Window = 3) -> None:
-        self._left, self._right = left, right
+    def __init__(self, left: Window = 3, right: Window = 3, ties: Ties = "none") -> None:
+        self._left, self._right, self._ties = left, right, ties
         self._missing = left + right
-        self._tops = _Tops(left, right)
-        self._bottoms = _Tops(left, right)
+        self._tops = _Tops(left, right, ties)
+        self._bottoms = _Tops(left, right, ties)
 
     def update(self, high: float, low: float) -> Swing | None:
         """Take the next high and low; return what is confirmed, or None before one pivot can have been."""
@@ -87,7 +93,8 @@ class Pivots(Indicator):
             return nothing, nothing, nothing
         middle = values[left : rows - right] + 0.0
         is_pivot = window_peaks(values[: rows - right - 1], left) < middle
-        is_pivot &= window_peaks(values[left + 1 :], right) <= middle
+        after = window_peaks(values[left + 1 :], right)
+        is_pivot &= (after <= middle) if self._ties == "first" else (after < middle)
         tops = np.concatenate(([np.nan, np.nan], middle[is_pivot]))
         seen = np.cumsum(is_pivot)
         return tuple(late(each, rows) for each in (np.where(is_pivot, middle, np.nan), tops[seen + 1], tops[seen]))  # type: ignore[return-value]

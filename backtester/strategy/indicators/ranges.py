@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from backtester.strategy.indicators.extremes import Channel
 from backtester.strategy.indicators.parameters import Multiple, Window, parameters
-from backtester.strategy.indicators.recurrence import Recurrence, State, smooth
+from backtester.strategy.indicators.recurrence import Constants, Recurrence, State, smooth
 
 
 def true_range(high: float, low: float, last_close: float) -> float:
@@ -15,10 +15,10 @@ def true_range(high: float, low: float, last_close: float) -> float:
     return top - bottom
 
 
-def atr_step(state: State, constants: tuple[float], high: float, low: float, close: float) -> State:
+def atr_step(state: State, constants: Constants, high: float, low: float, close: float) -> State:
     """State: value, ranges seen (−1 before the first candle), last close, mean range. Constants: window."""
     _, seen, last, mean = state
-    (window,) = constants
+    window = constants[0]
     seen += 1.0
     if seen < 1.0:
         return (nan, seen, close, mean)
@@ -51,22 +51,31 @@ class Atr(Recurrence):
         return value if value == value else None
 
 
-def keltner_step(
-    state: State, constants: tuple[float, float, float, float], high: float, low: float, close: float
-) -> State:
-    """State: the outputs, candles seen, mean, last close, mean range. Constants: window, divisor, atr_window, multiple."""
-    _, _, _, seen, mean, last, reach = state
+def keltner_step(state: State, constants: Constants, high: float, low: float, close: float) -> State:
+    """State: the outputs, prices seen (below 1: not begun), mean, ranges seen, last close, mean range.
+
+    Constants: window, divisor, atr_window, multiple.
+    """
+    _, _, _, seen, mean, ranges, last, reach = state
     window, divisor, atr_window, multiple = constants
-    atr, ranges, last, reach = atr_step((nan, seen - 1.0, last, reach), (atr_window,), high, low, close)
     seen += 1.0
-    mean = smooth(mean, (high + low + close) / 3.0, seen, window, divisor)
-    if seen < window or ranges < atr_window:
-        return (nan, nan, nan, seen, mean, last, reach)
-    return (mean - multiple * atr, mean, mean + multiple * atr, seen, mean, last, reach)
+    if seen >= 1.0:
+        typical = close + ((high - close) + (low - close)) / 3.0  # of equal prices exactly that price
+        mean = smooth(mean, typical, seen, window, divisor)
+    ranges += 1.0
+    if ranges >= 1.0:
+        reach = smooth(reach, true_range(high, low, last), ranges, atr_window, atr_window)
+    if seen < window:
+        return (nan, nan, nan, seen, mean, ranges, close, reach)
+    half = multiple * reach
+    return (mean - half, mean, mean + half, seen, mean, ranges, close, reach)
 
 
 class Keltner(Recurrence):
-    """Keltner channel: the EMA of the typical price, and `multiple` average true ranges to each side of it."""
+    """Keltner channel: the EMA of the typical price, and `multiple` average true ranges to each side of it.
+
+    As in TA-Lib, mean and range are seeded so that both are ready at once.
+    """
 
     name = "keltner"
     inputs = ("high", "low", "close")
@@ -76,7 +85,9 @@ class Keltner(Recurrence):
     @parameters
     def __init__(self, window: Window = 20, atr_window: Window = 10, multiple: Multiple = 2.0) -> None:
         self._constants = (float(window), (window + 1) / 2, float(atr_window), multiple)
-        self._start = self._state = (nan, nan, nan, 0.0, 0.0, 0.0, 0.0)
+        rows = max(window, atr_window + 1)
+        unused = float(window - rows), float(atr_window - rows)
+        self._start = self._state = (nan, nan, nan, unused[0], 0.0, unused[1], 0.0, 0.0)
 
     def update(self, high: float, low: float, close: float) -> Channel | None:
         """Take the next candle; return the channel, or None before mean and range are known."""
@@ -93,25 +104,24 @@ class Trend(NamedTuple):
     direction: float
 
 
-def supertrend_step(
-    state: State, constants: tuple[float, float], high: float, low: float, close: float
-) -> State:
-    """State: line, direction, ranges seen, last close, mean range, lower, upper. Constants: window, multiple."""
-    _, direction, seen, last, reach, lower, upper = state
+def supertrend_step(state: State, constants: Constants, high: float, low: float, close: float) -> State:
+    """State: line, direction, way it went last, ranges seen, last close, mean range, lower, upper.
+
+    Constants: window, multiple.
+    """
+    _, _, way, seen, last, reach, lower, upper = state
     window, multiple = constants
     atr, seen, _, reach = atr_step((nan, seen, last, reach), (window,), high, low, close)
     if seen < window:
-        return (nan, direction, seen, close, reach, lower, upper)
+        return (nan, nan, way, seen, close, reach, lower, upper)
     middle = (high + low) / 2.0
     floor, ceiling = middle - multiple * atr, middle + multiple * atr
     if seen > window:  # a band only comes nearer, until a close has passed it
         floor = floor if floor > lower or last < lower else lower
         ceiling = ceiling if ceiling < upper or last > upper else upper
-    if direction > 0.0:
-        direction = -1.0 if close < floor else 1.0
-    else:
-        direction = 1.0 if close > ceiling else -1.0
-    return (floor if direction > 0.0 else ceiling, direction, seen, close, reach, floor, ceiling)
+    has_turned = close < floor if way > 0.0 else close > ceiling
+    way = -way if has_turned else way
+    return (floor if way > 0.0 else ceiling, way, way, seen, close, reach, floor, ceiling)
 
 
 class Supertrend(Recurrence):
@@ -128,7 +138,7 @@ class Supertrend(Recurrence):
     @parameters
     def __init__(self, window: Window = 10, multiple: Multiple = 3.0) -> None:
         self._constants = (float(window), multiple)
-        self._start = self._state = (nan, 1.0, -1.0, 0.0, 0.0, 0.0, 0.0)
+        self._start = self._state = (nan, nan, 1.0, -1.0, 0.0, 0.0, 0.0, 0.0)
 
     def update(self, high: float, low: float, close: float) -> Trend | None:
         """Take the next candle; return line and direction, or None before the range is known."""

@@ -39,7 +39,9 @@ class RegisteredIndicator(NamedTuple):
         return (self.cls.__doc__ or "").split("\n", maxsplit=1)[0]
 
 
-INDICATORS = {cls.name: RegisteredIndicator(cls, parameters_model(cls)) for cls in sorted(_CLASSES, key=lambda c: c.name)}
+INDICATORS = {
+    cls.name: RegisteredIndicator(cls, parameters_model(cls)) for cls in sorted(_CLASSES, key=lambda c: c.name)
+}
 
 
 def make_indicator(name: str, **params: Any) -> Indicator:

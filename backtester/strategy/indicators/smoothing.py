@@ -4,10 +4,10 @@ from math import nan
 from typing import NamedTuple
 
 from backtester.strategy.indicators.parameters import Window, parameters
-from backtester.strategy.indicators.recurrence import Recurrence, State, smooth
+from backtester.strategy.indicators.recurrence import Constants, Recurrence, State, smooth
 
 
-def ema_step(state: State, constants: tuple[float, float], close: float) -> State:
+def ema_step(state: State, constants: Constants, close: float) -> State:
     """State: value, prices seen, mean. Constants: window, divisor."""
     _, seen, mean = state
     window, divisor = constants
@@ -37,7 +37,7 @@ class Ema(Recurrence):
         return value if value == value else None
 
 
-def dema_step(state: State, constants: tuple[float, float], close: float) -> State:
+def dema_step(state: State, constants: Constants, close: float) -> State:
     """State: value, prices seen, mean, mean of means. Constants: window, divisor."""
     _, seen, mean, again = state
     window, divisor = constants
@@ -79,9 +79,7 @@ class Convergence(NamedTuple):
     histogram: float
 
 
-def macd_step(
-    state: State, constants: tuple[float, float, float, float, float, float], close: float
-) -> State:
+def macd_step(state: State, constants: Constants, close: float) -> State:
     """State: the outputs, prices seen, fast and slow mean, signal. Constants: window and divisor of the three."""
     _, _, _, seen, fast, slow, signal = state
     fast_window, fast_divisor, slow_window, slow_divisor, signal_window, signal_divisor = constants
@@ -119,5 +117,5 @@ class Macd(Recurrence):
         """Take the next price; return line, signal and histogram, or None before the signal is known."""
         if price - price != 0.0:
             return None
-        self._state = state = macd_step(self._state, self._constants, price)  # type: ignore[arg-type]
+        self._state = state = macd_step(self._state, self._constants, price)
         return Convergence(state[0], state[1], state[2]) if state[0] == state[0] else None

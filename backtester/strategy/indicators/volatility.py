@@ -13,14 +13,15 @@ from backtester.strategy.indicators.parameters import Freedom, LongWindow, param
 Timeframe = Annotated[str, Field(description="timeframe of the candles, for the year: 5m has 105120 candles in it")]
 YEAR = 365 * DAY
 _TERMS = tuple(1.0 / odd for odd in range(23, 2, -2))
+_SMALLEST = 1e-300
 _NEAR = 0.2  # for a smaller argument the terms above say all that float64 can hold
 
 
 def log_ratio(value: float, base: float) -> float:
-    """Return ln(value / base) of two positive numbers, by + − × ÷ and sqrt alone: no library's log gives other bits."""
+    """Return ln(value / base) of two numbers >= 1e-300, by + − × ÷ and sqrt alone: the log of libraries differs in bits."""
     slope, times = (value - base) / (value + base), 2.0
     if not -_NEAR < slope < _NEAR:
-        ratio = value / base
+        ratio, times = sqrt(value) / sqrt(base), 4.0  # which no two numbers can drive to zero or infinity
         while not -_NEAR < (slope := (ratio - 1.0) / (ratio + 1.0)) < _NEAR:
             ratio, times = sqrt(ratio), times * 2.0
     square, series = slope * slope, 0.0
@@ -46,7 +47,7 @@ class RealisedVolatility(Indicator):
 
     def update(self, price: float) -> float | None:
         """Take the next price; return the volatility, or None before `window` returns have come."""
-        if price - price != 0.0 or price <= 0.0:
+        if price - price != 0.0 or price < _SMALLEST:
             return None
         last, self._last = self._last, price
         deviation = self._std.update(log_ratio(price, last)) if last else None

@@ -50,7 +50,10 @@ class Vwap(Indicator):
 
 
 class Obv(Indicator):
-    """On-balance volume: volume added where the close rises, taken away where it falls; begins with the first volume."""
+    """On-balance volume: volume is added where the close rises and taken away where it falls.
+
+    It begins with the first volume, as in TA-Lib.
+    """
 
     name = "obv"
     inputs = ("close", "volume")
