@@ -56,4 +56,4 @@ def make_indicator(name: str, **params: Any) -> Indicator:
         near = difflib.get_close_matches(name, INDICATORS, n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""
         raise UsageError(f"indicator {name!r} is not known", hint=f"{hint}there are: {', '.join(INDICATORS)}")
-    return found.cls(**params)
+    return found.cls(**dict(found.params(**params)))
