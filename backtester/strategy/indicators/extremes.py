@@ -46,7 +46,7 @@ class Peak:
 
 
 def window_peaks(values: Column, window: int) -> Column:
-    """Return the largest of each full window, shape (n - window + 1,): of narrower ones, doubled until they cover it."""
+    """Return the largest of each full window, shape (n - window + 1,): of narrower ones, doubled to cover it."""
     if len(values) < window:
         return values[:0]
     peaks, width = values, 1

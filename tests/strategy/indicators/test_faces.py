@@ -60,6 +60,15 @@ def test_both_faces_agree_where_sums_do_not_fit_int64(name: str, price: float) -
     assert_same_bits(indicator.columns(closes), stepped(indicator, {"close": closes}))
 
 
+@pytest.mark.parametrize("price", [1e-5, 10.0, 1000.0, 1e6])
+def test_both_faces_of_vwap_agree_where_the_sums_of_a_session_do_not_fit_int64(price: float) -> None:
+    columns = market("walk", 6, 400)
+    for key in ("high", "low", "close"):
+        columns[key] = columns[key] * price / 100
+    vwap = made("vwap", {"session": "1w"}, 8)
+    assert_same_bits(vwap.columns(*read(vwap, columns)), stepped(vwap, columns))
+
+
 @each_case
 @given(seed=seeds, cut=integers(0, 50))
 @settings(max_examples=20, deadline=None)

@@ -110,6 +110,15 @@ def test_directional_indicators_are_those_of_ta_lib_from_the_first_adx_on(output
     np.testing.assert_allclose(found[adx.warmup - 1 :], expected[adx.warmup - 1 :], rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.parametrize("still", [3, 8, 30])
+def test_adx_after_a_beginning_without_direction_is_that_of_ta_lib(still: int) -> None:
+    columns, adx = market("walk", 5, 300), made("adx", {"window": 5})
+    for key, price in (("high", 103.0), ("low", 97.0), ("close", 100.0)):
+        columns[key][:still] = price
+    found = adx.columns(*read(adx, columns))["adx"]
+    np.testing.assert_allclose(found, talib.ADX(*read(adx, columns), 5), rtol=1e-9, atol=1e-9)
+
+
 def test_on_a_low_priced_coin_means_and_ranges_are_those_of_ta_lib() -> None:
     columns = market("cheap", 1, 2000)
     ranges = columns["high"], columns["low"], columns["close"]
