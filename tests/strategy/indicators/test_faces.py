@@ -159,6 +159,12 @@ def test_a_polars_frame_gets_nulls_and_gives_nulls(name: str, params: dict[str, 
         assert found[key].to_list() == [None if math.isnan(value) else value for value in values.tolist()]
 
 
+def test_a_polars_series_is_a_column_and_its_nulls_are_no_rows() -> None:
+    for closes in (pl.Series([1.0, None, 2.0, 3.0]), pl.Series([1, None, 2, 3])):
+        found = made("sma", {"window": 2}, 2).columns(closes)["sma"]
+        np.testing.assert_array_equal(found, [math.nan, math.nan, 1.5, 2.5])
+
+
 def test_columns_must_be_those_that_are_read_and_of_one_length() -> None:
     atr = made("atr", {})
     with pytest.raises(ValueError, match="high, low, close"):
