@@ -7,6 +7,7 @@ import numpy as np
 
 from backtester.strategy.indicators.base import Column, Indicator, late
 from backtester.strategy.indicators.exact import (
+    FITS,
     Units,
     as_units,
     divided,
@@ -16,8 +17,6 @@ from backtester.strategy.indicators.exact import (
     window_sums,
 )
 from backtester.strategy.indicators.parameters import Decimals, Freedom, LongWindow, Multiple, parameters
-
-_FITS = 2**62
 
 
 class _Scatter:
@@ -166,7 +165,7 @@ class Bollinger(Indicator):
 def _exact_window(values: Column, window: int, decimals: int | None) -> tuple[Units, Units, Units] | None:
     """Return units, sums and spreads of each full window; None where int64 cannot hold them."""
     units = as_units(values, decimals)
-    if units is None or 2 * window * largest(units) >= _FITS:
+    if units is None or 2 * window * largest(units) >= FITS:
         return None
     sums, spreads = window_sums(units, window), window_spreads(units, window)
     return None if sums is None or spreads is None else (units, sums, spreads)

@@ -16,7 +16,7 @@ Units = NDArray[np.int64]
 
 _BINARY = 2**100
 _EXACT_IN_FLOAT = 2**53
-_FITS = 2**62
+FITS = 2**62  # int64 holds what stays below, with room for one addition
 _CHUNK = 8192
 
 
@@ -30,7 +30,7 @@ def as_units(values: Column, decimals: int | None) -> Units | None:
     if decimals is None:
         return None
     scaled = np.rint(values * float(scale_of(decimals)))
-    return scaled.astype(np.int64) if largest(scaled) < _FITS else None
+    return scaled.astype(np.int64) if largest(scaled) < FITS else None
 
 
 def largest(values: Column | Units) -> int:
@@ -40,7 +40,7 @@ def largest(values: Column | Units) -> int:
 
 def window_sums(units: Units, window: int) -> Units | None:
     """Return the sum of each full window, shape (n - window + 1,)."""
-    if largest(units) * window >= _FITS:
+    if largest(units) * window >= FITS:
         return None
     running = np.cumsum(np.concatenate(([0], units)))  # may wrap around; differences are right all the same
     return running[window:] - running[:-window] if len(units) >= window else running[:0]
@@ -49,7 +49,7 @@ def window_sums(units: Units, window: int) -> Units | None:
 def window_ramps(units: Units, window: int) -> Units | None:
     """Return the sum of each full window weighted by 0 (oldest) to window - 1 (newest), shape (n - window + 1,)."""
     sums = window_sums(units, window)
-    if sums is None or largest(units) * window * window >= _FITS:
+    if sums is None or largest(units) * window * window >= FITS:
         return None
     places = np.arange(len(units), dtype=np.int64)
     running = np.cumsum(np.concatenate(([0], units * places)))
@@ -71,7 +71,7 @@ def window_spreads(units: Units, window: int) -> Units | None:
     for start in range(0, rows, step):
         part = units[start : min(start + step, rows) + window - 1]
         part = part - (int(part.max()) + int(part.min())) // 2
-        if largest(part) ** 2 * window * window >= _FITS:
+        if largest(part) ** 2 * window * window >= FITS:
             return None
         running, squared = (np.cumsum(np.concatenate(([0], each))) for each in (part, part * part))
         sums = running[window:] - running[:-window]

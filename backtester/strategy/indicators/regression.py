@@ -1,10 +1,8 @@
 """The slope of the straight line that fits a window of prices best."""
 
 from backtester.strategy.indicators.base import Column, Indicator, late
-from backtester.strategy.indicators.exact import as_units, divided, largest, scale_of, window_ramps, window_sums
+from backtester.strategy.indicators.exact import FITS, as_units, divided, largest, scale_of, window_ramps, window_sums
 from backtester.strategy.indicators.parameters import Decimals, LongWindow, parameters
-
-_FITS = 2**62
 
 
 class Slope(Indicator):
@@ -45,7 +43,7 @@ class Slope(Indicator):
 
     def _rows(self, *columns: Column) -> tuple[Column, ...]:
         units = as_units(columns[0], self._decimals)
-        if units is None or 24 * largest(units) * self._window**2 >= _FITS:
+        if units is None or 24 * largest(units) * self._window**2 >= FITS:
             return super()._rows(*columns)
         sums, ramps = window_sums(units, self._window), window_ramps(units, self._window)
         if sums is None or ramps is None:

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from backtester.core.time import grid_offset_us, timeframe_us
 from backtester.strategy.indicators.base import Column, Indicator
-from backtester.strategy.indicators.exact import as_units, divided, largest, scale_of
+from backtester.strategy.indicators.exact import FITS, as_units, divided, largest, scale_of
 from backtester.strategy.indicators.parameters import Decimals, parameters
 
 VolumeDecimals = Annotated[
@@ -15,8 +15,6 @@ VolumeDecimals = Annotated[
     Field(ge=0, le=18, description="decimals of the volume, in which sums are exact; none: exact in binary, slower"),
 ]
 Session = Annotated[str, Field(description="length of a session, a timeframe: 1d is the UTC day, 1w begins on Monday")]
-
-_FITS = 2**62
 
 
 class Vwap(Indicator):
@@ -61,7 +59,7 @@ class Vwap(Indicator):
         begins = np.diff((open_time - self._offset) // self._length, prepend=-1.0) != 0
         first = np.maximum.accumulate(np.where(begins, np.arange(len(begins)), 0))  # row in which the session began
         longest = int((np.arange(len(begins)) - first).max()) + 1
-        if longest * largest(units) * max(3 * max(map(largest, (high, low, close))), self._divisor) >= _FITS:
+        if longest * largest(units) * max(3 * max(map(largest, (high, low, close))), self._divisor) >= FITS:
             return super()._rows(*columns)
         traded, volumes = (np.cumsum(np.concatenate(([0], each))) for each in (typical * units, units))
         return (divided(traded[1:] - traded[first], (volumes[1:] - volumes[first]) * self._divisor),)
@@ -99,7 +97,7 @@ class Obv(Indicator):
     def _rows(self, *columns: Column) -> tuple[Column, ...]:
         close, volume = columns
         units = as_units(volume, self._decimals)
-        if units is None or largest(units) * len(units) >= _FITS:
+        if units is None or largest(units) * len(units) >= FITS:
             return super()._rows(*columns)
         signs = np.sign(np.diff(close, prepend=-np.inf)).astype(np.int64)
         return (divided(np.cumsum(signs * units), self._units_of_one),)
