@@ -8,7 +8,7 @@ from backtester.config.configs import AccountSection, BacktestConfig, FuturesSec
 from backtester.config.instruments import instrument_of, rules_of
 from backtester.config.loading import Layer, merged, read_toml, validated
 from backtester.config.sizing import SizingSection
-from backtester.core.errors import DataError, StrategyError, UsageError
+from backtester.core.errors import BacktesterError, DataError, StrategyError, UsageError
 from backtester.core.instruments import MARKETS, Instrument, InstrumentId, parse_instrument, split_id
 from backtester.core.rules import RuleBook
 from backtester.core.time import first_open, format_time, last_open, parse_time, timeframe_us
@@ -44,6 +44,7 @@ from backtester.engine.wallets import opening_prices, resolved_account, valuatio
 from backtester.execution.mark_path import MarkPath
 from backtester.strategy.base import Strategy, StrategyParams
 from backtester.strategy.registry import FoundStrategy, find_strategy
+from backtester.strategy.signals import SignalStrategy
 
 
 class Series(NamedTuple):
@@ -131,7 +132,7 @@ def prepare(
     warnings: list[str] = []
     lake = Lake(Path(config.data.dir))
     timeframe = config.run.timeframe
-    needs = _needs(found, params)
+    needs = _needs(found, params, timeframe)
     names = feed_names([*config.data.feeds, *needs.feeds, *mark_feeds(config, ids)], ids, config.run.market)
     tapes = tapes_of(lake, config.execution.data, names, ids)
     names = sorted({*names, *(tape_name(i, kind) for i, kind in tapes.items())})
@@ -331,8 +332,15 @@ class _Needs(NamedTuple):
     feeds: tuple[str, ...]
 
 
-def _needs(found: FoundStrategy, params: StrategyParams) -> _Needs:
+def _needs(found: FoundStrategy, params: StrategyParams, timeframe: str) -> _Needs:
     strategy = _made(found, params)
+    if isinstance(strategy, SignalStrategy):
+        try:
+            return _Needs(*strategy.needs(timeframe))
+        except BacktesterError:
+            raise
+        except Exception as error:
+            raise StrategyError(f"strategy {found.name} failed in features: {type(error).__name__}: {error}") from error
     asked: dict[str, Any] = {}
     for name in ("warmup_candles", "feeds"):
         try:

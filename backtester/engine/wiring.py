@@ -21,6 +21,7 @@ from backtester.engine.feeding import make_feeds
 from backtester.engine.funding_schedule import FundingSchedule
 from backtester.engine.prepare import PreparedRun
 from backtester.engine.risk_setup import breaker_terms, order_limiter
+from backtester.engine.signals import prime_signals
 from backtester.engine.tables import EquityTable, Recorder
 from backtester.engine.wallets import deposits
 from backtester.execution.funding import FundingDesk
@@ -31,6 +32,7 @@ from backtester.risk.risk import Risk
 from backtester.risk.sizing import Sizing
 from backtester.sim.sim_models import FeeModel
 from backtester.strategy.host import StrategyHost
+from backtester.strategy.signals import SignalStrategy
 from backtester.strategy.view import StrategyView
 
 
@@ -115,7 +117,10 @@ def wire(run: PreparedRun, folder: Path) -> Wired:
     slicer = Slicer(run.rules, board, bus)
     sized = frozenset(i for i in instruments if config.sizing.of(i).model != "none")
     view = StrategyView(board, instruments, run.rules, run.valuation, sized)
-    host = StrategyHost(run.make_strategy(), run.found.name, view, bus, start=run.start, seed=config.run.seed)
+    strategy = run.make_strategy()
+    if isinstance(strategy, SignalStrategy):
+        prime_signals(run, strategy)
+    host = StrategyHost(strategy, run.found.name, view, bus, start=run.start, seed=config.run.seed)
     recorder = Recorder(folder, instruments, run.rules, board, bus)
     feeds = make_feeds(run, {topic for topic, handlers in bus.handlers.items() if handlers})
     board.quote_at.update({feed.instrument: feed.at for feed in feeds if isinstance(feed, QuoteFeed)})

@@ -13,6 +13,7 @@ from backtester.strategy.base import Strategy
 
 BUILT_IN = {
     "sma_cross": "backtester.strategy.sma_cross:SmaCross",
+    "sma_cross_signal": "backtester.strategy.sma_cross_signal:SmaCrossSignal",
     "sma_extended": "backtester.strategy.sma_extended:SMAExtendedStrategy",
 }
 ENTRY_POINT_GROUP = "backtester.strategies"
