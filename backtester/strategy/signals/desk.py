@@ -6,7 +6,16 @@ from decimal import Decimal
 from math import isnan, nan
 
 from backtester.core.errors import EngineError
-from backtester.core.events import AnyIntent, Fill, OrderKind, OrderRejected, OrderUpdate, Reason, SanitizedOrder
+from backtester.core.events import (
+    AnyIntent,
+    Fill,
+    OrderKind,
+    OrderRejected,
+    OrderUpdate,
+    Reason,
+    SanitizedOrder,
+    Status,
+)
 from backtester.core.market import Candle
 from backtester.core.numbers import decimal_of
 from backtester.strategy.base import Strategy
@@ -110,12 +119,14 @@ class Desk:
             trade.size, trade.resizing = trade.resizing, None
 
     def on_update(self, update: OrderUpdate | OrderRejected) -> None:
-        """A trade whose stop was refused is closed; an entry that can never be is not sent again."""
-        if not isinstance(update, OrderRejected):
-            return
-        if self._trade is not None and update.tag == self._trade.tag + STOP:
-            self._trade.unprotected = True
-        elif self._entering is not None and update.reason is Reason.SHORT_NOT_ALLOWED:
+        """A trade that has lost its stop is closed; an entry that can never be is not sent again."""
+        trade, rejected = self._trade, isinstance(update, OrderRejected)
+        if trade is not None and update.tag == trade.tag + STOP:
+            if rejected or (isinstance(update, OrderUpdate) and update.status is Status.EXPIRED):
+                order = self._stop_order()
+                trade.unprotected = order is None
+                trade.stop = trade.stop if order is None else float(order.stop_price)  # a refused move
+        elif rejected and self._entering is not None and update.reason is Reason.SHORT_NOT_ALLOWED:
             self._spent = self._wanted
 
     # --- entries -------------------------------------------------------------------------------------------------
@@ -181,7 +192,7 @@ class Desk:
             return self._left(trade, row, "target", reverse_at=candle.close if reverse else None)
         plan = self._plan
         if trade.unprotected:
-            return self._left(trade, row, "the stop was refused")
+            return self._left(trade, row, "the stop is gone")
         if plan.max_candles is not None and row - trade.opened + 1 >= plan.max_candles:
             return self._left(trade, row, f"held {plan.max_candles} candles")
         if trade.risk:
@@ -245,8 +256,9 @@ class Desk:
         return any(not order.parent_id for order in self._strategy.open_orders(self._name))
 
     def _stop_order(self) -> SanitizedOrder | None:
+        """Return the stop, or what is on its way into its place."""
         orders = self._strategy.open_orders(self._name)
-        return next((order for order in orders if order.parent_id and order.kind is OrderKind.STOP), None)
+        return next((o for o in reversed(orders) if o.parent_id and o.kind is OrderKind.STOP), None)
 
     def _note(self, text: str, row: int) -> None:
         """Say in the log which row it was, with its reason and its indicators."""
