@@ -6,8 +6,8 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from backtester.strategy.base import StrategyParams
-from backtester.strategy.features import Feature, Frame, recurrence
-from backtester.strategy.features.averages import RollingMean
+from backtester.strategy.features import Feature, Frame, indicator
+from backtester.strategy.indicators.means import Sma
 from backtester.strategy.signals import SignalStrategy, Targets
 
 
@@ -35,8 +35,8 @@ class SmaCrossSignal(SignalStrategy):
     def features(self) -> list[Feature]:
         """The two means."""
         return [
-            recurrence("fast", RollingMean, "close", window=self.params.fast),
-            recurrence("slow", RollingMean, "close", window=self.params.slow),
+            indicator("fast", Sma, "close", window=self.params.fast),
+            indicator("slow", Sma, "close", window=self.params.slow),
         ]
 
     def targets(self, frame: Frame) -> Targets:

@@ -5,10 +5,9 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from backtester.strategy.indicators.sma import Sma, sma
 from hypothesis import given
 from hypothesis.strategies import integers, lists
-
-from backtester.strategy.indicators.sma import Sma, sma
 
 units = lists(integers(0, 10**9), min_size=1, max_size=60)
 

@@ -1,6 +1,6 @@
 """Features: named, pure columns over candles, in a graph that computes each once and knows when each is known."""
 
-from backtester.strategy.features.feature import Feature, formula, recurrence
+from backtester.strategy.features.feature import Feature, formula, indicator
 from backtester.strategy.features.frame import Frame, Source, candle_frame
 from backtester.strategy.features.graph import FeatureGraph
 from backtester.strategy.features.stream import FeatureStream
@@ -13,5 +13,5 @@ __all__ = [
     "Source",
     "candle_frame",
     "formula",
-    "recurrence",
+    "indicator",
 ]

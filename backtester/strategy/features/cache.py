@@ -41,7 +41,7 @@ def node_key(cache: ColumnCache, feature: Feature, decimals: int | None, inputs:
     params = sorted(feature.params.items())
     if source is None or not all(isinstance(value, _PLAIN) for _, value in params):
         return None
-    shown = (cache.code, source, feature.recurs, feature.rows, params, decimals, tuple(inputs))
+    shown = (cache.code, source, feature.rows, params, decimals, tuple(inputs))
     return blake2b(repr(shown).encode(), digest_size=16).hexdigest()
 
 

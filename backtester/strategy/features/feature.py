@@ -1,45 +1,30 @@
-"""What a feature is: a name, its inputs, and one pure rule, either over the last rows or as a recurrence."""
+"""What a feature is: a name, its inputs, and one pure rule: a formula over the last rows, or an indicator."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from inspect import signature
-from typing import Any, Protocol
+from typing import Any, Final
 
 import numpy as np
 
 from backtester.core.errors import UsageError
 from backtester.core.time import TIMEFRAMES
 from backtester.strategy.features.frame import Values
+from backtester.strategy.indicators.base import Indicator
+from backtester.strategy.indicators.parameters import parameters_model
 
-
-class Recurrence(Protocol):
-    """An indicator with two faces that agree bit for bit.
-
-    warmup: how many rows it takes until the first value, that row included, >= 1.
-    """
-
-    @property
-    def warmup(self) -> int:
-        """Rows until the first value."""
-        ...
-
-    def update(self, *values: float) -> float | None:
-        """Take one row; return the value, or None before there is one."""
-        ...
-
-    def columns(self, *values: Values) -> Values:
-        """Return the value of each row, NaN before there is one; the object itself does not move."""
-        ...
+_PRICES: Final = ("open", "high", "low", "close")
+ONLY: Final = ""  # the output of a feature that has one
 
 
 @dataclass(frozen=True)
 class Reference:
-    """An input as it is written: `close`, `30m/trend`, `spot:ETHUSDT/close`, `spot:ETHUSDT/1h/trend`.
+    """An input as it is written: `close`, `bands.upper`, `30m/trend`, `spot:ETHUSDT/close`, `spot:ETHUSDT/1h/trend`.
 
-    instrument, timeframe: None means the one in which the reference stands.
+    output: of an indicator with several. timeframe, instrument: None means the one in which the reference stands.
     """
 
     name: str
+    output: str = ONLY
     timeframe: str | None = None
     instrument: str | None = None
 
@@ -50,74 +35,79 @@ class Reference:
         Raises:
             UsageError: it is no reference.
         """
-        *where, name = text.split("/")
+        *where, last = text.split("/")
         instrument = where.pop(0) if where and ":" in where[0] else None
         timeframe = where.pop(0) if where else None
+        name, _, output = last.partition(".")
         if where or not name or (timeframe is not None and timeframe not in TIMEFRAMES):
             raise UsageError(
                 f"{text!r} is not an input of a feature",
-                hint="write a column (close), a feature (fast), 30m/fast, spot:ETHUSDT/close or spot:ETHUSDT/1h/fast",
+                hint="write a column (close), a feature (fast), one of its outputs (bands.upper), 30m/fast, "
+                "spot:ETHUSDT/close or spot:ETHUSDT/1h/fast",
             )
-        return cls(name, timeframe, instrument)
+        return cls(name, output, timeframe, instrument)
 
 
 @dataclass(frozen=True)
 class Feature:
-    """A named column. Make one with `formula` or `recurrence`.
+    """A named column, or several. Make one with `formula` or `indicator`.
 
-    inputs: see Reference. rule: over arrays of equal length one array of that length; or, when `recurs`, what makes
-    a Recurrence. rows: how many rows a formula looks at for a value, the value's own included. params: what the
-    rule gets by name besides.
+    rule: of a formula, a function from arrays of equal length to one of that length; or the class of an indicator.
+    outputs: the names of its columns, ONLY for a single one. rows: how many rows a formula looks at for a value, the
+    value's own included. params: what the rule gets by name.
     """
 
     name: str
     rule: Callable[..., Any]
     inputs: tuple[Reference, ...]
-    recurs: bool
+    outputs: tuple[str, ...] = (ONLY,)
     rows: int = 1
     params: Mapping[str, Any] = field(default_factory=dict)
 
-    def made(self, decimals: int | None) -> Recurrence:
-        """Return the feature's recurrence, at its beginning.
+    @property
+    def is_indicator(self) -> bool:
+        """Whether it is a recurrence over all rows so far, and no formula over the last ones."""
+        return isinstance(self.rule, type) and issubclass(self.rule, Indicator)
 
-        decimals: of the instrument's prices, for a rule with a parameter `price_decimals` that was not given.
+    @property
+    def sums_prices(self) -> bool:
+        """Whether it can use the decimals of its instrument's prices: it sums exactly, and reads prices alone."""
+        takes = self.is_indicator and "decimals" in parameters_model(self.rule).model_fields  # type: ignore[arg-type]
+        own = all(i.instrument is None and i.name in _PRICES for i in self.inputs)
+        return takes and own and "decimals" not in self.params
 
-        Raises:
-            UsageError: it needs the decimals and they are not known.
-        """
-        params = dict(self.params)
-        if "price_decimals" in signature(self.rule).parameters and "price_decimals" not in params:
-            if decimals is None:
-                raise UsageError(
-                    f"the feature {self.name} needs price_decimals", hint="give it, or a frame that has it"
-                )
-            params["price_decimals"] = decimals
-        made: Recurrence = self.rule(**params)
+    def made(self, decimals: int | None) -> Indicator:
+        """Return the feature's indicator before its first row; decimals: of its instrument's prices, None: unknown."""
+        exact = {"decimals": decimals} if self.sums_prices else {}
+        made: Indicator = self.rule(**exact, **self.params)
         return made
 
     @property
     def own_rows(self) -> int:
-        """How many rows with values of all inputs it takes until the first value of its own; derived, not typed."""
-        return self.made(0).warmup if self.recurs else self.rows
+        """How many rows with values of all inputs it takes until the first value; derived, not typed."""
+        return self.made(None).warmup if self.is_indicator else self.rows
 
-    def computed(self, inputs: list[Values], decimals: int | None) -> Values:
-        """Return the feature's column; NaN from the beginning until `own_rows` rows with values of all inputs.
+    def computed(self, inputs: list[Values], decimals: int | None) -> dict[str, Values]:
+        """Return the feature's columns by output, NaN where there is no value.
+
+        A formula has none before `rows` rows with values of all inputs.
 
         Raises:
-            UsageError: what came back is no column of that length.
+            UsageError: what came back is no column of the same length.
         """
+        if self.is_indicator:
+            found = self.made(decimals).columns(*inputs)
+            return dict(zip(self.outputs, found.values(), strict=True))
         length = len(inputs[0])
         first = max(_first_value(values) for values in inputs)
         column = np.full(length, np.nan)
         if first < length:
-            given = [values[first:] for values in inputs]
-            found = self.made(decimals).columns(*given) if self.recurs else self.rule(*given, **self.params)
-            column[first:] = self.checked(found, length - first)
-            column[first : first + self.own_rows - 1] = np.nan
-        return column
+            column[first:] = self.checked(self.rule(*[v[first:] for v in inputs], **self.params), length - first)
+            column[first : first + self.rows - 1] = np.nan
+        return {ONLY: column}
 
     def checked(self, found: Any, length: int) -> Values:
-        """Return what a rule gave as a column.
+        """Return what a formula gave as a column.
 
         Raises:
             UsageError: it is no array of that length.
@@ -139,25 +129,35 @@ def formula(name: str, rule: Callable[..., Any], *inputs: str, rows: int = 1, **
     Raises:
         UsageError: no inputs, rows < 1, or a name that is none.
     """
-    if rows < 1:
-        raise UsageError(f"the feature {name} looks at {rows} rows, it must be at least 1")
-    return Feature(_name(name), rule, _references(name, inputs), recurs=False, rows=rows, params=params)
-
-
-def recurrence(name: str, rule: Callable[..., Any], *inputs: str, **params: Any) -> Feature:
-    """Return a feature that is an indicator: `rule(**params)` makes a Recurrence.
-
-    A rule with a parameter `price_decimals` gets the instrument's unless it is given.
-
-    Raises:
-        UsageError: no inputs, or a name that is none.
-    """
-    return Feature(_name(name), rule, _references(name, inputs), recurs=True, params=params)
-
-
-def _references(name: str, inputs: tuple[str, ...]) -> tuple[Reference, ...]:
     if not inputs:
         raise UsageError(f"the feature {name} has no inputs", hint="a feature is made of columns and other features")
+    if rows < 1:
+        raise UsageError(f"the feature {name} looks at {rows} rows, it must be at least 1")
+    return Feature(_name(name), rule, _references(inputs), rows=rows, params=params)
+
+
+def indicator(name: str, cls: type[Indicator], *inputs: str, **params: Any) -> Feature:
+    """Return a feature that is an indicator: `cls(**params)` over its own inputs, or over others in their place.
+
+    With several outputs each is a column: `bands.upper`.
+
+    Raises:
+        UsageError: another number of inputs than the indicator takes, or a name that is none.
+        ValueError: a parameter is missing, unknown or out of bounds.
+    """
+    wanted = inputs or cls.inputs
+    if len(wanted) != len(cls.inputs):
+        raise UsageError(
+            f"the feature {name} has {len(wanted)} inputs, {cls.__name__} takes {len(cls.inputs)}: "
+            f"{', '.join(cls.inputs)}"
+        )
+    outputs = cls.outputs if len(cls.outputs) > 1 else (ONLY,)
+    feature = Feature(_name(name), cls, _references(wanted), outputs, params=params)
+    feature.made(None)  # refuses bad parameters here, where they are written
+    return feature
+
+
+def _references(inputs: tuple[str, ...]) -> tuple[Reference, ...]:
     return tuple(Reference.parse(text) for text in inputs)
 
 

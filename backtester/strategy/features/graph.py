@@ -8,7 +8,7 @@ from typing import NamedTuple
 from backtester.core.errors import UsageError
 from backtester.core.time import timeframe_us
 from backtester.strategy.features.cache import ColumnCache, node_key
-from backtester.strategy.features.feature import Feature, Reference
+from backtester.strategy.features.feature import ONLY, Feature, Reference
 from backtester.strategy.features.frame import (
     CANDLE_COLUMNS,
     Frame,
@@ -17,18 +17,26 @@ from backtester.strategy.features.frame import (
     Values,
     as_known,
     digest_of_values,
+    frozen,
     known_rows,
 )
 
 
 class Node(NamedTuple):
-    """A column of somebody's candles: a stored one or a feature."""
+    """A column of somebody's candles, or a feature over them."""
 
     source: Source
     name: str
 
     def __str__(self) -> str:
         return f"{self.source}/{self.name}"
+
+
+class Output(NamedTuple):
+    """One column of a node."""
+
+    node: Node
+    name: str = ONLY
 
 
 class FeatureGraph:
@@ -49,8 +57,8 @@ class FeatureGraph:
                 taken = "a column of every candle" if feature.name in CANDLE_COLUMNS else "given twice"
                 raise UsageError(f"the feature name {feature.name!r} is {taken}", hint="name each feature once")
             self.features[feature.name] = feature
-        names = tuple(self.features) if outputs is None else tuple(outputs)
-        self.outputs = {text: Reference.parse(text) for text in names}
+        every = [f"{f.name}.{o}" if o else f.name for f in self.features.values() for o in f.outputs]
+        self.outputs = {text: Reference.parse(text) for text in (every if outputs is None else outputs)}
 
     def plan_for(self, source: Source) -> "Plan":
         """Return what it takes to compute the outputs on the rows of a source.
@@ -71,12 +79,13 @@ class Plan:
     def __init__(self, graph: FeatureGraph, source: Source) -> None:
         self.source = source
         self.features = graph.features
-        self.outputs = {text: self._node(reference, source, "the outputs") for text, reference in graph.outputs.items()}
-        self.inputs: dict[Node, tuple[Node, ...]] = {}
-        for node in self.outputs.values():
-            self._collect(node)
+        self.outputs = {text: self._output(wanted, source, "the outputs") for text, wanted in graph.outputs.items()}
+        self.inputs: dict[Node, tuple[Output, ...]] = {}
+        for output in self.outputs.values():
+            self._collect(output.node)
+        nodes = {node: [output.node for output in inputs] for node, inputs in self.inputs.items()}
         try:
-            self.order = tuple(TopologicalSorter(self.inputs).static_order())
+            self.order = tuple(TopologicalSorter(nodes).static_order())
         except CycleError as error:
             circle = [str(node) for node in reversed(error.args[1])]
             raise UsageError(
@@ -84,25 +93,29 @@ class Plan:
                 hint="a feature may use what is known before it; break the circle",
             ) from None
 
-    def _collect(self, output: Node) -> None:
-        waiting = [output]
+    def _collect(self, wanted: Node) -> None:
+        waiting = [wanted]
         while waiting:
             node = waiting.pop()
             if node in self.inputs:
                 continue
             feature = self.features.get(node.name)
             needed = () if feature is None else feature.inputs
-            self.inputs[node] = tuple(self._node(reference, node.source, node.name) for reference in needed)
-            waiting += reversed(self.inputs[node])
+            self.inputs[node] = tuple(self._output(reference, node.source, node.name) for reference in needed)
+            waiting += [output.node for output in reversed(self.inputs[node])]
 
-    def _node(self, reference: Reference, at: Source, asked_by: str) -> Node:
+    def _output(self, reference: Reference, at: Source, asked_by: str) -> Output:
         source = Source(reference.instrument or at.instrument, reference.timeframe or at.timeframe)
-        name = reference.name
-        if name not in self.features and name not in CANDLE_COLUMNS:
+        name, feature = reference.name, self.features.get(reference.name)
+        if feature is None and name not in CANDLE_COLUMNS:
             known = ", ".join((*CANDLE_COLUMNS, *self.features))
             raise UsageError(
                 f"{asked_by} needs {name!r}, which is no column and no feature", hint=f"there are: {known}"
             )
+        outputs = (ONLY,) if feature is None else feature.outputs
+        if reference.output not in outputs:
+            named = ", ".join(f"{name}.{output}" if output else name for output in outputs)
+            raise UsageError(f"{asked_by} needs {name!r} as {name}.{reference.output}", hint=f"there are: {named}")
         own, other = timeframe_us(at.timeframe), timeframe_us(source.timeframe)
         if other < own:
             raise UsageError(
@@ -110,7 +123,7 @@ class Plan:
                 "values a row",
                 hint="compute on the shorter one, and refer to the longer one from there",
             )
-        return Node(source, name)
+        return Output(Node(source, name), reference.output)
 
     @property
     def sources(self) -> tuple[Source, ...]:
@@ -127,9 +140,10 @@ class Plan:
         needed: dict[Node, int] = {}
         for node in self.order:
             feature = self.features.get(node.name)
-            below = max((self._rows(needed[i], i.source, node.source) for i in self.inputs[node]), default=1)
+            below = max((self._rows(needed[i], i.source, node.source) for i, _ in self.inputs[node]), default=1)
             needed[node] = below if feature is None else below + feature.own_rows - 1
-        return {text: self._rows(needed[node], node.source, self.source) for text, node in self.outputs.items()}
+        outputs = self.outputs.items()
+        return {text: self._rows(needed[node], node.source, self.source) for text, (node, _) in outputs}
 
     @staticmethod
     def _rows(rows: int, of: Source, on: Source) -> int:
@@ -155,7 +169,7 @@ class Plan:
         work = _Computation(self, frames, cache)
         for node in self.order:
             work.compute(node)
-        columns = {text: work.seen_from(node, self.source) for text, node in self.outputs.items()}
+        columns = {text: work.seen_from(output, self.source) for text, output in self.outputs.items()}
         return frames[self.source].with_columns(columns)
 
 
@@ -166,56 +180,56 @@ class _Computation:
         self._plan = plan
         self._frames = frames
         self._cache = cache
-        self._columns: dict[Node, Values] = {}
-        self._joined: dict[tuple[Node, Source], Values] = {}
+        self._columns: dict[Output, Values] = {}
+        self._joined: dict[tuple[Output, Source], Values] = {}
         self._known: dict[tuple[Source, Source], Times] = {}
-        self._names: dict[Node, str] = {}  # what each column is, for the cache: a key, or a digest of its content
+        self._names: dict[Output, str] = {}  # what each column is, for the cache: a key, or a digest of its content
 
     def compute(self, node: Node) -> None:
-        """Compute a column whose inputs are there."""
+        """Compute the columns of a node whose inputs are there."""
         frame, feature = self._frames[node.source], self._plan.features.get(node.name)
         if feature is None:
-            self._columns[node] = frame[node.name]
+            self._columns[Output(node)] = frame[node.name]
             return
-        inputs = self._plan.inputs[node]
-        key, column = None, None
-        if self._cache is not None:
-            named = [self._name(i, node.source) for i in inputs]
-            key = node_key(self._cache, feature, frame.decimals, named)
-            column = None if key is None else self._cache.get(key, frame.rows)
-        if column is None:
-            column = _computed(feature, [self.seen_from(i, node.source) for i in inputs], frame)
-            if self._cache is not None and key is not None:
-                self._cache.put(key, column)
-        if key is not None:
-            self._names[node] = key
-        column.setflags(write=False)
-        self._columns[node] = column
+        inputs, cache, key = self._plan.inputs[node], self._cache, None
+        kept: dict[str, Values | None] = {}
+        if cache is not None:
+            decimals = frame.decimals if feature.sums_prices else None
+            key = node_key(cache, feature, decimals, [self._name(i, node.source) for i in inputs])
+        if cache is not None and key is not None:
+            self._names |= {Output(node, name): f"{key}.{name}" for name in feature.outputs}
+            kept = {name: cache.get(f"{key}.{name}", frame.rows) for name in feature.outputs}
+        columns = {name: column for name, column in kept.items() if column is not None}
+        if len(columns) < len(feature.outputs):
+            columns = _computed(feature, [self.seen_from(i, node.source) for i in inputs], frame)
+            if cache is not None and key is not None:
+                for name, column in columns.items():
+                    cache.put(f"{key}.{name}", column)
+        for name, column in columns.items():
+            self._columns[Output(node, name)] = frozen(column)
 
-    def seen_from(self, node: Node, at: Source) -> Values:
+    def seen_from(self, output: Output, at: Source) -> Values:
         """Return a column as it is known at each row of a source."""
-        if node.source == at:
-            return self._columns[node]
-        if (node, at) not in self._joined:
-            pair = node.source, at
-            if pair not in self._known:
-                self._known[pair] = known_rows(self._frames[node.source].times, self._frames[at].times)
-            joined = as_known(self._columns[node], self._known[pair])
-            joined.setflags(write=False)
-            self._joined[node, at] = joined
-        return self._joined[node, at]
+        source = output.node.source
+        if source == at:
+            return self._columns[output]
+        if (output, at) not in self._joined:
+            if (source, at) not in self._known:
+                self._known[source, at] = known_rows(self._frames[source].times, self._frames[at].times)
+            self._joined[output, at] = frozen(as_known(self._columns[output], self._known[source, at]))
+        return self._joined[output, at]
 
-    def _name(self, node: Node, at: Source) -> str:
+    def _name(self, output: Output, at: Source) -> str:
         """Return what identifies the content of a column as it is seen from a source."""
-        if node not in self._names:
-            self._names[node] = digest_of_values(self._columns[node])
-        if node.source == at:
-            return self._names[node]
-        times = (digest_of_values(self._frames[source].times) for source in (node.source, at))
-        return "/".join((self._names[node], *times))
+        if output not in self._names:
+            self._names[output] = digest_of_values(self._columns[output])
+        if output.node.source == at:
+            return self._names[output]
+        times = (digest_of_values(self._frames[source].times) for source in (output.node.source, at))
+        return "/".join((self._names[output], *times))
 
 
-def _computed(feature: Feature, given: list[Values], frame: Frame) -> Values:
+def _computed(feature: Feature, given: list[Values], frame: Frame) -> dict[str, Values]:
     try:
         return feature.computed(given, frame.decimals)
     except UsageError:

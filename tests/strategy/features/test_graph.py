@@ -7,8 +7,8 @@ from hypothesis.strategies import integers
 
 from backtester.core.errors import UsageError
 from backtester.core.time import MINUTE
-from backtester.strategy.features import FeatureGraph, Source, formula, recurrence
-from backtester.strategy.features.averages import RollingMean
+from backtester.strategy.features import FeatureGraph, Source, formula, indicator
+from backtester.strategy.indicators.means import Sma
 from tests.strategy.features.frames import BTC, ETH, columns, frame_of, frames_of
 
 OWN = Source(BTC, "5m")
@@ -96,7 +96,7 @@ def test_a_rule_that_gives_another_length_is_refused() -> None:
 
 def test_a_comparison_is_null_and_not_false_before_its_inputs_have_values() -> None:
     features = [
-        recurrence("mean", RollingMean, "close", window=3),
+        indicator("mean", Sma, "close", window=3),
         formula("above", lambda close, mean: close > mean, "close", "mean"),
     ]
     found = FeatureGraph(features).compute(frames_of(columns(6)), OWN)
@@ -129,7 +129,7 @@ def test_another_instrument_is_seen_as_of_the_last_close_that_is_known() -> None
 
 def test_a_feature_of_longer_candles_is_computed_on_them() -> None:
     candles = columns(60)
-    graph = FeatureGraph([recurrence("mean", RollingMean, "close", window=3)], ["30m/mean"])
+    graph = FeatureGraph([indicator("mean", Sma, "close", window=3)], ["30m/mean"])
     found = graph.compute(frames_of(candles, "30m"), OWN)["30m/mean"]
     closes = candles.close[5::6]
     assert found[17] == pytest.approx(closes[:3].mean())
@@ -140,7 +140,7 @@ def test_a_feature_of_longer_candles_is_computed_on_them() -> None:
 @given(first=integers(0, 5), window=integers(1, 4), rows=integers(1, 4))
 def test_warm_up_is_derived_and_is_what_it_takes_where_the_grid_is_worst(first: int, window: int, rows: int) -> None:
     features = [
-        recurrence("mean", RollingMean, "close", window=window),
+        indicator("mean", Sma, "close", window=window),
         formula(
             "older",
             lambda mean: np.concatenate((np.full(rows - 1, np.nan), mean[: len(mean) - rows + 1])),

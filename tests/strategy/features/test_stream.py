@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis.strategies import booleans, integers
 
 from backtester.core.errors import UsageError
-from backtester.strategy.features import FeatureGraph, FeatureStream, Source, formula, recurrence
-from backtester.strategy.features.averages import RollingMean
+from backtester.strategy.features import FeatureGraph, FeatureStream, Source, formula, indicator
+from backtester.strategy.indicators.means import Sma
 from tests.strategy.features.frames import BTC, ETH, columns, events, frame_of, frames_of, longer
 
 OWN = Source(BTC, "5m")
@@ -21,12 +21,12 @@ def highest(high: np.ndarray, rows: int) -> np.ndarray:
 
 
 FEATURES = [
-    recurrence("fast", RollingMean, "close", window=3),
-    recurrence("slow", RollingMean, "close", window=7),
+    indicator("fast", Sma, "close", window=3),
+    indicator("slow", Sma, "close", window=7),
     formula("spread", lambda fast, slow: fast / slow - 1, "fast", "slow"),
     formula("high_4", lambda high: highest(high, 4), "high", rows=4),
     formula("above", lambda close, mean: (close > mean) * 1.0, "close", "30m/fast"),
-    recurrence("mean_of_high", RollingMean, "high_4", window=2),
+    indicator("mean_of_high", Sma, "high_4", window=2),
     formula("ratio", lambda own, other: own / other, "close", f"{ETH}/1h/slow"),
 ]
 OUTPUTS = [feature.name for feature in FEATURES] + ["30m/spread", f"{ETH}/close"]
