@@ -22,8 +22,8 @@ def prime_signals(run: PreparedRun, strategy: SignalStrategy) -> None:
     for instrument in run.instruments:
         source = Source(instrument, run.config.run.timeframe)
         frames = signal_frames(run, strategy, source)
-        targets = strategy.evaluate(frames, source)
-        strategy.prime(source, frames[source].times, targets)
+        frame, targets = strategy.evaluated(frames, source)
+        strategy.prime(source, frame.times, targets)
 
 
 def signal_frames(run: PreparedRun, strategy: SignalStrategy, source: Source) -> dict[Source, Frame]:

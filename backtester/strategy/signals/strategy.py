@@ -84,8 +84,10 @@ class SignalStrategy(Strategy):
         """Return how the features of a source's rows are computed, and which candles that takes."""
         return self.graph.plan_for(source)
 
-    def evaluate(self, frames: Mapping[Source, Frame], source: Source, cache: ColumnCache | None = None) -> Targets:
-        """Return the targets of an instrument's rows.
+    def evaluated(
+        self, frames: Mapping[Source, Frame], source: Source, cache: ColumnCache | None = None
+    ) -> tuple[Frame, Targets]:
+        """Return the frame of an instrument with its features, and the targets of its rows.
 
         Raises:
             UsageError: a frame is missing, or a feature failed.
@@ -112,7 +114,7 @@ class SignalStrategy(Strategy):
                     f"{type(self).__name__}: {part} means nothing without a stop",
                     hint="give the plan stop_pct, or the targets stop",
                 )
-        return found.checked(frame.rows)
+        return frame, found.checked(frame.rows)
 
     def prime(self, source: Source, times: Times, targets: Targets) -> None:
         """Give the strategy the rows of one of the run's instruments; called by the engine, before the run.
