@@ -1,15 +1,25 @@
 """Signals in a run: frames from the lake, evaluated one instrument at a time; only targets are kept."""
 
+from pathlib import Path
+
 import numpy as np
 
 from backtester.core.instruments import InstrumentId
 from backtester.data.columns import CandleColumns
+from backtester.data.feature_cache import FeatureCache
 from backtester.data.schemas import KLINES
+from backtester.engine.compiled import compile_indicators
 from backtester.engine.feed_plan import PlannedFeed
 from backtester.engine.feeding import candle_batches
 from backtester.engine.prepare import PreparedRun
+from backtester.engine.provenance import digest_of, engine_digest, modules_below, versions
 from backtester.strategy.features.frame import Frame, Source, candle_frame
 from backtester.strategy.signals import SignalStrategy
+
+_MB = 1_000_000
+_WORTH_COMPILING = 500_000  # rows; below, interpreting indicators takes less time than compiling them
+_NONE = np.empty(0)
+_NO_CANDLES = CandleColumns(np.empty(0, dtype=np.int64), _NONE, _NONE, _NONE, _NONE, _NONE)
 
 
 def prime_signals(run: PreparedRun, strategy: SignalStrategy) -> None:
@@ -19,10 +29,13 @@ def prime_signals(run: PreparedRun, strategy: SignalStrategy) -> None:
         UsageError: the features make no graph, or one failed.
         StrategyError: the targets failed.
     """
+    cache = _cache(run)
     for instrument in run.instruments:
         source = Source(instrument, run.config.run.timeframe)
         frames = signal_frames(run, strategy, source)
-        frame, targets = strategy.evaluated(frames, source)
+        if sum(frame.rows for frame in frames.values()) >= _WORTH_COMPILING:
+            compile_indicators()
+        frame, targets = strategy.evaluated(frames, source, cache)
         strategy.prime(source, frame.times, targets)
 
 
@@ -34,7 +47,7 @@ def signal_frames(run: PreparedRun, strategy: SignalStrategy, source: Source) ->
 
 def _frame(run: PreparedRun, feed: PlannedFeed, source: Source) -> Frame:
     batches = list(candle_batches(run, feed))
-    candles = CandleColumns.concat(batches) if batches else _EMPTY
+    candles = CandleColumns.concat(batches) if batches else _NO_CANDLES
     if run.config.data.incomplete == "drop" and candles.complete is not None:
         candles = candles.take(np.flatnonzero(candles.complete))
     spec = run.instruments.get(InstrumentId(source.instrument))
@@ -51,5 +64,10 @@ def _frame(run: PreparedRun, feed: PlannedFeed, source: Source) -> Frame:
     )
 
 
-_NONE = np.empty(0)
-_EMPTY = CandleColumns(np.empty(0, dtype=np.int64), _NONE, _NONE, _NONE, _NONE, _NONE)
+def _cache(run: PreparedRun) -> FeatureCache | None:
+    """Return the lake's cache of features, for columns that this very code makes."""
+    size = run.config.data.feature_cache_mb * _MB
+    if not size:
+        return None
+    own = sorted(digest_of(path.read_bytes()) for path in modules_below(Path("/")).values())
+    return FeatureCache(run.lake.root, size, code=digest_of(repr((engine_digest(), versions(), own)).encode()))
