@@ -3,13 +3,14 @@
 from backtester.strategy.features.feature import Feature, formula, indicator
 from backtester.strategy.features.frame import Frame, Source, candle_frame
 from backtester.strategy.features.graph import FeatureGraph
-from backtester.strategy.features.stream import FeatureStream
+from backtester.strategy.features.stream import FeatureStream, Row
 
 __all__ = [
     "Feature",
     "FeatureGraph",
     "FeatureStream",
     "Frame",
+    "Row",
     "Source",
     "candle_frame",
     "formula",

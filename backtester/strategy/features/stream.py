@@ -1,87 +1,98 @@
 """The other face of a graph: one candle at a time, for `on_candle`, with the same values bit for bit."""
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import isnan, nan
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from backtester.core.errors import UsageError
 from backtester.core.market import Candle
-from backtester.strategy.features.feature import Feature
+from backtester.strategy.features.feature import ONLY, Feature
 from backtester.strategy.features.frame import Source
-from backtester.strategy.features.graph import FeatureGraph, Output
+from backtester.strategy.features.graph import FeatureGraph, Node, Output
 
 _Step = Callable[[list[float]], Sequence[float]]  # one value for each output
+
+
+class Row(NamedTuple):
+    """The outputs at one close of the rows' own candles, UTC µs; None where there is no value."""
+
+    time: int
+    values: dict[str, float | None]
 
 
 class FeatureStream:
     """A graph's outputs for the rows of one source, as its candles and those it refers to are pushed.
 
-    Push what closes at one instant in the engine's order: longer candles first, other instruments before the rows'
-    own. A row's values are those known at its close.
+    Push all candles that a run shows, in its order. A row is complete, and handed out, when what closes with it has
+    come: longer candles come before it; for another instrument whose candles come after it the row waits. Where
+    that candle is missing the row comes with the first of a later instant, its time says so.
     """
 
-    def __init__(self, graph: FeatureGraph, source: Source, *, decimals: dict[str, int] | None = None) -> None:
-        """Begin before the first candle; decimals: of prices, by instrument, for rules that need them."""
+    def __init__(self, graph: FeatureGraph, source: Source, *, decimals: Mapping[str, int] | None = None) -> None:
+        """Begin before the first candle; decimals: of prices, by instrument, as the frames of a run have them."""
         self._plan = graph.plan_for(source)
         self._source = source
         self._last: dict[Output, float] = {}
-        self._seen: dict[Source, int] = {}
-        self._columns: dict[Source, list[tuple[Output, str]]] = {s: [] for s in self._plan.sources}
-        self._steps: dict[Source, list[tuple[tuple[Output, ...], tuple[Output, ...], _Step]]] = {
-            s: [] for s in self._plan.sources
-        }
+        self._steps: dict[Node, _Step] = {}
         for node in self._plan.order:
             feature = self._plan.features.get(node.name)
-            if feature is None:
-                self._columns[node.source].append((Output(node), node.name))
-                self._last[Output(node)] = nan
-                continue
-            step = _step(feature, (decimals or {}).get(node.source.instrument))
-            outputs = tuple(Output(node, name) for name in feature.outputs)
-            self._steps[node.source].append((outputs, self._plan.inputs[node], step))
-            self._last |= dict.fromkeys(outputs, nan)
+            if feature is not None:
+                self._steps[node] = _step(feature, (decimals or {}).get(node.source.instrument))
+            for name in (ONLY,) if feature is None else feature.outputs:
+                self._last[Output(node, name)] = nan
+        later = [s for s in self._plan.sources if s.timeframe == source.timeframe and s.instrument > source.instrument]
+        self._awaited = frozenset((source, *later))
+        self._now = -1
+        self._settled = True
+        self._arrived: dict[Source, Candle] = {}
 
-    def push(self, candle: Candle) -> dict[str, float | None] | None:
-        """Take a candle; return the outputs of its row, None where there is no value yet.
+    def push(self, candle: Candle) -> list[Row]:
+        """Take a candle; return the rows that it completes, at most two, oldest first.
 
-        None instead of a row: the candle is of another source, or of none that the graph knows.
+        Candles that the graph does not use are ignored.
 
         Raises:
-            UsageError: it comes after a row at which it was known already, or out of order.
+            UsageError: it comes out of order, or with the row that uses it already handed out.
         """
         source = Source(candle.instrument, candle.timeframe)
-        if source not in self._steps:
-            return None
-        self._check_order(source, candle)
-        last = self._last
-        for output, name in self._columns[source]:
-            last[output] = float(getattr(candle, name))
-        for outputs, inputs, step in self._steps[source]:
-            last.update(zip(outputs, step([last[i] for i in inputs]), strict=True))
-        if source != self._source:
-            return None
-        return {text: None if isnan(last[output]) else last[output] for text, output in self._plan.outputs.items()}
+        if source not in self._plan.sources:
+            return []
+        again = candle.ts == self._now and (self._settled or source in self._arrived)
+        if candle.ts < self._now or again:
+            raise UsageError(
+                f"the {source} candle that closes at {candle.ts} µs comes too late, or twice",
+                hint="push the candles of a run in its order, longer ones first",
+            )
+        rows = self._settle() if candle.ts > self._now else []
+        self._now, self._settled = candle.ts, False
+        self._arrived[source] = candle
+        if self._awaited <= self._arrived.keys():
+            rows += self._settle()
+        return rows
 
-    def _check_order(self, source: Source, candle: Candle) -> None:
-        if candle.ts <= self._seen.get(source, -1):
-            raise UsageError(f"the {source} candle that closes at {candle.ts} µs does not come after the one before it")
-        for own, inputs in self._after(source):
-            if candle.ts <= self._seen.get(own, -1):
-                raise UsageError(
-                    f"the {source} candle that closes at {candle.ts} µs comes after a {own} row that closes then, "
-                    f"and that row uses it ({inputs})",
-                    hint="push longer candles and other instruments before the rows' own",
-                )
-        self._seen[source] = candle.ts
-
-    def _after(self, source: Source) -> list[tuple[Source, str]]:
-        """Return the sources whose rows use values of another one."""
-        users = [(node.source, i.node) for node, inputs in self._plan.inputs.items() for i in inputs]
-        users += [(self._source, output.node) for output in self._plan.outputs.values()]
-        return [(user, str(node)) for user, node in users if node.source == source != user]
+    def _settle(self) -> list[Row]:
+        """Compute, in the order of the graph, what the candles of this instant change."""
+        last, arrived = self._last, self._arrived
+        for node in self._plan.order if arrived else ():
+            candle = arrived.get(node.source)
+            if candle is None:
+                continue
+            step = self._steps.get(node)
+            if step is None:
+                last[Output(node)] = float(getattr(candle, node.name))
+                continue
+            found = step([last[i] for i in self._plan.inputs[node]])
+            for name, value in zip(self._plan.features[node.name].outputs, found, strict=True):
+                last[Output(node, name)] = value
+        has_row = self._source in arrived
+        self._arrived, self._settled = {}, True
+        if not has_row:
+            return []
+        outputs = self._plan.outputs.items()
+        return [Row(self._now, {text: None if isnan(last[one]) else last[one] for text, one in outputs})]
 
 
 def _step(feature: Feature, decimals: int | None) -> _Step:

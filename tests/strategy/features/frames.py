@@ -46,12 +46,12 @@ def frames_of(candles: CandleColumns, *timeframes: str) -> dict[Source, Frame]:
 
 
 def events(*frames: Frame) -> list[Candle]:
-    """All candles in the order of the engine: by close, longer first, other instruments before BTCUSDT."""
+    """All candles in the order of the engine: by close, longer first, instruments by name."""
     made = [
         (
             time,
             -timeframe_us(frame.source.timeframe),
-            frame.source.instrument == BTC,
+            frame.source.instrument,
             Candle(time, frame.source.instrument, frame.source.timeframe, int(row[0]), *row[1:]),
         )
         for frame in frames

@@ -44,10 +44,30 @@ def test_candle_by_candle_gives_the_same_values_bit_for_bit(seed: int, first: in
     graph = FeatureGraph(FEATURES, OUTPUTS)
     together = graph.compute(frames, OWN)
     stream = FeatureStream(graph, OWN, decimals={BTC: 2, ETH: 2})
-    rows_seen = [row for candle in events(*frames.values()) if (row := stream.push(candle)) is not None]
+    seen = [row for candle in events(*frames.values()) for row in stream.push(candle)]
+    assert [row.time for row in seen] == frames[OWN].times.tolist()
     for name in OUTPUTS:
-        alone = np.array([np.nan if row[name] is None else row[name] for row in rows_seen])
+        alone = np.array([np.nan if row.values[name] is None else row.values[name] for row in seen])
         assert alone.tobytes() == np.where(np.isnan(together[name]), np.nan, together[name]).tobytes(), name
+
+
+def test_a_row_waits_for_another_instrument_whose_candle_comes_after_it() -> None:
+    own, other = frame_of(columns(3)), frame_of(columns(3, seed=2), ETH)
+    stream = FeatureStream(FeatureGraph([], ["close", f"{ETH}/close"]), OWN)
+    first, second, third = zip(events(own), events(other), strict=True)
+    for candle, late in (first, second, third):
+        assert stream.push(candle) == []
+        assert stream.push(late) == [(candle.ts, {"close": candle.close, f"{ETH}/close": late.close})]
+
+
+def test_a_row_whose_companion_is_missing_comes_with_the_next_instant_and_says_its_time() -> None:
+    own, other = frame_of(columns(3)), frame_of(columns(3, seed=2), ETH)
+    stream = FeatureStream(FeatureGraph([], [f"{ETH}/close"]), OWN)
+    (one, companion), (two, _), (three, _) = zip(events(own), events(other), strict=True)
+    stream.push(one)
+    stream.push(companion)
+    assert stream.push(two) == []
+    assert stream.push(three) == [(two.ts, {f"{ETH}/close": companion.close})]
 
 
 def test_a_candle_that_comes_after_the_row_that_used_it_is_refused() -> None:
@@ -57,7 +77,7 @@ def test_a_candle_that_comes_after_the_row_that_used_it_is_refused() -> None:
     for candle in before:
         stream.push(candle)
     stream.push(last)
-    with pytest.raises(UsageError, match="comes after a spot:BTCUSDT/5m row that closes then"):
+    with pytest.raises(UsageError, match="comes too late, or twice"):
         stream.push(half_hour)
 
 
@@ -65,7 +85,7 @@ def test_a_candle_twice_is_refused_and_one_of_nobody_is_ignored() -> None:
     frames = frames_of(columns(3), "30m")
     stream = FeatureStream(FeatureGraph([formula("c", lambda c: c, "close")]), OWN)
     candle = events(*frames.values())[0]
-    assert stream.push(candle) == {"c": candle.close}
-    with pytest.raises(UsageError, match="does not come after"):
+    assert stream.push(candle) == [(candle.ts, {"c": candle.close})]
+    with pytest.raises(UsageError, match="comes too late, or twice"):
         stream.push(candle)
-    assert stream.push(events(frame_of(columns(1), ETH))[0]) is None
+    assert stream.push(events(frame_of(columns(1), ETH))[0]) == []
