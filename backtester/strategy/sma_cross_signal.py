@@ -43,8 +43,4 @@ class SmaCrossSignal(SignalStrategy):
         """Equal means decide nothing, and neither does a row without means."""
         fast, slow = frame["fast"], frame["slow"]
         exposure = np.select([fast > slow, fast < slow], [self.params.exposure, 0.0], np.nan)
-        return Targets(
-            exposure=exposure,
-            reason=np.where(fast > slow, "fast above slow", "fast below slow"),
-            values={"fast": fast, "slow": slow},
-        )
+        return Targets(exposure=exposure, reason="fast mean against slow mean", values={"fast": fast, "slow": slow})
