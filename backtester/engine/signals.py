@@ -13,8 +13,10 @@ from backtester.engine.feed_plan import PlannedFeed
 from backtester.engine.feeding import candle_batches
 from backtester.engine.prepare import PreparedRun
 from backtester.engine.provenance import digest_of, engine_digest, modules_below, versions
+from backtester.strategy.features.checking import Leak
 from backtester.strategy.features.frame import Frame, Source, candle_frame
 from backtester.strategy.signals import SignalStrategy
+from backtester.strategy.signals.checking import check_frame
 
 _MB = 1_000_000
 _WORTH_COMPILING = 500_000  # rows; below, interpreting indicators takes less time than compiling them
@@ -37,6 +39,23 @@ def prime_signals(run: PreparedRun, strategy: SignalStrategy) -> None:
             compile_indicators()
         frame, targets = strategy.evaluated(frames, source, cache)
         strategy.prime(source, frame.times, targets)
+
+
+def signal_leaks(
+    run: PreparedRun, strategy: SignalStrategy, *, cuts: int = 5, seed: int = 1
+) -> dict[InstrumentId, list[Leak]]:
+    """Return by instrument where a signal's features or targets depend on rows after their own; see `check_frame`.
+
+    Raises:
+        UsageError, StrategyError: the signal cannot be evaluated at all.
+    """
+    found: dict[InstrumentId, list[Leak]] = {}
+    for instrument in run.instruments:
+        source = Source(instrument, run.config.run.timeframe)
+        leaks = check_frame(strategy, signal_frames(run, strategy, source), source, cuts=cuts, seed=seed)
+        if leaks:
+            found[instrument] = leaks
+    return found
 
 
 def signal_frames(run: PreparedRun, strategy: SignalStrategy, source: Source) -> dict[Source, Frame]:

@@ -108,6 +108,12 @@ def test_after_a_trade_so_many_closes_bring_no_entry(tmp_path: Path) -> None:
     assert [deal[:2] for deal in deals(ran)] == [("entry", 1), ("entry.exit", 3), ("entry", 8)]  # not at 3, 4, 5, 6
 
 
+def test_a_turn_under_a_cooldown_closes_and_waits(tmp_path: Path) -> None:
+    strategy = signal([0.5, 0.5, -0.5], {"cooldown": 2})
+    ran = traded(tmp_path, flat(100, 9), strategy, run={"market": "um"})
+    assert [deal[:2] for deal in deals(ran)] == [("entry", 1), ("entry.exit", 3), ("entry", 6)]  # not at 3, 4
+
+
 def test_a_tag_that_has_had_a_trade_gets_no_other(tmp_path: Path) -> None:
     tags = [1, 1, 1, 1, 1, 2, 2, 2, 2, 2]
     exposure = [0.5, 0.5, 0, 0.5, 0, 0.5, 0.5, 0, 0.5]
