@@ -103,7 +103,7 @@ class PreparedRun(NamedTuple):
         Raises:
             StrategyError: its constructor failed.
         """
-        return _made(self.found, self.params)
+        return _made(self.found, self.params, self.config.run.timeframe)
 
 
 def prepare(
@@ -312,7 +312,7 @@ def _check_origin(read: Mapping[str, list[Partition]], start: int, end: int, war
         warnings.append("the candles are synthetic: made up for a first try, no market ever traded them")
 
 
-def _made(found: FoundStrategy, params: StrategyParams) -> Strategy:
+def _made(found: FoundStrategy, params: StrategyParams, timeframe: str) -> Strategy:
     try:
         strategy = found.cls(params)
     except Exception as error:
@@ -322,6 +322,8 @@ def _made(found: FoundStrategy, params: StrategyParams) -> Strategy:
             f"strategy {found.name} does not initialise its base class",
             hint="begin its __init__ with super().__init__(params)",
         )
+    if isinstance(strategy, SignalStrategy):
+        strategy.decide_on(timeframe)
     return strategy
 
 
@@ -333,18 +335,13 @@ class _Needs(NamedTuple):
 
 
 def _needs(found: FoundStrategy, params: StrategyParams, timeframe: str) -> _Needs:
-    strategy = _made(found, params)
-    if isinstance(strategy, SignalStrategy):
-        try:
-            return _Needs(*strategy.needs(timeframe))
-        except BacktesterError:
-            raise
-        except Exception as error:
-            raise StrategyError(f"strategy {found.name} failed in features: {type(error).__name__}: {error}") from error
+    strategy = _made(found, params, timeframe)
     asked: dict[str, Any] = {}
     for name in ("warmup_candles", "feeds"):
         try:
             asked[name] = getattr(strategy, name)
+        except BacktesterError:
+            raise
         except Exception as error:
             raise StrategyError(f"strategy {found.name} failed in {name}: {type(error).__name__}: {error}") from error
     candles, feeds = asked["warmup_candles"], asked["feeds"]

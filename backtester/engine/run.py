@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import structlog
 
 from backtester.config.configs import RunContext
-from backtester.core.errors import BacktesterError, EngineError, Interrupted
+from backtester.core.errors import EngineError, Interrupted
 from backtester.engine.config_snapshot import write_config
 from backtester.engine.prepare import PreparedRun
 from backtester.engine.provenance import digest_of, git_sha
@@ -75,7 +75,6 @@ def run_backtest(run: PreparedRun, runs: Path, *, progress: Progress | None = No
 
     Raises:
         StorageError: the folder cannot be written or sealed.
-        BacktesterError: the run could not begin; it leaves no folder.
     """
     symbols = [spec.symbol for spec in run.instruments.values()]
     folder = RunFolder(runs, new_run_id(run.found.name, symbols))
@@ -94,11 +93,7 @@ def _run_in(run: PreparedRun, folder: RunFolder, diary: Any, progress: Progress 
     write_config(run, folder)
     diary.info("start", run_id=context.run_id, strategy=run.found.name, instruments=list(run.instruments))
     began = time.perf_counter()
-    try:
-        wired = wire(run, folder.partial)
-    except BacktesterError:  # the strategy cannot be made, or what a signal wants cannot be computed
-        folder.discard()
-        raise
+    wired = wire(run, folder.partial)
     status, error = FAILED, None
     try:
         with StopRequest() as stop:

@@ -3,7 +3,6 @@
 import os
 import re
 import secrets
-import shutil
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -84,11 +83,6 @@ class RunFolder:
     def abandon(self) -> None:
         """Leave the partial folder as it is: it could not be sealed."""
         self._lock.release()
-
-    def discard(self) -> None:
-        """Remove the partial folder: the run could not even begin."""
-        self._lock.release()
-        shutil.rmtree(self.partial, ignore_errors=True)
 
 
 def dead_partials(runs: Path) -> list[Path]:

@@ -14,9 +14,10 @@ from backtester.engine.feeding import candle_batches
 from backtester.engine.prepare import PreparedRun
 from backtester.engine.provenance import digest_of, engine_digest, modules_below, versions
 from backtester.strategy.features.checking import Leak
-from backtester.strategy.features.frame import Frame, Source, candle_frame
-from backtester.strategy.signals import SignalStrategy
+from backtester.strategy.features.frame import Frame, Source, Times, candle_frame
+from backtester.strategy.signals import SignalStrategy, Targets
 from backtester.strategy.signals.checking import check_frame
+from backtester.strategy.signals.strategy import Rows
 
 _MB = 1_000_000
 _WORTH_COMPILING = 500_000  # rows; below, interpreting indicators takes less time than compiling them
@@ -24,21 +25,19 @@ _NONE = np.empty(0)
 _NO_CANDLES = CandleColumns(np.empty(0, dtype=np.int64), _NONE, _NONE, _NONE, _NONE, _NONE)
 
 
-def prime_signals(run: PreparedRun, strategy: SignalStrategy) -> None:
-    """Compute the targets of each of the run's instruments and give them to the strategy.
-
-    Raises:
-        UsageError: the features make no graph, or one failed.
-        StrategyError: the targets failed.
-    """
+def signal_rows(run: PreparedRun, strategy: SignalStrategy) -> Rows:
+    """Return what computes a signal's targets on the candles of an instrument; of its frame only the times stay."""
     cache = _cache(run)
-    for instrument in run.instruments:
+
+    def rows_of(instrument: str) -> tuple[Source, Times, Targets]:
         source = Source(instrument, run.config.run.timeframe)
         frames = signal_frames(run, strategy, source)
         if sum(frame.rows for frame in frames.values()) >= _WORTH_COMPILING:
             compile_indicators()
         frame, targets = strategy.evaluated(frames, source, cache)
-        strategy.prime(source, frame.times, targets)
+        return source, frame.times, targets
+
+    return rows_of
 
 
 def signal_leaks(

@@ -21,7 +21,7 @@ from backtester.engine.feeding import make_feeds
 from backtester.engine.funding_schedule import FundingSchedule
 from backtester.engine.prepare import PreparedRun
 from backtester.engine.risk_setup import breaker_terms, order_limiter
-from backtester.engine.signals import prime_signals
+from backtester.engine.signals import signal_rows
 from backtester.engine.tables import EquityTable, Recorder
 from backtester.engine.wallets import deposits
 from backtester.execution.funding import FundingDesk
@@ -119,7 +119,7 @@ def wire(run: PreparedRun, folder: Path) -> Wired:
     view = StrategyView(board, instruments, run.rules, run.valuation, sized)
     strategy = run.make_strategy()
     if isinstance(strategy, SignalStrategy):
-        prime_signals(run, strategy)
+        strategy.rows_from(signal_rows(run, strategy))
     host = StrategyHost(strategy, run.found.name, view, bus, start=run.start, seed=config.run.seed)
     recorder = Recorder(folder, instruments, run.rules, board, bus)
     feeds = make_feeds(run, {topic for topic, handlers in bus.handlers.items() if handlers})

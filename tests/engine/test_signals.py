@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis.strategies import booleans, integers, none, one_of, sampled_from
 
 from backtester.config.configs import BacktestConfig
-from backtester.core.errors import BacktesterError, DataError, UsageError
+from backtester.core.errors import DataError, StrategyError, UsageError
 from backtester.engine.prepare import prepare
 from backtester.engine.replay import replay, verify
 from backtester.engine.signals import signal_leaks
@@ -152,14 +152,15 @@ def test_features_in_a_circle_refuse_the_run_before_it_begins(tmp_path: Path) ->
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_signal_that_fails_leaves_no_half_made_run(tmp_path: Path) -> None:
+def test_a_signal_that_fails_ends_its_run_as_a_hook_that_raises_does(tmp_path: Path) -> None:
     class Failing(SignalStrategy):
         def targets(self, frame: Frame) -> Targets:
             raise RuntimeError("no")
 
-    with pytest.raises(BacktesterError, match="Failing failed in targets of spot:BTCUSDT/1m: RuntimeError: no"):
+    with pytest.raises(StrategyError, match="Failing failed in targets of spot:BTCUSDT/1m: RuntimeError: no"):
         run_on(tmp_path, flat(100, 10), Failing)
-    assert list((tmp_path / "runs").glob("*")) == []
+    [folder] = (tmp_path / "runs").glob("*")
+    assert '"status": "failed"' in (folder / "run.json").read_text()
 
 
 def test_the_check_of_a_run_names_the_instruments_on_which_a_signal_looks_ahead(tmp_path: Path) -> None:

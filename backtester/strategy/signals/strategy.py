@@ -1,8 +1,8 @@
 """The base of signal strategies: pure functions of frames, run as event strategies over rows computed before."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from typing import Any, ClassVar, NamedTuple, final
+from typing import Any, ClassVar, final
 
 from backtester.core.errors import BacktesterError, EngineError, StrategyError
 from backtester.core.events import Fill, OrderRejected, OrderUpdate
@@ -16,12 +16,8 @@ from backtester.strategy.signals.desk import Desk
 from backtester.strategy.signals.exits import ExitPlan
 from backtester.strategy.signals.targets import Targets
 
-
-class SignalNeeds(NamedTuple):
-    """What a signal asks for before it runs: candles of the run's timeframe before the start, and feeds besides."""
-
-    warmup_candles: int
-    feeds: tuple[str, ...]
+# By instrument, of its rows: the source, the closes of its candles (µs), and a target for each of them.
+Rows = Callable[[str], tuple[Source, Times, Targets]]
 
 
 class SignalStrategy(Strategy):
@@ -37,7 +33,7 @@ class SignalStrategy(Strategy):
     def __init__(self, params: Any) -> None:
         super().__init__(params)
         self._desks: dict[str, Desk] = {}
-        self._primed: dict[str, tuple[Source, Times, Targets]] = {}
+        self._rows: Rows | None = None
         self._timeframe = ""
 
     # --- what a signal says --------------------------------------------------------------------------------------
@@ -69,16 +65,31 @@ class SignalStrategy(Strategy):
         """The features as a graph."""
         return FeatureGraph(self.features(), self.outputs())
 
-    def needs(self, timeframe: str) -> SignalNeeds:
-        """Return what the features need in a run of a timeframe; derived from them.
+    def decide_on(self, timeframe: str) -> None:
+        """Say in which timeframe the rows are; called by the engine, before it asks for anything."""
+        self._timeframe = timeframe
+
+    @property
+    def warmup_candles(self) -> int:
+        """How many candles the features need, derived from them."""
+        return max(self._needed.warmup.values(), default=0)
+
+    @property
+    def feeds(self) -> tuple[str, ...]:
+        """The longer candles and other instruments that the features use."""
+        plan = self._needed
+        return tuple(_feed(source) for source in plan.sources if source != plan.source)
+
+    @property
+    def _needed(self) -> Plan:
+        """The plan of any instrument.
 
         Raises:
             UsageError: the features make no graph, or one needs a timeframe shorter than the run's.
         """
-        here = Source("", timeframe)
-        plan = self.graph.plan_for(here)
-        feeds = [_feed(source) for source in plan.sources if source != here]
-        return SignalNeeds(max(plan.warmup.values(), default=0), tuple(feeds))
+        if not self._timeframe:
+            raise EngineError("a signal is asked what it needs before it knows the timeframe of its rows")
+        return self.graph.plan_for(Source("", self._timeframe))
 
     def plan_for(self, source: Source) -> Plan:
         """Return how the features of a source's rows are computed, and which candles that takes."""
@@ -116,24 +127,20 @@ class SignalStrategy(Strategy):
                 )
         return frame, found.checked(frame.rows)
 
-    def prime(self, source: Source, times: Times, targets: Targets) -> None:
-        """Give the strategy the rows of one of the run's instruments; called by the engine, before the run.
-
-        times: the closes of the source's candles, µs, one for each row of the targets.
-        """
-        self._timeframe = source.timeframe
-        self._primed[source.instrument] = source, times, targets
+    def rows_from(self, rows: Rows) -> None:
+        """Say who computes the rows of an instrument; called by the engine, before the run begins."""
+        self._rows = rows
 
     # --- as an event strategy ------------------------------------------------------------------------------------
 
     @final
     def on_start(self) -> None:
-        """Open a desk for each instrument."""
+        """Compute the rows of each instrument and open a desk for it."""
+        if self._rows is None:
+            raise EngineError("a signal runs without anybody who computes its rows")
         for instrument in self.instruments:
-            primed = self._primed.pop(instrument.id, None)
-            if primed is None:
-                raise EngineError(f"the rows of {instrument.id} were not computed")
-            self._desks[instrument.id] = Desk(self, *primed, plan=self.plan, min_change=self.min_change)
+            desk = Desk(self, *self._rows(instrument.id), plan=self.plan, min_change=self.min_change)
+            self._desks[instrument.id] = desk
 
     @final
     def on_candle(self, candle: Candle) -> Intents:
