@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from backtester.core.market import Candle
 from backtester.strategy.base import Intents, Strategy, StrategyParams
-from backtester.strategy.indicators.means import Sma
+from backtester.strategy.indicators import Sma
 from backtester.strategy.view import PositionView
 
 

@@ -10,7 +10,7 @@ from backtester.core.events import Fill, OrderRejected, OrderUpdate, Reason, Sid
 from backtester.core.market import Candle
 from backtester.core.time import DAY
 from backtester.strategy.base import Intents, Strategy, StrategyParams
-from backtester.strategy.indicators.means import Sma
+from backtester.strategy.indicators import Sma
 
 _EQUITY_PCT = Decimal(40)
 ENTRY, STOP, TARGET, EXIT = "entry", "stop", "target", "exit"

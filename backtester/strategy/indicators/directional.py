@@ -33,11 +33,9 @@ def adx_step(state: State, constants: Constants, high: float, low: float, close:
     plus = 100.0 * (ups / ranges) if ranges > 0.0 else 0.0
     minus = 100.0 * (downs / ranges) if ranges > 0.0 else 0.0
     indices = seen - window + 1.0
-    if plus + minus > 0.0:
+    if plus + minus > 0.0:  # else there was no move in any direction yet, and the mean is 0
         apart = plus - minus if plus > minus else minus - plus
         adx = smooth(adx, 100.0 * (apart / (plus + minus)), indices, window, window)
-    elif indices <= window:  # no direction at all: counts as 0 in the seed, and changes nothing later
-        adx = smooth(adx, 0.0, indices, window, window)
     if indices < window:
         return (nan, nan, nan, seen, high, low, close, ups, downs, ranges, adx)
     return (adx, plus, minus, seen, high, low, close, ups, downs, ranges, adx)

@@ -79,11 +79,19 @@ def window_spreads(units: Units, window: int) -> Units | None:
     return found
 
 
-def divided(numerators: Units, divisor: int) -> Column:
-    """Return numerators / divisor, each the nearest float to the exact quotient, as Python divides integers."""
-    if divisor >= _EXACT_IN_FLOAT:
-        return np.array([each / divisor for each in numerators.tolist()], dtype=np.float64)
-    quotients = numerators / float(divisor)
-    for at in np.flatnonzero(np.abs(numerators) >= _EXACT_IN_FLOAT):
-        quotients[at] = int(numerators[at]) / divisor
+def divided(numerators: Units, divisors: int | Units) -> Column:
+    """Return numerators / divisors, each the nearest float to the exact quotient, as Python divides integers.
+
+    A divisor of 0 gives NaN.
+    """
+    if isinstance(divisors, int):
+        if divisors >= _EXACT_IN_FLOAT:
+            return np.array([each / divisors for each in numerators.tolist()], dtype=np.float64)
+        divisors = np.full(len(numerators), divisors, dtype=np.int64)
+    quotients = np.full(len(numerators), np.nan)
+    np.divide(numerators, divisors, out=quotients, where=divisors != 0)
+    is_large = (np.abs(numerators) >= _EXACT_IN_FLOAT) | (np.abs(divisors) >= _EXACT_IN_FLOAT)
+    at = np.flatnonzero(is_large & (divisors != 0))
+    pairs = zip(numerators[at].tolist(), divisors[at].tolist(), strict=True)
+    quotients[at] = [numerator / divisor for numerator, divisor in pairs]
     return quotients

@@ -46,16 +46,13 @@ class Peak:
 
 
 def window_peaks(values: Column, window: int) -> Column:
-    """Return the largest of each full window, shape (n - window + 1,): from maxima of whole blocks, both ways."""
-    rows = len(values) - window + 1
-    if rows <= 0:
+    """Return the largest of each full window, shape (n - window + 1,): of narrower ones, doubled to cover it."""
+    if len(values) < window:
         return values[:0]
-    padded = np.full(-(-len(values) // window) * window, -np.inf)
-    padded[: len(values)] = values
-    blocks = padded.reshape(-1, window)
-    ahead = np.maximum.accumulate(blocks, axis=1).ravel()
-    behind = np.maximum.accumulate(blocks[:, ::-1], axis=1)[:, ::-1].ravel()
-    return np.maximum(behind[:rows], ahead[window - 1 : window - 1 + rows])
+    peaks, width = values, 1
+    while 2 * width <= window:
+        peaks, width = np.maximum(peaks[:-width], peaks[width:]), 2 * width
+    return np.maximum(peaks[: len(values) - window + 1], peaks[window - width :])
 
 
 class Max(Indicator):

@@ -34,7 +34,7 @@ def parameters(constructor: Constructor) -> Constructor:
 
     @wraps(constructor)
     def checked(self: Any, *args: Any, **named: Any) -> None:
-        given = dict(signature.bind(self, *args, **named).arguments)
+        given = dict(signature.bind_partial(self, *args, **named).arguments)
         given.pop("self")
         self.parameters = dict(parameters_model(type(self))(**given))
         constructor(self, **self.parameters)

@@ -1,7 +1,8 @@
 """Indicators by name, with their parameters: what can be listed, and made from a config."""
 
 import difflib
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 from pydantic import BaseModel
 
@@ -27,11 +28,16 @@ _CLASSES: tuple[type[Indicator], ...] = (
 )
 
 
-class RegisteredIndicator(NamedTuple):
-    """An indicator class, and the pydantic model of its parameters: types, defaults, bounds, descriptions."""
+@dataclass(frozen=True)
+class RegisteredIndicator:
+    """An indicator class, and what a list or a config needs to know of it."""
 
     cls: type[Indicator]
-    params: type[BaseModel]
+
+    @property
+    def params(self) -> type[BaseModel]:
+        """The pydantic model of its parameters: types, defaults, bounds, descriptions."""
+        return parameters_model(self.cls)
 
     @property
     def about(self) -> str:
@@ -39,9 +45,7 @@ class RegisteredIndicator(NamedTuple):
         return (self.cls.__doc__ or "").split("\n", maxsplit=1)[0]
 
 
-INDICATORS = {
-    cls.name: RegisteredIndicator(cls, parameters_model(cls)) for cls in sorted(_CLASSES, key=lambda c: c.name)
-}
+INDICATORS = {cls.name: RegisteredIndicator(cls) for cls in sorted(_CLASSES, key=lambda c: c.name)}
 
 
 def make_indicator(name: str, **params: Any) -> Indicator:
@@ -56,4 +60,4 @@ def make_indicator(name: str, **params: Any) -> Indicator:
         near = difflib.get_close_matches(name, INDICATORS, n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""
         raise UsageError(f"indicator {name!r} is not known", hint=f"{hint}there are: {', '.join(INDICATORS)}")
-    return found.cls(**params)
+    return found.cls(**dict(found.params(**params)))

@@ -18,7 +18,7 @@ _NEAR = 0.2  # for a smaller argument the terms above say all that float64 can h
 
 
 def log_ratio(value: float, base: float) -> float:
-    """Return ln(value / base) of two numbers >= 1e-300, by + − × ÷ and sqrt alone: the log of libraries differs in bits."""
+    """Return ln(value / base) of two numbers >= 1e-300 by + − × ÷ and sqrt: logs of libraries differ in bits."""
     slope, times = (value - base) / (value + base), 2.0
     if not -_NEAR < slope < _NEAR:
         ratio, times = sqrt(value) / sqrt(base), 4.0  # which no two numbers can drive to zero or infinity

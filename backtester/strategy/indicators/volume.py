@@ -16,6 +16,8 @@ VolumeDecimals = Annotated[
 ]
 Session = Annotated[str, Field(description="length of a session, a timeframe: 1d is the UTC day, 1w begins on Monday")]
 
+_FITS = 2**62
+
 
 class Vwap(Indicator):
     """Mean of the typical prices of a session so far, weighted by volume; null until something is traded in it."""
@@ -30,6 +32,7 @@ class Vwap(Indicator):
     ) -> None:
         self._length = timeframe_us(session)
         self._offset = grid_offset_us(self._length)
+        self._decimals, self._volume_decimals = decimals, volume_decimals
         self._scale, self._volume_scale = float(scale_of(decimals)), float(scale_of(volume_decimals))
         self._divisor = 3 * scale_of(decimals)
         self._session = -1
@@ -47,6 +50,21 @@ class Vwap(Indicator):
         self._traded += (round(high * scale) + round(low * scale) + round(close * scale)) * units
         self._volume += units
         return self._traded / (self._volume * self._divisor) if self._volume else None
+
+    def _rows(self, *columns: Column) -> tuple[Column, ...]:
+        *prices, volume, open_time = columns
+        high, low, close = (as_units(each, self._decimals) for each in prices)
+        units = as_units(volume, self._volume_decimals)
+        if high is None or low is None or close is None or units is None or not len(units):
+            return super()._rows(*columns)
+        typical = high + low + close
+        begins = np.diff((open_time - self._offset) // self._length, prepend=-1.0) != 0
+        first = np.maximum.accumulate(np.where(begins, np.arange(len(begins)), 0))  # row in which the session began
+        longest = int((np.arange(len(begins)) - first).max()) + 1
+        if longest * largest(units) * max(3 * max(map(largest, (high, low, close))), self._divisor) >= _FITS:
+            return super()._rows(*columns)
+        traded, volumes = (np.cumsum(np.concatenate(([0], each))) for each in (typical * units, units))
+        return (divided(traded[1:] - traded[first], (volumes[1:] - volumes[first]) * self._divisor),)
 
 
 class Obv(Indicator):
@@ -81,7 +99,7 @@ class Obv(Indicator):
     def _rows(self, *columns: Column) -> tuple[Column, ...]:
         close, volume = columns
         units = as_units(volume, self._decimals)
-        if units is None or largest(units) * len(units) >= 2**62:
+        if units is None or largest(units) * len(units) >= _FITS:
             return super()._rows(*columns)
         signs = np.sign(np.diff(close, prepend=-np.inf)).astype(np.int64)
         return (divided(np.cumsum(signs * units), self._units_of_one),)

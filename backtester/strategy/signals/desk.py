@@ -79,7 +79,7 @@ class Desk:
         self._trade: Trade | None = None
         self._entering: Trade | None = None
         self._wanted: tuple[float, str] = nan, ""
-        self._noted: tuple[float, str] = nan, ""
+        self._failed: tuple[float, str] = nan, ""
         self._spent: tuple[float, str] | None = None
         self._rest_until = 0
         self._used_tags: set[str] = set()
@@ -120,14 +120,18 @@ class Desk:
 
     def on_update(self, update: OrderUpdate | OrderRejected) -> None:
         """A trade that has lost its stop is closed; an entry that can never be is not sent again."""
-        trade, rejected = self._trade, isinstance(update, OrderRejected)
+        rejected = isinstance(update, OrderRejected)
+        if not rejected and not (isinstance(update, OrderUpdate) and update.status is Status.EXPIRED):
+            return
+        trade, entering = self._trade, self._entering
         if trade is not None and update.tag == trade.tag + STOP:
-            if rejected or (isinstance(update, OrderUpdate) and update.status is Status.EXPIRED):
-                order = self._stop_order()
-                trade.unprotected = order is None
-                trade.stop = trade.stop if order is None else float(order.stop_price)  # a refused move
-        elif rejected and self._entering is not None and update.reason is Reason.SHORT_NOT_ALLOWED:
-            self._spent = self._wanted
+            order = self._stop_order()
+            trade.unprotected = order is None
+            trade.stop = trade.stop if order is None else float(order.stop_price)  # a refused move
+        elif entering is not None and update.tag == entering.tag:
+            self._failed = self._wanted
+            if update.reason is Reason.SHORT_NOT_ALLOWED:
+                self._spent = self._wanted
 
     # --- entries -------------------------------------------------------------------------------------------------
 
@@ -146,9 +150,8 @@ class Desk:
             return None
         size = decimal_of(abs(target))
         risk = 0.0 if stop is None else abs(close - stop)
-        if self._entering is None or self._noted != self._wanted:  # a refused entry is sent again; said once
+        if self._failed != self._wanted:  # an entry that failed is sent again, but said once
             self._note("target", row)
-            self._noted = self._wanted
         self._entering = Trade(side, size, tag, close, nan if stop is None else stop, risk, close)
         exits = {} if stop is None else {"stop_loss": stop}
         ladder = [(self._rung(side, close, risk, far), share) for far, share in plan.ladder]

@@ -6,11 +6,14 @@ import numpy as np
 import pytest
 
 from backtester.core.errors import StrategyError
+from backtester.engine.prepare import PreparedRun
 from backtester.engine.replay import replay, verify
-from backtester.strategy.features import Frame
+from backtester.strategy.features import Feature, Frame, indicator
+from backtester.strategy.indicators.means import Sma
 from backtester.strategy.signals import SignalStrategy, Targets
 from tests.strategy.signals.drawn import NO, deals, notes, signal, traded
-from tests.support.market import flat
+from tests.support.market import flat, write_candles
+from tests.support.runs import config_of, prepared_run, run_prepared
 
 
 def test_a_target_is_bought_at_the_next_open_as_a_share_of_equity_and_once(tmp_path: Path) -> None:
@@ -115,6 +118,30 @@ def test_a_refused_target_is_noted_once_and_not_at_every_candle(tmp_path: Path) 
     ran = traded(tmp_path, flat(100, 9), signal([1]), risk={"max_order_notional": "1"})
     assert notes(ran) == ["target"]
     assert len(ran.refusals) > 1
+
+
+def test_what_stood_before_the_start_is_traded_after_it_and_said_in_the_log(tmp_path: Path) -> None:
+    class Warm(SignalStrategy):
+        def features(self) -> list[Feature]:
+            return [indicator("mean", Sma, "close", window=3)]
+
+        def targets(self, frame: Frame) -> Targets:
+            return Targets(exposure=np.where(frame["mean"] > 0, 0.5, np.nan))
+
+    run = {"start": "2024-01-01T00:04"}
+    ran = run_prepared(tmp_path, _prepared(tmp_path, Warm, run))
+    start = ran.prepared.start
+    assert (
+        ran.result.details["counts"]["intents_dropped_in_warmup"] == 2
+    )  # of the third candle, and of the one at 00:04
+    [fill] = ran.events("fills")
+    assert fill["ts"] == start + 60_000_000
+    assert [note["ts"] - start for note in ran.events("notes")][-1] == 60_000_000
+
+
+def _prepared(folder: Path, strategy: type[SignalStrategy], run: dict[str, str]) -> PreparedRun:
+    write_candles(folder / "lake", flat(100, 9))
+    return prepared_run(strategy, config_of(folder / "lake", ["BTCUSDT"], run=run))
 
 
 @pytest.mark.parametrize(
