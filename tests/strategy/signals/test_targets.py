@@ -131,9 +131,7 @@ def test_what_stood_before_the_start_is_traded_after_it_and_said_in_the_log(tmp_
     run = {"start": "2024-01-01T00:04"}
     ran = run_prepared(tmp_path, _prepared(tmp_path, Warm, run))
     start = ran.prepared.start
-    assert (
-        ran.result.details["counts"]["intents_dropped_in_warmup"] == 2
-    )  # of the third candle, and of the one at 00:04
+    assert ran.result.details["counts"]["intents_dropped_in_warmup"] == 1  # of the close at the start itself
     [fill] = ran.events("fills")
     assert fill["ts"] == start + 60_000_000
     assert [note["ts"] - start for note in ran.events("notes")][-1] == 60_000_000
