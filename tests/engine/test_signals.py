@@ -66,6 +66,7 @@ def wild(plan: dict[str, Any], seed: int, *, with_levels: bool) -> type[SignalSt
     levels=booleans(),
     once=booleans(),
     latency=sampled_from([0, 70_000]),
+    participation=sampled_from(["0", "0.1"]),
 )
 def test_whatever_a_signal_wants_the_run_is_complete_and_a_shorter_one_is_its_beginning(
     tmp_path_factory: pytest.TempPathFactory,
@@ -78,6 +79,7 @@ def test_whatever_a_signal_wants_the_run_is_complete_and_a_shorter_one_is_its_be
     levels: bool,
     once: bool,
     latency: int,
+    participation: str,
 ) -> None:
     folder = tmp_path_factory.mktemp("wild")
     plan: dict[str, Any] = {"max_candles": hold, "cooldown": cooldown, "one_trade_per_tag": once}
@@ -92,7 +94,8 @@ def test_whatever_a_signal_wants_the_run_is_complete_and_a_shorter_one_is_its_be
             folder / "lake",
             ["BTCUSDT", "ETHUSDT"],
             run={"market": market, "end": end, "start": "2024-01-01T00:20"},
-            execution={"latency_ms": latency},
+            execution={"latency_ms": latency, "participation": participation},
+            account={"initial_cash": 20_000},
             fees={"taker_bps": 4},
         )
         ran = run_prepared(folder, prepared_run(strategy, config))

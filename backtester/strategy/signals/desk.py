@@ -1,7 +1,6 @@
 """The desk of one instrument: compares each row's target with what is held, and keeps the exits of the open trade."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from math import isnan, nan
 
@@ -22,31 +21,9 @@ from backtester.strategy.base import Strategy
 from backtester.strategy.features.frame import Source, Times
 from backtester.strategy.signals.exits import ExitPlan
 from backtester.strategy.signals.targets import Targets, text_of
+from backtester.strategy.signals.trade import Trade
 
 ENTRY, EXIT, SIZE, STOP = "entry", ".exit", ".size", ".stop"
-
-
-@dataclass
-class Trade:
-    """What the desk knows of a trade. side: +1 long, -1 short. size: the exposure it has reached. close: at which its
-    entry was decided. risk: the distance from there to its stop, 0 without one. opened: the row in which it filled.
-    """
-
-    side: int
-    size: Decimal
-    tag: str
-    close: float
-    stop: float
-    risk: float
-    best: float
-    opened: int = 0
-    resizing: Decimal | None = None
-    unprotected: bool = False
-    by_target: bool = False
-
-    def gained(self, price: float) -> float:
-        """Return how far a price lies in the trade's favour."""
-        return (price - self.close) * self.side
 
 
 class Desk:
@@ -100,6 +77,8 @@ class Desk:
         self._wanted = target, text_of(self._targets.tag[row])
         if self._spent is not None and self._spent != self._wanted:  # NaN equals nothing: no opinion ends it too
             self._spent = None
+        if self._trade is not None and self._position.is_flat:
+            self._ended(self._trade)  # settled: an end without a fill
         if self._trade is not None:
             return self._kept(self._trade, row, target, candle)
         if target == 0 or isnan(target) or self._strategy.open_orders(self._name):
@@ -109,11 +88,11 @@ class Desk:
 
     def on_fill(self, fill: Fill) -> None:
         """Learn that a trade began, changed its size, or ended."""
-        trade = self._trade
-        if self._position.is_flat:
-            if trade is not None:
-                self._ended(trade)
-        elif trade is None:
+        trade, position = self._trade, self._position
+        if trade is not None and (position.is_flat or position.qty * trade.side < 0):
+            self._ended(trade)
+            trade = None
+        if trade is None:
             self._begun()
         elif trade.resizing is not None and fill.tag == trade.tag + SIZE:
             trade.size, trade.resizing = trade.resizing, None
@@ -171,7 +150,7 @@ class Desk:
         return close + side * far * (risk if self._plan.ladder_in == "r" else close / 100)
 
     def _begun(self) -> None:
-        if self._entering is None:
+        if self._entering is None or self._position.is_flat:
             return
         self._trade, self._entering = self._entering, None
         self._trade.opened = self._row
@@ -218,22 +197,11 @@ class Desk:
 
     def _followed(self, trade: Trade, row: int, candle: Candle) -> Sequence[AnyIntent] | None:
         """Move the stop in the trade's favour, where the plan says so."""
-        side, plan = trade.side, self._plan
-        best = candle.high if side > 0 else candle.low
-        trade.best = max(trade.best, best) if side > 0 else min(trade.best, best)
-        gained = trade.gained(trade.best)
-        wanted = trade.stop
-        if plan.break_even_r is not None and gained >= plan.break_even_r * trade.risk:
-            paid = self._position.average_price
-            wanted = wanted if paid is None else _nearer(side, wanted, float(paid))
-        if gained >= plan.trail_after_r * trade.risk:
-            if plan.trail_pct is not None:
-                wanted = _nearer(side, wanted, trade.best * (1 - side * plan.trail_pct / 100))
-            if self._targets.trail is not None:
-                wanted = _nearer(side, wanted, float(self._targets.trail[row]))
+        trail = nan if self._targets.trail is None else float(self._targets.trail[row])
+        wanted = trade.moved_stop(candle, self._plan, self._position.average_price, trail)
         if wanted == trade.stop:
             return None
-        if not (candle.close - wanted) * side > 0:
+        if not (candle.close - wanted) * trade.side > 0:
             return self._left(trade, row, "the price is through where the stop moves to")
         order = self._stop_order()
         if order is None:
@@ -279,10 +247,3 @@ class Desk:
             reason=target.reason,
             **shown,
         )
-
-
-def _nearer(side: int, stop: float, other: float) -> float:
-    """Return the one of two stops that risks less; NaN is none."""
-    if isnan(other):
-        return stop
-    return max(stop, other) if side > 0 else min(stop, other)

@@ -90,6 +90,19 @@ def test_a_full_target_that_turns_reverses_in_full(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("volume", [100, 130, 250])
+def test_a_turn_that_fills_in_parts_is_followed_to_its_end(tmp_path: Path, volume: int) -> None:
+    rows = [(100, 100, 100, 100, volume)] * 40
+    strategy = signal([0.5, *[0.5] * 9, *[-0.5] * 10, 0])
+    ran = traded(tmp_path, rows, strategy, run={"market": "um"}, execution={"participation": "0.1"})
+    held = [0]
+    for _, _, _, qty in deals(ran):
+        held.append(held[-1] + float(qty))
+    assert max(held) == 50
+    assert min(held) == -50
+    assert held[-1] == 0
+
+
 def test_a_short_that_may_not_be_is_refused_once_and_not_sent_at_every_candle(tmp_path: Path) -> None:
     ran = traded(tmp_path, flat(100, 8), signal([-1]))
     assert [reason for _, reason, _ in ran.refusals] == ["short_not_allowed"]
