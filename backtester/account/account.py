@@ -3,9 +3,12 @@
 from collections.abc import Mapping
 
 from backtester.account.equity import EquityCurve, EquitySink
+from backtester.account.exposure import ExposureSink
+from backtester.account.wallets import WalletHistory, WalletSink
 from backtester.core.board import Board
 from backtester.core.bus import Bus
 from backtester.core.events import (
+    TRANSFER,
     AnyOrder,
     Cashflow,
     Fill,
@@ -16,6 +19,7 @@ from backtester.core.events import (
 from backtester.core.folds import Ledger, Position, Reservations
 from backtester.core.instruments import Instrument, InstrumentId, split_holding
 from backtester.core.margin import FULL, MarginTerms
+from backtester.core.margin_events import MarginTermsSet
 from backtester.core.market import Dues, Marks
 from backtester.core.snapshots import AccountSnapshot, AssetRow, PositionRow
 from backtester.core.time import DAY
@@ -24,12 +28,15 @@ from backtester.core.topics import (
     T_CASHFLOWS,
     T_DUES,
     T_FILLS,
+    T_MARGIN_TERMS,
     T_MARKS,
     T_ORDERS_CHANGED,
     T_ORDERS_REJECTED,
     T_ORDERS_SANITIZED,
     T_ORDERS_UPDATE,
+    T_TRANSFERS,
 )
+from backtester.core.transfer_events import Transfer
 from backtester.core.valuation import Valuation
 
 
@@ -48,9 +55,13 @@ class Account:
         board: Board,
         bus: Bus,
         margin: MarginTerms = FULL,
+        exposures: ExposureSink | None = None,
+        wallets: WalletSink | None = None,
     ) -> None:
+        """Wire the component; sink, exposures, wallets: take the rows of the tables."""
         self.ledger = Ledger(instruments, margin, valuation)
-        self.curve = EquityCurve(self.ledger, timeframe, board.now, sink)
+        self.curve = EquityCurve(self.ledger, timeframe, board.now, sink, exposures, board.greeks)
+        self.wallets = None if wallets is None else WalletHistory(timeframe, board.now, wallets)
         self._instruments = instruments
         self._valuation = valuation
         self._board = board
@@ -60,10 +71,12 @@ class Account:
         self._midnight = 0
         bus.subscribe(T_ORDERS_SANITIZED, self.on_order)
         bus.subscribe(T_ORDERS_CHANGED, self.on_order)
+        bus.subscribe(T_TRANSFERS, self.on_transfer)
         bus.subscribe(T_ORDERS_REJECTED, self.on_rejected)
         bus.subscribe(T_ORDERS_UPDATE, self.on_update)
         bus.subscribe(T_FILLS, self.on_fill)
         bus.subscribe(T_CASHFLOWS, self.on_cashflow)
+        bus.subscribe(T_MARGIN_TERMS, self.on_margin)
         bus.subscribe(T_DUES, self.on_dues)
         bus.subscribe(T_MARKS, self.on_marks)
 
@@ -79,6 +92,10 @@ class Account:
     def on_marks(self, marks: Marks) -> None:
         """Value the boundaries of the ticks that are over."""
         self.curve.value(marks)
+        if self.wallets is not None:
+            self.wallets.value(marks.ticks)
+        for option, series in self._board.greeks.items():  # the last is known from here on
+            self._board.greeks[option] = series[-1:]
 
     def _move(self) -> None:
         """More than a mark moved: a snapshot is due at the next DUES."""
@@ -121,18 +138,21 @@ class Account:
         return found
 
     def _row(self, instrument: InstrumentId, position: Position) -> PositionRow:
-        board, ledger = self._board, self.ledger
-        leverage = ledger.margin.leverage_of(instrument)
+        ledger, spec = self.ledger, self._instruments[instrument]
+        mark = self._board.price_units[spec.listed]
+        leverage, added = ledger.margin.leverage_of(instrument), ledger.added.get(instrument, 0)
+        shown = leverage > 1 or added > 0
         return PositionRow(
             instrument=instrument,
             qty_units=position.qty_units,
             basis_units=position.basis_units,
-            mark_units=board.price_units[instrument],
-            mark_time=board.price_time[instrument],
-            unrealised_units=ledger.unrealised_units(instrument, board.price_units[instrument]),
-            leverage=leverage if leverage > 1 else 0,
-            margin_units=ledger.margin_of(instrument) if leverage > 1 else 0,
-            scale=self._instruments[instrument].scale,
+            mark_units=mark,
+            mark_time=self._board.price_time[spec.listed],
+            unrealised_units=ledger.unrealised_units(instrument, mark),
+            leverage=leverage if shown else 0,
+            margin_units=ledger.margin_of(instrument) if shown else 0,
+            added_units=added,
+            scale=spec.scale,
         )
 
     def on_fill(self, fill: Fill) -> None:
@@ -145,10 +165,21 @@ class Account:
     def on_cashflow(self, flow: Cashflow) -> None:
         """Fold money that moved without a trade and value the account after it."""
         self.ledger.apply_cashflow(flow)
-        self._changed()
+        if flow.order_id:
+            self._reservations.release(flow.order_id)
+        self._changed(goes_on=flow.kind == TRANSFER and flow.amount_units > 0)
 
-    def _changed(self) -> None:
-        self.curve.change(self._board.now, self._board.dues_time, self._board.price_units)
+    def on_margin(self, terms: MarginTermsSet) -> None:
+        """Fold how a position is secured from now on."""
+        self.ledger.apply_margin(terms)
+        self._move()
+
+    def _changed(self, *, goes_on: bool = False) -> None:
+        board = self._board
+        self.curve.change(board.now, board.dues_time, board.price_units, goes_on=goes_on)
+        if self.wallets is not None:
+            held = {holding: account.cash_units for holding, account in self.ledger.assets.items()}
+            self.wallets.change(board.now, board.dues_time, held)
         self._move()
 
     def on_order(self, order: AnyOrder) -> None:
@@ -157,6 +188,11 @@ class Account:
             self._reservations.hold(order.order_id, order.reserved, order.reserve_units, order.oco)
             if order.reserve_units > 0:
                 self._move()
+
+    def on_transfer(self, transfer: Transfer) -> None:
+        """Note what a transfer binds until it arrives."""
+        self._reservations.hold(transfer.order_id, transfer.reserved, transfer.amount_units, "")
+        self._move()
 
     def on_rejected(self, rejected: OrderRejected) -> None:
         """Free what an order reserved that the exchange refused."""

@@ -10,11 +10,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from backtester.account.exposure import ExposureSink, ExposureWindow, GreekSeries, base_units
 from backtester.core.folds import FLAT, Ledger, Position
 from backtester.core.instruments import InstrumentId
 from backtester.core.market import Marks
 from backtester.core.numbers import RATE_SCALE, mul_div_half_even
 from backtester.core.time import grid_offset_us
+from backtester.core.valuation import Conversion
 
 # Arrays of one length: ts, then 1e-8 of the account's currency: equity, cash, unrealised, exposure (gross notional).
 EquityColumns = tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]
@@ -39,7 +41,19 @@ class _Change(NamedTuple):
 class EquityCurve:
     """Turns changes of a ledger and windows of marks into equity rows, in time order."""
 
-    def __init__(self, ledger: Ledger, timeframe: int, start: int, sink: EquitySink) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        timeframe: int,
+        start: int,
+        sink: EquitySink,
+        exposures: ExposureSink | None = None,
+        greeks: GreekSeries | None = None,
+    ) -> None:
+        """exposures: takes what the account is exposed to at each boundary; greeks: of the options that are held."""
+        self._exposures = exposures
+        self._greeks = {} if greeks is None else greeks
+        self._bases = {spec.base for spec in ledger.instruments.values()} - {ledger.valuation.currency}
         self._ledger = ledger
         self._instruments = ledger.instruments
         self._valuation = ledger.valuation
@@ -50,14 +64,20 @@ class EquityCurve:
         self._cash: dict[str, int] = {}
         self._positions: dict[InstrumentId, Position] = {}
 
-    def change(self, now: int, settled: int, prices: Mapping[InstrumentId, int]) -> None:
-        """Remember the ledger as it is after a fill or a cashflow, and the row that this makes."""
+    def change(self, now: int, settled: int, prices: Mapping[InstrumentId, int], *, goes_on: bool = False) -> None:
+        """Remember the ledger as it is after a fill or a cashflow, and the row that this makes.
+
+        goes_on: the change before this one was only a part of it, so that its row is no state of the account.
+        """
+        if goes_on and self._changes:
+            self._changes.pop()
         worth, loose = self._valuation.worth, self._ledger.loose_cash()
         cash = sum(worth(asset, units, prices) for asset, units in loose.items())
         equity, unrealised, exposure = cash, 0, 0
         positions = dict(self._ledger.positions)
         for instrument_id, position in positions.items():
-            spec, price = self._instruments[instrument_id], prices[instrument_id]
+            spec = self._instruments[instrument_id]
+            price = prices[spec.listed]
             value = spec.notional_units(position.qty_units, price)
             profit = worth(spec.settle, spec.gain * (value - position.basis_units), prices)
             value = worth(spec.settle, value, prices)
@@ -79,12 +99,18 @@ class EquityCurve:
         held = [self._positions, *(change.positions for change in changes)]
         cashes = [self._cash, *(change.cash for change in changes)]
         assets = sorted({asset for cash in cashes for asset, units in cash.items() if units})
-        closes = {i: marks.closes[i][kept] for i in sorted({i for positions in held for i in positions})}
+        listed = {i: self._instruments[i].listed for i in sorted({i for positions in held for i in positions})}
+        closes = {i: marks.closes[seen][kept] for i, seen in listed.items()}
         rates = self._rates(assets, closes, marks, kept)
         kind = self._integers(cashes, held, closes, rates, changes)
+        window = ExposureWindow(ticks, self._greeks)
         cash: NDArray[Any] = np.zeros(len(ticks), dtype=kind)
         for asset in assets:
-            cash += _worth(_spread([c.get(asset, 0) for c in cashes], lengths, kind), rates.get(asset))
+            amounts = _spread([c.get(asset, 0) for c in cashes], lengths, kind)
+            worth = _worth(amounts, rates.get(asset))
+            cash += worth
+            if asset in self._bases:
+                window.add(asset, worth, base_units(amounts))
         equity, unrealised, exposure = cash.copy(), np.zeros_like(cash), np.zeros_like(cash)
         for instrument_id, prices in closes.items():
             spec, rate = self._instruments[instrument_id], rates.get(self._instruments[instrument_id].settle)
@@ -95,18 +121,20 @@ class EquityCurve:
             else:
                 value = mul_div_half_even(qty, prices, spec.notional_den)
             profit = _worth(spec.gain * (value - _spread([p.basis_units for p in here], lengths, kind)), rate)
-            value = _worth(value, rate)
-            equity += value if spec.is_paid else profit
+            worth = _worth(value, rate)
+            equity += worth if spec.is_paid else profit
             unrealised += profit
-            exposure += abs(value)
+            exposure += abs(worth)
+            window.add_position(spec, worth, value, _spread([p.qty_units for p in here], lengths, np.float64))
+        if self._exposures is not None and (exposed := window.columns()) is not None:
+            self._exposures(exposed)
         columns = [ticks.astype(kind), equity, cash, unrealised, exposure]
         if changes:
             rows = zip(*(change.row for change in changes), strict=True)
             columns = [np.insert(c, at, np.array(row, dtype=kind)) for c, row in zip(columns, rows, strict=True)]
             self._cash, self._positions = cashes[-1], held[-1]
-        ts, equity, cash, unrealised, exposure = columns
-        if len(ts):
-            self._sink((ts, equity, cash, unrealised, exposure))
+        if len(columns[0]):
+            self._sink((columns[0], columns[1], columns[2], columns[3], columns[4]))
 
     def _rates(
         self,
@@ -120,15 +148,7 @@ class EquityCurve:
         for asset in sorted({*assets, *(self._instruments[i].settle for i in closes)}):
             if asset == self._valuation.currency:
                 continue
-            conversion = self._valuation.conversions[asset]
-            if conversion.instrument is None:
-                found[asset] = (conversion.rate_units, RATE_SCALE)
-                continue
-            prices, one = marks.closes[conversion.instrument][kept], int(10**conversion.decimals)
-            if conversion.is_inverted:  # before its first price nothing is worth anything
-                found[asset] = (np.where(prices > 0, one, 0), np.maximum(prices, 1))
-            else:
-                found[asset] = (prices, one)
+            found[asset] = _rate_of(self._valuation.conversions[asset], marks, kept)
         return found
 
     def _integers(
@@ -166,6 +186,19 @@ class EquityCurve:
 def _spread(values: list[int], lengths: NDArray[np.int64], kind: type) -> NDArray[Any]:
     """Return each value repeated over its stretch of ticks."""
     return np.repeat(np.array(values, dtype=kind), lengths)
+
+
+def _rate_of(conversion: Conversion, marks: Marks, kept: NDArray[np.bool_]) -> _Rate:
+    """Return `Conversion.ratio` at each tick; before its first price nothing is worth anything."""
+    if conversion.instrument is None:
+        return conversion.rate_units, RATE_SCALE
+    prices, one = marks.closes[conversion.instrument][kept], int(10**conversion.decimals)
+    rate: _Rate = (np.where(prices > 0, one, 0), np.maximum(prices, 1)) if conversion.is_inverted else (prices, one)
+    if conversion.then is None:
+        return rate
+    more = _rate_of(conversion.then, marks, kept)
+    mul, den = ((np.asarray(a, dtype=object) * b) for a, b in zip(rate, more, strict=True))  # beyond any fixed width
+    return mul, den
 
 
 def _worth(amounts: NDArray[Any], rate: _Rate | None) -> NDArray[Any]:

@@ -36,6 +36,7 @@ from backtester.core.topics import (
     T_ORDERS_UPDATE,
     T_TIMERS,
 )
+from backtester.core.transfer_events import TransferIntent
 
 
 @dataclass(slots=True)
@@ -170,7 +171,9 @@ class Slicer:
             self._go_on(parent)
 
     def on_update(self, update: OrderUpdate) -> None:
-        """A part ended without a fill: a TWAP makes up for it with its next slice, an iceberg ends as it did."""
+        """A part ended without a fill: a TWAP makes up for it with its next slice, an iceberg ends as it did. Both end
+        when their contract has expired.
+        """
         parent = self._parent_of(update.order_id)
         if parent is not None and update.status.ends:
             self._lose_part(parent, update.status, update.reason)
@@ -185,11 +188,12 @@ class Slicer:
 
     def _lose_part(self, parent: _Parent, status: Status, reason: Reason) -> None:
         parent.part, parent.asked = 0, False
-        if parent.order.kind is OrderKind.ICEBERG and parent.ends is None:
+        over = parent.order.kind is OrderKind.ICEBERG or reason is Reason.CONTRACT_EXPIRED
+        if over and parent.ends is None:
             parent.ends = (status, reason)
         self._go_on(parent)
 
-    def on_intent(self, intent: AnyIntent) -> None:
+    def on_intent(self, intent: AnyIntent | TransferIntent) -> None:
         """End an order that is taken back, once its part has ended, which risk takes back."""
         if isinstance(intent, CancelIntent) and (parent := self._parents.get(intent.order_id)) is not None:
             parent.ends = (Status.CANCELLED, intent.reason or Reason.REQUESTED)

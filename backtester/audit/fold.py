@@ -31,6 +31,8 @@ class FoldedAccount:
         self.contracts: dict[str, Decimal] = {}  # by instrument, as its fills say
         self.settles: dict[str, str] = {}
         self.bases: dict[str, str] = {}  # spot only
+        self.leverage: dict[str, int] = {}  # by instrument, where the log changed it
+        self.added: dict[str, Decimal] = {}  # margin beyond the initial one
         self.fills = 0
         self.snapshots = 0
 
@@ -46,6 +48,10 @@ class FoldedAccount:
                 where, amount = _holding(event["wallet"], event["asset"]), Decimal(event["amount"])
                 self._move(self.funding if event["kind"] == "funding" else {}, where, amount)
                 self._move(self.cash, where, amount)
+                self.reserved.pop(event.get("order_id", 0), None)
+            case "transfers":
+                source = _holding(event["source"], event["asset"])
+                self.reserved[event["order_id"]] = (source, f"#{event['order_id']}", Decimal(event["amount"]))
             case "orders_sanitized" | "orders_changed" if "reserve" in event:
                 group = event["oco"] or f"#{event['order_id']}"
                 bound = _holding(event["instrument"].partition(":")[0], event["reserve_asset"])
@@ -56,6 +62,9 @@ class FoldedAccount:
                 self.reserved.pop(event["order_id"], None)
             case "fills":
                 self._fill(event)
+            case "margin_terms":
+                self.leverage[event["instrument"]] = event["leverage"]
+                self.added[event["instrument"]] = Decimal(event["added"])
             case "account_snapshot":
                 self._compare(event)
 
@@ -99,6 +108,9 @@ class FoldedAccount:
             self.positions[instrument] = (held + signed, basis + notional.copy_sign(signed))
             return Decimal(0)
         closed = min(abs(held), abs(signed))
+        added = self.added.get(instrument, Decimal(0))
+        freed = added if closed == abs(held) else (added * closed / abs(held)).quantize(_UNIT, ROUND_FLOOR)
+        self.added[instrument] = added - freed
         worth = (notional * closed / abs(signed)).quantize(_UNIT, ROUND_FLOOR)
         cost = (abs(basis) * closed / abs(held)).quantize(_UNIT, ROUND_FLOOR)
         rest = abs(signed) - closed
@@ -137,9 +149,11 @@ class FoldedAccount:
             _same(f"{instrument} basis", row["basis"], basis)
             _same(f"{instrument} unrealised", row["unrealised"], profit)
             if "leverage" in row:
-                _same(
-                    f"{instrument} margin", row["margin"], (abs(basis) / row["leverage"]).quantize(_UNIT, ROUND_CEILING)
-                )
+                leverage, added = row["leverage"], self.added.get(instrument, Decimal(0))
+                initial = (abs(basis) / leverage).quantize(_UNIT, ROUND_CEILING)
+                _same(f"{instrument} leverage", str(leverage), Decimal(self.leverage.get(instrument, leverage)))
+                _same(f"{instrument} margin", row["margin"], initial + added)
+                _same(f"{instrument} added margin", row.get("added", "0"), added)
             if instrument in self.bases:
                 loose[self.bases[instrument]] -= qty
             adds = value if market in ("spot", "option") else profit

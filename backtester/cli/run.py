@@ -28,6 +28,10 @@ def run_command(
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any config key: fees.taker_bps=10.")
     ] = None,
+    wallet: Annotated[
+        list[str] | None,
+        typer.Option(metavar="WALLET:ASSET=AMOUNT", help="What a market's wallet starts with: um:USDT=5000, cm:BTC=1."),
+    ] = None,
     data: Annotated[str, typer.Option(help="Folder of the lake [default: data].")] = "",
     runs: Annotated[Path, typer.Option(help="Folder for results.")] = Path("runs"),
     seed: Annotated[int | None, typer.Option(help="Seed of the strategy's randomness.")] = None,
@@ -60,9 +64,10 @@ def run_command(
             "end": end,
             "seed": seed,
         },
+        "account": {"wallets": dict(assignment(text, "--wallet", "um:USDT=5000") for text in wallet or [])},
         "data": {"dir": data, "feeds": split_list(feeds or []), "gap_policy": gap_policy},
     }
-    given = {s: {k: v for k, v in keys.items() if v not in (None, "", [])} for s, keys in options.items()}
+    given = {s: {k: v for k, v in keys.items() if v not in (None, "", [], {})} for s, keys in options.items()}
     below, over = risk_layers(risk)
     loaded = load_backtest_config(config, over, dotted_layer(set_ or []), given, below=below)
     if strategy and strategy != loaded.strategy.name:  # another strategy's parameters are not this one's

@@ -6,9 +6,13 @@ from typing import Any
 from rich.table import Table
 
 from backtester.cli.console import console
+from backtester.core.instruments import InstrumentId, split_id
 from backtester.core.time import format_time
 from backtester.engine.prepare import PreparedRun
 from backtester.engine.run import RunResult
+
+_COINS = ("BTC", "ETH", "BNB")
+_SETTLED = {"exercise": "exercised", "expired": "expired worthless"}
 
 
 def percent(metric: dict[str, Any]) -> str:
@@ -19,7 +23,8 @@ def percent(metric: dict[str, Any]) -> str:
 
 def money(metric: dict[str, Any]) -> str:
     """Return an exact amount rounded for people, with its currency."""
-    return f"{Decimal(metric['value']):,.2f} {metric['currency']}"
+    places = 8 if metric["currency"] in _COINS else 2
+    return f"{Decimal(metric['value']):,.{places}f} {metric['currency']}"
 
 
 def result_object(result: RunResult) -> dict[str, Any]:
@@ -39,9 +44,12 @@ def print_summary(run: PreparedRun, result: RunResult, seconds: float) -> None:
     """Print the summary of a run."""
     m = result.metrics
     out = console()
-    symbols = " ".join(spec.symbol for spec in run.instruments.values())
+    names = run.config.run.symbols
+    markets = {split_id(InstrumentId(name))[0] for name in names}
+    symbols = " ".join(split_id(InstrumentId(name))[1] if len(markets) == 1 else name for name in names)
+    where = f"{run.config.run.market}, " if len(markets) == 1 else ""
     out.print(
-        f"{run.found.name} on {symbols} ({run.config.run.market}, {run.config.run.timeframe}), "
+        f"{run.found.name} on {symbols} ({where}{run.config.run.timeframe}), "
         f"{format_time(run.start)} to {format_time(run.end)}: {result.status}",
         style="bold",
     )
@@ -52,7 +60,17 @@ def print_summary(run: PreparedRun, result: RunResult, seconds: float) -> None:
     table.add_row("initial equity", money(m["initial_equity"]), "fees", money(m["fees"]))
     if "funding" in m:
         table.add_row("", "", "funding", money(m["funding"]))
+    if options := result.details.get("options"):
+        settled = ", ".join(f"{n} {_SETTLED[how]}" for how, n in options["settled"].items()) or "none"
+        fees = sum(Decimal(fee) for fee in options["fees"].values())
+        table.add_row("settled", settled, "of that fees", f"{fees:,.2f}")
+        if options["liquidations"]:
+            table.add_row("liquidated", str(sum(options["liquidations"].values())), "shortfall", options["shortfall"])
     out.print(table)
+    for instrument, numbers in result.details.get("settlement", {}).items():
+        out.print(f"settled {_settlement(instrument, numbers)}", markup=False)
+    for words in portfolio_in_words(result.details["portfolio"]):
+        out.print(words, markup=False)
     for key, assumption in result.details["assumptions"].items():
         out.print(f"assumes {key.replace('_', ' ')}: {assumption}", style="dim", markup=False)
     for warning in result.warnings:
@@ -60,6 +78,38 @@ def print_summary(run: PreparedRun, result: RunResult, seconds: float) -> None:
     out.print(f"log {result.digest}, {result.details['log']['lines']} lines, {seconds:.1f} s", style="dim")
     out.print(f"run {result.path}", markup=False)
     out.print(f"try bt replay {result.path} --verify", style="dim", markup=False)
+
+
+def _settlement(instrument: str, numbers: dict[str, str]) -> str:
+    """Return how a contract ended and what that cost."""
+    words = f"{instrument} at {numbers['price']}, {numbers['found']}"
+    if "qty" not in numbers:
+        return f"{words}: nothing was held"
+    insured = f", {numbers['shortfall']} paid by the insurance fund" if "shortfall" in numbers else ""
+    return f"{words}: {numbers['qty']} held, profit {numbers['profit']}, fee {numbers['fee']}{insured}"
+
+
+def portfolio_in_words(portfolio: dict[str, Any]) -> list[str]:
+    """Return what the wallets hold, and the exposure per underlying; of one wallet with one asset nothing."""
+    wallets, currency = portfolio["wallets"], portfolio["currency"]
+    if len({name.partition(":")[0] for name in wallets}) < 2 and not portfolio["conversions"].keys() & {
+        name.partition(":")[2] for name, held in wallets.items() if Decimal(held["start"])
+    }:
+        return []
+    held = []
+    for name, amounts in wallets.items():
+        wallet, _, asset = name.partition(":")
+        worth = "" if asset == currency else f" ({Decimal(amounts['worth']):,.2f} {currency})"
+        shown = f"{Decimal(amounts['end']):,.2f}" if asset == currency else f"{Decimal(amounts['end']).normalize():f}"
+        held.append(f"{wallet} {shown} {asset}{worth}")
+    return [
+        f"wallets: {', '.join(held)}",
+        *(
+            f"exposure to {underlying}: net {Decimal(e['net']):,.2f}, gross {Decimal(e['gross']):,.2f} {currency}, "
+            f"delta {Decimal(e['delta']).normalize():f} {underlying}"
+            for underlying, e in portfolio["exposure"].items()
+        ),
+    ]
 
 
 def _trades(m: dict[str, dict[str, Any]]) -> str:

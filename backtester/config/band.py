@@ -65,8 +65,18 @@ def band_configs(config: BacktestConfig) -> dict[str, BacktestConfig]:
     plain = config.model_dump() | {"band": BandSection().model_dump()}
     for name, layer in changes(config).items():
         own = getattr(config.band, name).model_dump()
-        found[name] = validated(BacktestConfig, merged(plain, merged(layer, own)), where=f"band.{name}")
+        content = merged(plain, merged(layer, own))
+        content["fees"] = _fees_of_all(content["fees"], own.get("fees", {}))
+        found[name] = validated(BacktestConfig, content, where=f"band.{name}")
     return {name: found[name] for name in BAND}
+
+
+def _fees_of_all(fees: Layer, said: Layer) -> Layer:
+    """Return fees in which the rates that an end says hold for every market, but those that it names."""
+    rates = {key: said[key] for key in ("maker_bps", "taker_bps") if said.get(key) is not None}
+    named = said.get("markets", {})
+    markets = {market: own if market in named else merged(own, rates) for market, own in fees["markets"].items()}
+    return {**fees, "markets": markets}
 
 
 def differences(configs: dict[str, BacktestConfig]) -> dict[str, dict[str, Any]]:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_serializer, model_validator
 
 from backtester.config.fields import Bps, Exact, Multiplier, Section, Time, Timeframe
+from backtester.config.options_section import OptionsSection
 from backtester.config.risk_section import ControlSection, RiskSection
 from backtester.config.sizing import SizingSection
 
@@ -192,13 +193,17 @@ class OwnLeverage(Section):
 class FuturesSection(Section):
     """How positions in futures (um) are secured, and what they cost beside trading.
 
-    leverage, margin_mode: of every instrument; instruments: of some of them others. funding: applied where the lake has
-    the rates (auto), or not at all.
+    position_mode: one position of an instrument, or a long and a short one side by side (hedge). leverage, margin_mode:
+    of every instrument; instruments: of some of them others. funding: applied where the lake has
+    the rates (auto), or not at all. collateral: other assets in the um wallet that secure its positions with cross
+    margin, and how much of their worth counts: BTC = "0.95".
     """
 
+    position_mode: Literal["one_way", "hedge"] = "one_way"
     leverage: Leverage = 1
     margin_mode: MarginMode = "isolated"
     funding: Literal["auto", "off"] = "auto"
+    collateral: dict[str, Annotated[Exact, Field(gt=0, le=1, decimal_places=8)]] = Field(default_factory=dict)
     instruments: dict[str, OwnLeverage] = Field(default_factory=dict)
 
 
@@ -328,6 +333,7 @@ class BacktestConfig(Section):
     impact: ImpactSection = ImpactSection()
     execution: ExecutionSection = ExecutionSection()
     futures: FuturesSection = FuturesSection()
+    options: OptionsSection = OptionsSection()
     risk: RiskSection = RiskSection()
     control: tuple[ControlSection, ...] = ()
     sizing: SizingSection = SizingSection()

@@ -9,7 +9,17 @@ from typing import Any, NamedTuple
 
 from backtester.config.configs import FeesSection, FeesVersion, InstrumentSection, RulesVersion, TradingRules
 from backtester.core.errors import UsageError
-from backtester.core.instruments import CM, Asset, Instrument, InstrumentId, Scale, expiry_of, split_id, split_symbol
+from backtester.core.instruments import (
+    CM,
+    OPTION,
+    Asset,
+    Instrument,
+    InstrumentId,
+    Scale,
+    expiry_of,
+    split_id,
+    split_symbol,
+)
 from backtester.core.numbers import CEIL, FLOOR, MONEY_EXPONENT, decimal, decimals_of, exact_units, units_of
 from backtester.core.rules import InstrumentRules, OrderLimits, VenueFilters, both
 from backtester.core.time import parse_time
@@ -18,6 +28,7 @@ from backtester.core.timeline import EVER, Timeline
 MAX_PRICE_DECIMALS = 12
 _RATE_DECIMALS = 8
 _SHIPPED = "shipped with the program"
+_OPTION_UNITS = {"XRP": 100, "DOGE": 1000}
 _COUNTS = ("max_orders", "max_algo_orders")
 _NO_RULES: dict[str, Any] = {
     key: True if key.endswith("_at_market") else 0 if key in _COUNTS else Decimal(0)
@@ -71,9 +82,10 @@ def resolved_section(
 ) -> InstrumentSection:
     """Return a section with every rule spelled out that holds from start to end, by date.
 
-    The config's own value wins in every version. Without a rule, orders are rounded to eight decimals and nothing is
-    too small or too large. Tick and lot are not guessed from the data: what comes after a run would change it. For the
-    same reason the scales are fine enough for all known versions, not only for those of the range.
+    The config's own value wins in every version. Without a rule, orders are rounded to eight decimals (COIN-M: to whole
+    contracts) and nothing is too small or too large. Tick and lot are not guessed from the data: what comes after a run
+    would change it. For the same reason the scales are fine enough for all known versions, not only for those of the
+    range.
 
     Args:
         instrument: the identity.
@@ -88,7 +100,9 @@ def resolved_section(
     """
     finest = decimal(1, MONEY_EXPONENT if price_decimals <= MONEY_EXPONENT else MAX_PRICE_DECIMALS)
     own = section.said()
-    history = [_complete(version, own, finest) for version in _versions(instrument, section, known)]
+    history = [
+        _complete(version, own, finest, _usual_lot(instrument)) for version in _versions(instrument, section, known)
+    ]
     if own.keys() == _NO_RULES.keys():  # then every version says the same, whenever it held
         history = history[:1]
     base, quote = _assets(instrument, section, known)
@@ -104,11 +118,11 @@ def resolved_section(
     )
 
 
-def _complete(version: RulesVersion, own: dict[str, Any], finest: Decimal) -> RulesVersion:
+def _complete(version: RulesVersion, own: dict[str, Any], finest: Decimal, lot: Decimal) -> RulesVersion:
     """Return a version with every rule said: the config's own, else the version's, else none."""
     rules = _NO_RULES | version.said() | own
     rules["tick_size"] = rules["tick_size"] or finest
-    rules["lot_size"] = rules["lot_size"] or decimal(1, MONEY_EXPONENT)
+    rules["lot_size"] = rules["lot_size"] or lot
     if own.keys() == rules.keys():
         return RulesVersion(source="the config", **rules)
     source = "; ".join(filter(None, (version.source, f"{', '.join(own)} from the config" if own else "")))
@@ -147,11 +161,19 @@ def _assets(instrument: InstrumentId, section: InstrumentSection, known: KnownRu
     return base, quote
 
 
+def _usual_lot(instrument: InstrumentId) -> Decimal:
+    """Return the step of quantities where none is known: COIN-M trades whole contracts."""
+    return Decimal(1) if split_id(instrument)[0] == CM else decimal(1, MONEY_EXPONENT)
+
+
 def _usual_contract(instrument: InstrumentId, base: str) -> Decimal | None:
     """Return the size of a contract where none is listed: the venue's COIN-M contracts are of 100 USD of BTC, else of
-    10.
+    10; its options of one base unit, of XRP 100, of DOGE 1000.
     """
-    if split_id(instrument)[0] != CM:
+    market = split_id(instrument)[0]
+    if market == OPTION:
+        return Decimal(_OPTION_UNITS.get(base, 1))
+    if market != CM:
         return None
     return Decimal(100 if base == "BTC" else 10)
 
@@ -188,7 +210,13 @@ def _qty_decimals(
 
 
 def instrument_of(instrument: InstrumentId, section: InstrumentSection) -> Instrument:
-    """Return the instrument that a resolved section describes."""
+    """Return the instrument that a resolved section describes; of an option the section of its chain.
+
+    Raises:
+        UsageError: an option's contract is not of whole base units.
+    """
+    if split_id(instrument)[0] == OPTION and (section.contract_size or Decimal(0)) % 1:
+        raise UsageError(f"{instrument}: a contract of {section.contract_size} {section.base} is not of whole units")
     assert section.price_decimals is not None
     assert section.qty_decimals is not None
     market, symbol = split_id(instrument)

@@ -54,7 +54,7 @@ def toml_value(text: str) -> Any:
         return text
 
 
-def assignment(text: str, option: str) -> tuple[str, Any]:
+def assignment(text: str, option: str, example: str = "fast=20") -> tuple[str, Any]:
     """Split key=value as given to `option`.
 
     Raises:
@@ -62,7 +62,7 @@ def assignment(text: str, option: str) -> tuple[str, Any]:
     """
     key, sign, value = text.partition("=")
     if not sign or not key.strip():
-        raise UsageError(f"{option} {text!r} is not key=value", hint=f"for example {option} fast=20")
+        raise UsageError(f"{option} {text!r} is not key=value", hint=f"for example {option} {example}")
     return key.strip(), toml_value(value.strip())
 
 

@@ -7,10 +7,20 @@ Nothing here is logged.
 
 import heapq
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NamedTuple
 
 from backtester.core.instruments import InstrumentId
 from backtester.core.market import MarketQuote
+
+
+class Greeks(NamedTuple):
+    """Of one base unit of an option, as its chain or a model says: delta in base units, the others per unit of it."""
+
+    delta: float
+    gamma: float
+    vega: float
+    theta: float
+
 
 NEVER: Final = 2**63 - 1
 
@@ -29,6 +39,9 @@ class Board:
         self.asleep: dict[InstrumentId, tuple[int, int]] = {}  # prices strictly between matter to nobody
         self._safe: dict[InstrumentId, tuple[int, int]] = {}  # strictly between, no position is in danger
         self.quote_at: dict[InstrumentId, Callable[[int], MarketQuote | None]] = {}  # the last at or before a time
+        self.option_mark: Callable[[InstrumentId], None] | None = None  # brings the last mark of an option here
+        self._marked: dict[InstrumentId, tuple[list[int], list[int]]] = {}  # options: when they were marked, at what
+        self.greeks: dict[InstrumentId, list[tuple[int, Greeks]]] = {}  # options: since when they are known, and which
         self.timers: list[int] = []
         self.expiries: list[int] = []
 
@@ -67,6 +80,18 @@ class Board:
         """Return the last quote of an instrument at or before a time that has come; None: the run reads none."""
         source = self.quote_at.get(instrument)
         return None if source is None else source(time)
+
+    def mark(self, instrument: InstrumentId, price_units: int, time: int) -> None:
+        """Note the mark of an option that is held: options have no feed of their own that would say it."""
+        self.price_units[instrument], self.price_time[instrument] = price_units, time
+        times, units = self._marked.setdefault(instrument, ([0], [0]))
+        times.append(time)
+        units.append(price_units)
+
+    def take_marks(self) -> dict[InstrumentId, tuple[list[int], list[int]]]:
+        """Return the marks noted since the last call, each after the one before it, in time order."""
+        taken, self._marked = self._marked, {i: ([t[-1]], [u[-1]]) for i, (t, u) in self._marked.items()}
+        return taken
 
     def want_dues(self, at: int) -> None:
         """Ask for DUES at the first tick at or after a time."""

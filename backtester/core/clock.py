@@ -18,8 +18,18 @@ from backtester.core.board import NEVER, Board
 from backtester.core.bus import Bus
 from backtester.core.feed import CANDLE_RANK, ExecutionFeed, Feed
 from backtester.core.instruments import InstrumentId
-from backtester.core.market import Dues, Expiry, MarketEvent, MarketOpen, Marks, TickSettled, TimerFired
-from backtester.core.topics import T_CLOCK, T_DUES, T_EXPIRIES, T_MARKET, T_MARKS, T_OPENS, T_TIMERS, Topic
+from backtester.core.market import Dues, Expiry, MarketEvent, MarketOpen, Marks, OptionChain, TickSettled, TimerFired
+from backtester.core.topics import (
+    T_CLOCK,
+    T_DUES,
+    T_EXPIRIES,
+    T_MARKET,
+    T_MARKET_CHAIN,
+    T_MARKS,
+    T_OPENS,
+    T_TIMERS,
+    Topic,
+)
 
 Pulse = Callable[[int], bool]
 
@@ -47,13 +57,17 @@ class _Window(NamedTuple):
 class Clock:
     """Runs the ticks of all feeds in the total order (time, kind, larger timeframe first, instrument)."""
 
-    def __init__(self, bus: Bus, board: Board, feeds: Sequence[Feed], start: int) -> None:
-        """Merge feeds; ticks at or before `start` are warm-up: strategies see them, the exchange stands still."""
+    def __init__(self, bus: Bus, board: Board, feeds: Sequence[Feed], start: int, end: int = 0) -> None:
+        """Merge feeds; ticks at or before `start` are warm-up: strategies see them, the exchange stands still.
+
+        end: until when what was asked for still comes, after the last record.
+        """
         self._bus = bus
         self._board = board
         self._feeds = sorted(feeds, key=lambda feed: feed.rank)
         self._executing = {f.instrument: cast(ExecutionFeed, f) for f in self._feeds if f.executes}
         self._start = start
+        self._end = end
         self._pulse: Pulse = lambda _: True
         self._stopped = False
         self._window: _MarkWindow | None = None
@@ -73,6 +87,7 @@ class Clock:
         price_units, price_time, asleep = board.price_units, board.price_time, board.asleep
         topics = [cast(Topic[Any] | None, feed.topic) for feed in self._feeds]
         late = [feed.rank[0] > CANDLE_RANK for feed in self._feeds]
+        chains = {i for i, feed in enumerate(self._feeds) if feed.is_chain}
         asynchronous = bus.has_async_handlers
         until_yield = _TICKS_PER_YIELD
         while (window := self._next_window()) is not None:
@@ -103,6 +118,11 @@ class Clock:
                                 told = True
                         if told:
                             await bus.drain_async() if asynchronous else drain()
+                    if chains and not chains.isdisjoint(sources[first:end]):
+                        for i in range(first, end):
+                            if sources[i] in chains:
+                                publish(T_MARKET_CHAIN, cast(OptionChain, events[i]))
+                        await bus.drain_async() if asynchronous else drain()
                     if expiries and expiries[0] <= now:
                         await self._expire(now)
                     board.dues_time = now
@@ -150,7 +170,9 @@ class Clock:
                         return False
             self.hand_on_marks()
             await self._bus.settle()
-        return True
+        if board.now < self._end:
+            await self._between(self._end + 1)
+        return not self._stopped
 
     def hand_on_marks(self) -> None:
         """Publish the marks of the current window as far as its ticks have settled; once per window."""
@@ -162,6 +184,9 @@ class Clock:
         for instrument, (times, units, before) in window.marked.items():
             at = np.searchsorted(times, ticks, side="right")
             closes[instrument] = np.concatenate(([before], units))[at]
+        for option, (marked, values) in self._board.take_marks().items():
+            at = np.searchsorted(marked, ticks, side="right")
+            closes[option] = np.array(values, dtype=np.int64)[np.maximum(at, 1) - 1]
         if len(ticks):
             self._bus.publish(T_MARKS, Marks(self._board.now, ticks, closes))
 

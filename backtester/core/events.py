@@ -10,7 +10,7 @@ from typing import Annotated, Final
 
 import msgspec
 
-from backtester.core.instruments import Asset, Holding, InstrumentId, Scale, holding_of
+from backtester.core.instruments import Asset, Holding, InstrumentId, Scale, holding_of, listed_id
 from backtester.core.numbers import MONEY_EXPONENT, decimal
 from backtester.core.order_terms import PLAIN, Bracket, Terms
 
@@ -28,6 +28,10 @@ RateUnits = Annotated[int, RATE]
 LogScale = Annotated[Scale, UNLOGGED]
 OmittedTexts = Annotated[dict[str, str], OMITTED]
 OmittedInt = Annotated[int, OMITTED]
+
+
+DEPOSIT: Final = "deposit"
+TRANSFER: Final = "transfer"  # one leaves a wallet, the next comes into another
 
 
 class Side(StrEnum):
@@ -119,6 +123,11 @@ class Reason(StrEnum):
     BAD_REPLACE = "bad_replace"
     LEVERAGE_BRACKET = "leverage_bracket"
     LIQUIDATION = "liquidation"
+    MARGIN_MODE_WITH_POSITION = "margin_mode_with_position"
+    MARGIN_NOT_ISOLATED = "margin_not_isolated"
+    INSUFFICIENT_MARGIN = "insufficient_margin"
+    NO_MARGIN = "no_margin"
+    NO_POSITION = "no_position"
     MODEL_NOT_READY = "model_not_ready"
     NO_SIZE = "no_size"
     NO_STOP = "no_stop"
@@ -147,6 +156,14 @@ class Reason(StrEnum):
     BREAKER = "breaker"
     CONTROL = "control"
     CONTRACT_EXPIRED = "contract_expired"
+    POSITION_SIDE_REQUIRED = "position_side_required"
+    POSITION_SIDE_NOT_ALLOWED = "position_side_not_allowed"
+    UNKNOWN_WALLET = "unknown_wallet"
+    COLLATERAL_NEEDS_CROSS = "collateral_needs_cross"
+    SAME_WALLET = "same_wallet"
+    UNKNOWN_ASSET = "unknown_asset"
+    LIMIT_ONLY = "limit_only"
+    COMBO = "combo"
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
@@ -235,6 +252,27 @@ class IcebergIntent(OrderIntent, frozen=True, kw_only=True):
     display: Decimal
 
 
+class ComboLeg(msgspec.Struct, frozen=True, kw_only=True):
+    """One leg of a combination: buy or sell qty contracts at limit_price or better."""
+
+    instrument: InstrumentId
+    side: Side
+    qty: Decimal
+    limit_price: Decimal
+
+
+class MultiLegIntent(Event, frozen=True, kw_only=True):
+    """Fill all legs at one row of their chain, whole, or none of them. Each leg becomes an order of its own.
+
+    instrument: of the first leg.
+    """
+
+    instrument: InstrumentId
+    legs: tuple[ComboLeg, ...]
+    tag: str = ""
+    terms: Terms = PLAIN
+
+
 class ReplaceIntent(Event, frozen=True, kw_only=True):
     """Put a changed order in the place of a working one, or leave that as it is. What is None stays."""
 
@@ -280,7 +318,8 @@ class SanitizedOrder(Event, frozen=True, kw_only=True):
     whole position. stop_price: what triggers it. trail: callback rate. parent_id: the entry whose exit it is;
     replaces: the order whose place it takes; 0: none. attached: exits that its fill brings to life.
     sizing: which model found its size, and from which numbers; empty when the strategy said the size. algo_id: the
-    sliced order whose part it is; span (µs), slices, display: of a sliced order itself.
+    sliced order whose part it is; span (µs), slices, display: of a sliced order itself. combo_id, combo_legs: the first
+    order of the combination that it is a leg of, and how many legs that has.
     """
 
     order_id: int
@@ -304,10 +343,17 @@ class SanitizedOrder(Event, frozen=True, kw_only=True):
     attached: tuple[AttachedOrder, ...] = ()
     sizing: OmittedTexts = {}
     algo_id: OmittedInt = 0
+    combo_id: OmittedInt = 0
+    combo_legs: OmittedInt = 0
     span: OmittedInt = 0
     slices: OmittedInt = 0
     display_units: Annotated[int, QTY, OMITTED] = 0
     scale: LogScale
+
+    @property
+    def listed(self) -> InstrumentId:
+        """The instrument that the venue lists, on whose market it executes."""
+        return listed_id(self.instrument)
 
     @property
     def reserved(self) -> Holding:
@@ -346,7 +392,9 @@ class SanitizedReduceOnly(Event, frozen=True, kw_only=True):
 
 
 class OrderRejected(Event, frozen=True, kw_only=True):
-    """An order or a cancel was refused. who: risk or execution. numbers: what the reason is made of, as text."""
+    """An order, a cancel or a transfer was refused. who: risk or execution. instrument: of a transfer empty. numbers:
+    what the reason is made of, as text.
+    """
 
     who: str
     reason: Reason
@@ -420,7 +468,8 @@ class Fill(Event, frozen=True, kw_only=True):
 class Cashflow(Event, frozen=True, kw_only=True):
     """Money that moved without a trade: deposit, funding, settlement, transfer. amount < 0 leaves the wallet.
 
-    wallet: the market whose wallet it moves in. numbers: what the amount is made of, as text.
+    wallet: the market whose wallet it moves in. numbers: what the amount is made of, as text. order_id: the transfer
+    whose half it is; 0: none.
     """
 
     kind: str
@@ -429,6 +478,7 @@ class Cashflow(Event, frozen=True, kw_only=True):
     amount_units: MoneyUnits
     instrument: InstrumentId | None = None
     numbers: OmittedTexts = {}
+    order_id: OmittedInt = 0
 
 
 class Note(Event, frozen=True, kw_only=True):
@@ -439,4 +489,4 @@ class Note(Event, frozen=True, kw_only=True):
 
 
 AnyOrder = SanitizedOrder | SanitizedCancel | SanitizedReduceOnly
-AnyIntent = OrderIntent | ReplaceIntent | CancelIntent | ReduceOnlyIntent
+AnyIntent = OrderIntent | MultiLegIntent | ReplaceIntent | CancelIntent | ReduceOnlyIntent

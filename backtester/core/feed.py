@@ -21,6 +21,7 @@ class Feed(Protocol):
     instrument: InstrumentId
     rank: tuple[int, int, str]  # kind, larger timeframe first, instrument
     executes: bool  # the one feed that marks its instrument and meets its orders
+    is_chain: bool  # its records mark the contracts of a chain and meet their orders
     topic: Topic[MarketEvent] | None  # where strategies see it; None when only the exchange does
 
     @property

@@ -11,6 +11,7 @@ import msgspec
 from backtester.core.events import Cashflow, Fill, Side
 from backtester.core.instruments import Holding, Instrument, InstrumentId, holding_of, split_holding
 from backtester.core.margin import FULL, MarginTerms
+from backtester.core.margin_events import MarginMode, MarginTermsSet
 from backtester.core.numbers import FLOOR, fixed, mul_div
 from backtester.core.valuation import PLAIN, Valuation
 
@@ -81,6 +82,18 @@ class Ledger:
         self.valuation = valuation
         self.assets: dict[Holding, AssetAccount] = {}
         self.positions: dict[InstrumentId, Position] = {}
+        self.added: dict[InstrumentId, int] = {}  # margin of isolated positions beyond the initial one, 1e-8
+
+    def copied(self) -> tuple[dict[Holding, AssetAccount], dict[InstrumentId, Position]]:
+        """Return what is held now, for `restore`."""
+        return {name: msgspec.structs.replace(one) for name, one in self.assets.items()}, dict(self.positions)
+
+    def restore(self, state: tuple[dict[Holding, AssetAccount], dict[InstrumentId, Position]]) -> None:
+        """Be again what `copied` returned; the containers stay the same, for who looks at them."""
+        self.assets.clear()
+        self.assets.update(state[0])
+        self.positions.clear()
+        self.positions.update(state[1])
 
     def asset(self, holding: Holding) -> AssetAccount:
         """Return the account of an asset in a wallet, made when first asked for."""
@@ -94,10 +107,11 @@ class Ledger:
         return self.positions.get(instrument, FLAT)
 
     def margin_of(self, instrument: InstrumentId) -> int:
-        """Return the initial margin that a position in a future binds (1e-8 of what it settles in): its basis over its
-        leverage.
+        """Return the margin that a position in a future binds (1e-8 of what it settles in): its basis over its
+        leverage, and what was added.
         """
-        return self.margin.margin_units(instrument, abs(self.position(instrument).basis_units))
+        initial = self.margin.margin_units(instrument, abs(self.position(instrument).basis_units))
+        return initial + self.added.get(instrument, 0)
 
     def apply_fill(self, fill: Fill) -> int:
         """Take a fill into account; return the profit it realised, in 1e-8 of what it settles in, before fees."""
@@ -120,11 +134,29 @@ class Ledger:
             if fill.fee_asset == instrument.base:  # what was taken as fee is not held; its cost stays in the basis
                 fee_qty = fill.fee_units // instrument.base_money(1)
                 position = Position(position.qty_units - fee_qty, position.basis_units)
+        if instrument.id in self.added:
+            self._release_added(instrument.id, self.position(instrument.id).qty_units, position.qty_units)
         if position.qty_units == 0 and position.basis_units == 0:
             self.positions.pop(instrument.id, None)
         else:
             self.positions[instrument.id] = position
         return realised
+
+    def _release_added(self, instrument: InstrumentId, before: int, after: int) -> None:
+        """Free the share of the added margin that a close frees; a flip frees it all."""
+        if before * after <= 0:
+            del self.added[instrument]
+        elif abs(after) < abs(before):
+            added = self.added[instrument]
+            self.added[instrument] = added - mul_div(added, abs(before) - abs(after), abs(before), FLOOR)
+
+    def apply_margin(self, terms: MarginTermsSet) -> None:
+        """Secure a position as it is said from now on."""
+        self.margin = self.margin.with_terms(terms.instrument, terms.leverage, terms.mode is MarginMode.CROSS)
+        if terms.added_units:
+            self.added[terms.instrument] = terms.added_units
+        else:
+            self.added.pop(terms.instrument, None)
 
     def apply_cashflow(self, flow: Cashflow) -> None:
         """Take a cashflow into account: funding under funding, the rest under transfers."""
@@ -150,10 +182,13 @@ class Ledger:
         worth = self.valuation.worth
         total = sum(worth(asset, units, prices) for asset, units in self.loose_cash().items())
         for instrument in self.positions:
-            total += worth(
-                self.instruments[instrument].settle, self.value_units(instrument, prices[instrument]), prices
-            )
+            spec = self.instruments[instrument]
+            total += worth(spec.settle, self.value_units(instrument, prices[spec.listed]), prices)
         return total
+
+    def equity_in(self, asset: str, prices: Mapping[InstrumentId, int]) -> int:
+        """Return the account's value at these prices (10^-p), in 1e-8 of an asset, rounded down."""
+        return self.valuation.amount(asset, self.equity_units(prices), prices)
 
     def loose_cash(self) -> dict[str, int]:
         """Return per asset, all wallets together, what is held (1e-8) beside what spot positions are valued as."""
@@ -178,7 +213,8 @@ class Ledger:
 
         Unrealised profit is value minus basis on both sides, so what remains to check is that cash is what
         transfers, realised profit, fees, funding and the money paid for spot and option positions say it is, that a
-        base asset's balance is what was traded less what was charged, and that it equals the position.
+        base asset's balance is what was traded less what was charged, and that it equals the position, unless other
+        instruments are paid with it.
         """
         breaks = []
         bound: dict[Holding, int] = {}
@@ -189,7 +225,7 @@ class Ledger:
                 bound[instrument.cash] = bound.get(instrument.cash, 0) + position.basis_units
             if instrument.is_spot:
                 held[instrument.coin] = held.get(instrument.coin, 0) + instrument.base_money(position.qty_units)
-        coins = {i.coin for i in self.instruments.values() if i.is_spot}
+        coins = {i.coin for i in self.instruments.values() if i.is_spot} - {i.cash for i in self.instruments.values()}
         for asset, account in sorted(self.assets.items()):
             expected = (
                 account.transfers_units

@@ -1,15 +1,16 @@
 """What an order needs and what an account has free: asked by risk, before, and by the exchange, at the fill."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from msgspec import structs
 
 from backtester.core.events import Fill, SanitizedOrder, Side
 from backtester.core.folds import Ledger
-from backtester.core.instruments import Holding, Instrument, InstrumentId
+from backtester.core.instruments import Holding, Instrument, InstrumentId, split_holding
 from backtester.core.margin import MarginTerms
 from backtester.core.numbers import CEIL, FLOOR, RATE_SCALE, mul_div
+from backtester.core.option_rates import initial_margin
 
 
 class Need(NamedTuple):
@@ -52,12 +53,21 @@ def opening_qty(ledger: Ledger, instrument: Instrument, side: Side, qty_units: i
 
 
 def order_need(
-    ledger: Ledger, instrument: Instrument, side: Side, qty_units: int, price_units: int, fee_rate: int
+    ledger: Ledger,
+    instrument: Instrument,
+    side: Side,
+    qty_units: int,
+    price_units: int,
+    fee_rate: int,
+    prices: Mapping[InstrumentId, int],
 ) -> Need:
     """Return what an order of a known quantity binds: spot sells the base asset, everything else quote money.
 
-    A futures order binds the initial margin of its opening part, and the fee; reducing binds nothing.
+    A futures order binds the initial margin of its opening part, and the fee; reducing binds nothing. Options:
+    `_option_need`, at these marks and indices (10^-p).
     """
+    if instrument.is_option:
+        return _option_need(ledger, instrument, side, qty_units, price_units, prices)
     if instrument.is_spot and side is Side.SELL:
         return Need(instrument.coin, instrument.base_money(qty_units))
     if instrument.is_spot:
@@ -67,6 +77,24 @@ def order_need(
         return Need(instrument.cash, 0)
     notional = instrument.notional_units(opening, price_units)
     return Need(instrument.cash, ledger.margin.margin_units(instrument.id, notional) + _fee(notional, fee_rate))
+
+
+def _option_need(
+    ledger: Ledger, spec: Instrument, side: Side, qty_units: int, price_units: int, prices: Mapping[InstrumentId, int]
+) -> Need:
+    """Return what an order in an option binds at its limit: the premium and the most that its fee can be; of what it
+    sells short the initial margin instead, less the premium that comes in. Closing a long binds nothing.
+
+    prices: marks and indices, 10^-p.
+    """
+    terms = ledger.margin.options
+    opening = opening_qty(ledger, spec, side, qty_units)
+    if side is Side.SELL:
+        premium = spec.notional_units(opening, price_units)
+        margin = initial_margin(terms, spec, opening, prices)
+        return Need(spec.cash, max(0, margin + _fee(premium, terms.fee_cap) - premium))
+    freed = initial_margin(terms, spec, qty_units - opening, prices)
+    return Need(spec.cash, max(0, with_fee(spec.notional_units(qty_units, price_units), terms.fee_cap) - freed))
 
 
 def released_units(
@@ -96,19 +124,91 @@ def released_units(
 
 
 def collateral_units(ledger: Ledger, prices: Mapping[InstrumentId, int], holding: Holding) -> int:
-    """Return how much of an asset in a wallet secures open futures positions: their initial margin.
+    """Return how much of an asset in a wallet secures open futures positions and short options: their initial margin.
 
-    With cross margin less the profit, or with the loss, that they have at these prices (10^-p).
+    With cross margin less the profit, or with the loss, that futures have at these prices (10^-p), and less what other
+    assets secure of it; of options at their marks, which change with every row of the chain.
     """
-    return sum(
-        ledger.margin_of(instrument) - _cross_profit(ledger, instrument, prices)
-        for instrument in ledger.positions
-        if ledger.instruments[instrument].is_margined and ledger.instruments[instrument].cash == holding
+    bound = -pledged_units(ledger, prices, holding)
+    for instrument, position in ledger.positions.items():
+        spec = ledger.instruments[instrument]
+        if spec.cash != holding:
+            continue
+        if spec.is_margined:
+            bound += ledger.margin_of(instrument) - _cross_profit(ledger, instrument, prices)
+        elif spec.is_option and position.qty_units < 0:
+            bound += initial_margin(ledger.margin.options, spec, -position.qty_units, prices)
+    return bound
+
+
+def pledged_units(ledger: Ledger, prices: Mapping[InstrumentId, int], holding: Holding) -> int:
+    """Return what other assets of the wallet add (1e-8 of this one) to what secures its positions with cross margin:
+    their worth at these prices, as much of it as counts.
+    """
+    rates = ledger.margin.collateral
+    if not rates or holding in rates:
+        return 0
+    wallet, asset = split_holding(holding)
+    total = 0
+    for other, rate in rates.items():
+        owner, pledged = split_holding(other)
+        if owner == wallet and (held := ledger.assets.get(other)) is not None:
+            worth = ledger.valuation.worth(pledged, max(0, held.cash_units), prices)
+            total += mul_div(worth, rate, RATE_SCALE, FLOOR)
+    return ledger.valuation.amount(asset, total, prices)
+
+
+def transferable_units(
+    ledger: Ledger, prices: Mapping[InstrumentId, int], holding: Holding, reserved: Callable[[Holding], int]
+) -> int:
+    """Return how much of an asset may leave a wallet: what no order reserves and what secures no position.
+
+    Profit that is not realised, and other assets, count for no more than the margin that they secure: they cannot be
+    taken out. What is pledged itself may leave as far as the rest secures the positions.
+    """
+    alone = sum(
+        ledger.margin_of(i)
+        for i in ledger.positions
+        if ledger.instruments[i].is_margined and ledger.instruments[i].cash == holding and i not in ledger.margin.cross
     )
+    together = collateral_units(ledger, prices, holding) - alone
+    free = ledger.asset(holding).cash_units - alone - max(0, together) - reserved(holding)
+    if holding in ledger.margin.collateral:
+        free = min(free, _unneeded_pledge(ledger, prices, holding, reserved))
+    return free
+
+
+def _unneeded_pledge(
+    ledger: Ledger, prices: Mapping[InstrumentId, int], holding: Holding, reserved: Callable[[Holding], int]
+) -> int:
+    """Return how much of a pledged asset the positions that it secures can do without."""
+    wallet, asset = split_holding(holding)
+    least = cash = ledger.asset(holding).cash_units
+    for secured in {ledger.instruments[i].cash for i in ledger.margin.cross}:
+        settle = split_holding(secured)[1]
+        if split_holding(secured)[0] == wallet:
+            bound = collateral_units(ledger, prices, secured) + reserved(secured)
+            free = ledger.valuation.worth(settle, ledger.asset(secured).cash_units - bound, prices)
+            rate = ledger.margin.collateral[holding]
+            counts = mul_div(ledger.valuation.worth(asset, cash, prices), rate, RATE_SCALE, CEIL)
+            if free < counts:
+                left = mul_div(max(0, free - 2), RATE_SCALE, rate, FLOOR)  # two roundings
+                least = min(least, ledger.valuation.amount(asset, left, prices))
+    return max(0, least)
+
+
+def sellable_units(ledger: Ledger, instrument: Instrument) -> int:
+    """Return how much of a spot asset can be sold: of what was bought, what is still in the wallet. Coins that were put
+    in, or moved in, are no position.
+    """
+    position = ledger.position(instrument.id).qty_units
+    return max(0, min(ledger.asset(instrument.coin).cash_units, instrument.base_money(position)))
 
 
 def _cross_profit(ledger: Ledger, instrument: InstrumentId, prices: Mapping[InstrumentId, int]) -> int:
-    return ledger.unrealised_units(instrument, prices[instrument]) if instrument in ledger.margin.cross else 0
+    if instrument not in ledger.margin.cross:
+        return 0
+    return ledger.unrealised_units(instrument, prices[ledger.instruments[instrument].listed])
 
 
 def remaining(order: SanitizedOrder, fill: Fill, instrument: Instrument) -> SanitizedOrder:
@@ -117,7 +217,7 @@ def remaining(order: SanitizedOrder, fill: Fill, instrument: Instrument) -> Sani
         reserve = mul_div(order.reserve_units, fill.leaves_units, order.qty_units, CEIL)
         return structs.replace(order, ts=fill.ts, qty_units=fill.leaves_units, reserve_units=reserve)
     spent = instrument.notional_units(fill.qty_units, fill.price_units)
-    spent += max(0, fill.fee_units) if fill.fee_asset == instrument.quote and order.side is Side.BUY else 0
+    spent += max(0, fill.fee_units) if fill.fee_asset == instrument.settle and order.side is Side.BUY else 0
     budget = max(0, order.budget_units - spent)
     if not order.budget_units:  # it closes the whole position, and binds nothing of its own
         return structs.replace(order, ts=fill.ts)

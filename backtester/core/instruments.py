@@ -4,20 +4,24 @@ Identity is `market:symbol` everywhere: in events, tables, ranks and config sect
 """
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from decimal import Decimal
 from enum import StrEnum
 from functools import cache
-from typing import Final, NamedTuple, NewType
+from typing import Final, NamedTuple, NewType, TypeVar
 
 import msgspec
 
 from backtester.core.errors import UsageError
-from backtester.core.numbers import HALF_EVEN, MONEY_EXPONENT, mul_div
+from backtester.core.numbers import FLOOR, HALF_EVEN, MONEY_EXPONENT, mul_div, units_of
 
 InstrumentId = NewType("InstrumentId", str)
 Asset = NewType("Asset", str)
 Holding = NewType("Holding", str)
 """An asset in the wallet of a market: `um:USDT`. Each market has a wallet of its own."""
+
+V = TypeVar("V")
 
 SPOT: Final = "spot"
 UM: Final = "um"
@@ -46,7 +50,9 @@ _QUOTES: Final = (
     "ETH",
     "BNB",
 )
+_SIDE: Final = "@"
 _DATED: Final = re.compile(r"[_-](?P<day>\d{6})(?:-|$)")
+_OPTION: Final = re.compile(r"^(?P<base>[^\W_]+)-\d{6}-(?P<strike>\d+(?:\.\d+)?)-(?P<side>[CP])$")
 _ID: Final = re.compile(r'^(?P<market>[a-z][a-z0-9_.]*):(?P<symbol>[^\s:/\\"]+)$')
 
 
@@ -66,7 +72,28 @@ class Contract(StrEnum):
     OPTION = "option"
 
 
+class OptionName(NamedTuple):
+    """What the symbol of an option says: BTC-251226-100000-C. expiry: UTC µs."""
+
+    base: str
+    expiry: int
+    strike: Decimal
+    is_call: bool
+
+
 _CONTRACTS: Final = {SPOT: Contract.SPOT, CM: Contract.INVERSE, OPTION: Contract.OPTION}
+
+
+class PositionSide(StrEnum):
+    """A side of an instrument in hedge mode, where a long and a short position stand side by side."""
+
+    LONG = "long"
+    SHORT = "short"
+
+    @property
+    def sign(self) -> int:
+        """+1 for long, -1 for short: of what is held, and of the order that opens it."""
+        return 1 if self is PositionSide.LONG else -1
 
 
 @cache
@@ -83,11 +110,12 @@ def split_holding(holding: Holding) -> tuple[str, Asset]:
 
 
 class Instrument(msgspec.Struct, frozen=True, kw_only=True):
-    """One tradable instrument.
+    """One tradable instrument; or in hedge mode the long or the short side of one, which trades on the same market.
 
     Linear: its value is quantity × price in the quote asset; of an option, × the base units of one contract. Inverse:
     quantity × contract / price, in the base asset. contract_units (1e-8): of an inverse contract the quote money that
-    it is worth, of an option the base units that it is on. expiry: UTC µs; 0 is never.
+    it is worth, of an option the base units that it is on. expiry: UTC µs; 0 is never. listed: whose candles, trades,
+    marks, funding and rules it has: of a side the instrument that the venue lists, else itself.
     """
 
     id: InstrumentId
@@ -104,14 +132,21 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
     # inverse contract quantity × mul / price.
     kind: Contract = Contract.LINEAR
     is_spot: bool = False
+    is_option: bool = False
     is_paid: bool = False
     is_inverse: bool = False
+    listed: InstrumentId = InstrumentId("")
+    position_side: PositionSide | None = None
     settle: Asset = Asset("")
     cash: Holding = Holding("")
     coin: Holding = Holding("")
     gain: int = 1
     notional_mul: int = 1
     notional_den: int = 1
+    # Of an option: the chain that it is of, under which its index is known; its strike in 10^-price; which side.
+    underlying: InstrumentId = InstrumentId("")
+    strike_units: int = 0
+    is_call: bool = False
 
     @property
     def shift(self) -> int:
@@ -129,9 +164,20 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
                 raise UsageError(f"{self.id}: a contract of {self.contract_units} x 1e-8 is not whole in its scale")
         elif kind is Contract.OPTION:
             mul *= self.contract_units // int(10**MONEY_EXPONENT)
+        listed, side = split_side(self.id)
+        said = option_name(self.symbol) if kind is Contract.OPTION else None
+        if said is not None:
+            strike = units_of(said.strike, self.scale.price, FLOOR)
+            msgspec.structs.force_setattr(self, "strike_units", strike)
+            msgspec.structs.force_setattr(self, "is_call", said.is_call)
+            chain = instrument_id(self.market, f"{self.base}{self.quote}")
+            msgspec.structs.force_setattr(self, "underlying", chain)
         derived: dict[str, object] = {
+            "listed": listed,
+            "position_side": side,
             "kind": kind,
             "is_spot": kind is Contract.SPOT,
+            "is_option": kind is Contract.OPTION,
             "is_paid": kind in (Contract.SPOT, Contract.OPTION),
             "is_inverse": inverse,
             "settle": settle,
@@ -143,6 +189,10 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
         }
         for name, value in derived.items():
             msgspec.structs.force_setattr(self, name, value)
+
+    def is_closed_by(self, sign: int) -> bool:
+        """Say whether orders of a sign (+1 buys) only ever reduce it: sales of a long side, purchases of a short."""
+        return self.position_side is not None and self.position_side.sign != sign
 
     @property
     def is_margined(self) -> bool:
@@ -162,6 +212,37 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
     def base_money(self, qty_units: int) -> int:
         """Return a quantity as units of the base asset's balance (1e-8)."""
         return qty_units * int(10 ** (MONEY_EXPONENT - self.scale.qty))
+
+
+def listed_id(instrument: InstrumentId) -> InstrumentId:
+    """Return the identity that the venue lists: without the side that it may have in hedge mode."""
+    return InstrumentId(instrument.partition(_SIDE)[0])
+
+
+def side_id(listed: InstrumentId, side: PositionSide) -> InstrumentId:
+    """Return the identity of a side in hedge mode: um:BTCUSDT@long."""
+    return InstrumentId(f"{listed}{_SIDE}{side}")
+
+
+def split_side(instrument: InstrumentId) -> tuple[InstrumentId, PositionSide | None]:
+    """Return the listed identity and the side; None when it is no side of one."""
+    listed, at, side = instrument.partition(_SIDE)
+    if not at or side not in tuple(PositionSide):
+        return instrument, None
+    return InstrumentId(listed), PositionSide(side)
+
+
+def sides_of(instruments: Mapping[InstrumentId, Instrument], listed: InstrumentId) -> list[Instrument]:
+    """Return what is held of a listed instrument: itself, or in hedge mode its two sides."""
+    sides = [instruments[i] for side in PositionSide if (i := side_id(listed, side)) in instruments]
+    return sides or [instruments[listed]]
+
+
+def for_sides(
+    instruments: Mapping[InstrumentId, Instrument], values: Mapping[InstrumentId, V]
+) -> dict[InstrumentId, V]:
+    """Return what listed instruments have, for their sides as well."""
+    return {i: values[spec.listed] for i, spec in instruments.items() if spec.listed in values}
 
 
 def instrument_id(market: str, symbol: str) -> InstrumentId:
@@ -201,6 +282,14 @@ def expiry_of(symbol: str) -> int:
     except ValueError:
         return 0
     return int(day.timestamp() + 8 * 3600) * 1_000_000
+
+
+def option_name(symbol: str) -> OptionName | None:
+    """Return what the symbol of an option says, or None when it is not one, or its day is none."""
+    match, expiry = _OPTION.match(symbol), expiry_of(symbol)
+    if match is None or not expiry:
+        return None
+    return OptionName(match["base"], expiry, Decimal(match["strike"]), match["side"] == "C")
 
 
 def split_symbol(symbol: str) -> tuple[str, str] | None:

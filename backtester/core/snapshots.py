@@ -33,7 +33,7 @@ class AssetRow(msgspec.Struct, frozen=True, kw_only=True):
 class PositionRow(msgspec.Struct, frozen=True, kw_only=True):
     """One position of a snapshot: signed quantity, signed cost basis, last mark and when it was set.
 
-    leverage, margin: of a future that is not secured by its full notional; else left out.
+    leverage, margin, and what was added to that: of a future that is not secured by its full notional; else left out.
     """
 
     instrument: InstrumentId
@@ -44,6 +44,7 @@ class PositionRow(msgspec.Struct, frozen=True, kw_only=True):
     unrealised_units: MoneyUnits
     leverage: OmittedInt = 0
     margin_units: Annotated[int, MONEY, OMITTED] = 0
+    added_units: Annotated[int, MONEY, OMITTED] = 0
     scale: LogScale
 
 

@@ -11,6 +11,7 @@ from backtester.core.events import (
     IcebergIntent,
     LimitOrderIntent,
     MarketOrderIntent,
+    MultiLegIntent,
     Note,
     OrderRejected,
     OrderUpdate,
@@ -24,7 +25,14 @@ from backtester.core.events import (
     TrailingStopIntent,
     TwapIntent,
 )
-from backtester.core.margin_events import MarginAlert
+from backtester.core.margin_events import (
+    MarginAlert,
+    MarginTermsSet,
+    MarginWish,
+    MoveMargin,
+    SetLeverage,
+    SetMarginMode,
+)
 from backtester.core.market import (
     Candle,
     Dues,
@@ -47,7 +55,9 @@ from backtester.core.market import (
     VolatilityIndex,
 )
 from backtester.core.risk_events import ClosingIntent, Control, RiskAlert
+from backtester.core.settlement_events import ContractSettled
 from backtester.core.snapshots import AccountSnapshot
+from backtester.core.transfer_events import Transfer, TransferIntent
 
 E = TypeVar("E")
 
@@ -76,6 +86,12 @@ T_MARKET: Final = Topic[MarketCandle | MarketTrade](
     MarketTrade,
     logged=False,
     purpose="MATCH: execution candles that closed, or trades, as the exchange sees them",
+)
+T_MARKET_CHAIN: Final = Topic[OptionChain](
+    "market_chain",
+    OptionChain,
+    logged=False,
+    purpose="MATCH: rows of an option chain: what marks its contracts and meets their orders",
 )
 T_EXPIRIES: Final = Topic[Expiry](
     "expiries", Expiry, logged=False, purpose="MATCH: a time at which an order ends or a command is given has come"
@@ -111,7 +127,7 @@ T_MARKS: Final = Topic[Marks](
 )
 T_CLOCK: Final = Topic[TickSettled]("clock", TickSettled, logged=False, purpose="SETTLE: the tick is over")
 
-T_ORDERS_INTENT: Final = Topic[AnyIntent](
+T_ORDERS_INTENT: Final = Topic[AnyIntent | TransferIntent](
     "orders_intent",
     MarketOrderIntent,
     LimitOrderIntent,
@@ -120,10 +136,12 @@ T_ORDERS_INTENT: Final = Topic[AnyIntent](
     TrailingStopIntent,
     TwapIntent,
     IcebergIntent,
+    MultiLegIntent,
     ReplaceIntent,
     CancelIntent,
     ReduceOnlyIntent,
     ClosingIntent,
+    TransferIntent,
     logged=True,
     purpose="what a strategy wants, the parts of what it wants sliced, what risk itself wants closed, taken back or "
     "only to reduce",
@@ -135,6 +153,9 @@ T_ORDERS_SANITIZED: Final = Topic[AnyOrder](
     SanitizedReduceOnly,
     logged=True,
     purpose="what risk let through, rounded",
+)
+T_TRANSFERS: Final = Topic[Transfer](
+    "transfers", Transfer, logged=True, purpose="transfers between wallets that risk let through"
 )
 T_ORDERS_CHANGED: Final = Topic[SanitizedOrder](
     "orders_changed",
@@ -160,8 +181,25 @@ T_ACCOUNT_SNAPSHOT: Final = Topic[AccountSnapshot](
 T_RISK_ALERT: Final = Topic[RiskAlert](
     "risk_alert", RiskAlert, logged=True, purpose="a breaker tripped, or is armed again"
 )
+T_SETTLEMENTS: Final = Topic[ContractSettled](
+    "settlements", ContractSettled, logged=True, purpose="a contract has expired and is settled"
+)
 T_MARGIN: Final = Topic[MarginAlert](
     "margin", MarginAlert, logged=True, purpose="a position in futures comes near its liquidation, or is liquidated"
+)
+T_MARGIN_INTENT: Final = Topic[MarginWish](
+    "margin_intent",
+    SetLeverage,
+    SetMarginMode,
+    MoveMargin,
+    logged=True,
+    purpose="what a strategy wants changed of how its positions in futures are secured",
+)
+T_MARGIN_SANITIZED: Final = Topic[MarginWish](
+    "margin_sanitized", SetLeverage, SetMarginMode, MoveMargin, logged=True, purpose="what risk let through of that"
+)
+T_MARGIN_TERMS: Final = Topic[MarginTermsSet](
+    "margin_terms", MarginTermsSet, logged=True, purpose="how a position in futures is secured from now on"
 )
 T_CONTROL: Final = Topic[Control]("control", Control, logged=True, purpose="an operator's command, scripted by time")
 T_NOTES: Final = Topic[Note]("notes", Note, logged=True, purpose="what a strategy wanted remembered")

@@ -5,13 +5,22 @@ from pathlib import Path
 
 from backtester.config.configs import BacktestConfig, FeesVersion, InstrumentSection, RulesVersion
 from backtester.config.instruments import KnownRules, date_of, has_rules, resolved_section
-from backtester.core.instruments import CM, OPTION, InstrumentId, split_id
+from backtester.core.instruments import (
+    CM,
+    OPTION,
+    InstrumentId,
+    instrument_id,
+    option_name,
+    split_id,
+    split_symbol,
+)
 from backtester.core.numbers import RATE_SCALE, decimal, exact_units
 from backtester.core.time import day_of, format_time
 from backtester.data.rules.lake_rules import LakeRules
 from backtester.data.rules.values import FeeRates, SymbolRules
 
 _DATES_SHOWN = 3
+_OF_ALL_CONTRACTS = ("tick_size", "lot_size", "min_qty", "max_qty")
 _RATE_DECIMALS = len(str(RATE_SCALE)) - 1
 _BPS_DECIMALS = _RATE_DECIMALS - 4
 
@@ -52,8 +61,12 @@ def applied_sections(
 
 
 def known_rules(lake: LakeRules, instrument: InstrumentId) -> KnownRules:
-    """Return what a lake knows of an instrument, in the words of a config."""
+    """Return what a lake knows of an instrument, in the words of a config; of an option chain what it knows of the
+    first contract that is listed.
+    """
     symbol, fees = lake.history(instrument, SymbolRules), lake.history(instrument, FeeRates)
+    if not symbol and split_id(instrument)[0] == OPTION:
+        return _known_of_chain(lake, instrument)
     if not symbol and not fees:
         return KnownRules()
     return KnownRules(
@@ -73,6 +86,30 @@ def known_rules(lake: LakeRules, instrument: InstrumentId) -> KnownRules:
             for v in fees
         ],
     )
+
+
+def _known_of_chain(lake: LakeRules, chain: InstrumentId) -> KnownRules:
+    """Return steps, quantities and unit of a contract of a chain: those are of all; its price limits are its own."""
+    base, quote = split_symbol(split_id(chain)[1]) or ("", "")
+    for symbol in lake.market(OPTION).symbols:
+        name = option_name(symbol)
+        found = lake.history(instrument_id(OPTION, symbol), SymbolRules) if name and name.base == base else []
+        if not found or found[-1].value.quote != quote:
+            continue
+        return KnownRules(
+            base=base,
+            quote=quote,
+            contract_size=found[-1].value.contract_size,
+            versions=[
+                RulesVersion(
+                    date=format_time(v.date),
+                    source=v.source,
+                    **{key: rule for key, rule in v.value.order_rules().items() if key in _OF_ALL_CONTRACTS},
+                )
+                for v in found
+            ],
+        )
+    return KnownRules()
 
 
 def _too_young(what: str, versions: Mapping[InstrumentId, Iterable[Version]], start: int) -> list[str]:

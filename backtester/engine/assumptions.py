@@ -1,13 +1,18 @@
 """What the simulated exchange assumes in a run, in words: part of run.json, and on the screen."""
 
 from backtester.config.configs import BacktestConfig
-from backtester.core.instruments import split_id
+from backtester.core.instruments import Holding, split_holding, split_id
+from backtester.core.numbers import MONEY_SCALE
+from backtester.core.valuation import Conversion
 from backtester.engine.applied_rules import fees_in_words, rules_in_words
 from backtester.engine.exchange_setup import modelled_delays
 from backtester.engine.funding_plan import funding_in_words
 from backtester.engine.margin_setup import margin_in_words
+from backtester.engine.option_record import options_in_words
+from backtester.engine.position_sides import HEDGE, listed_only
 from backtester.engine.prepare import PreparedRun
 from backtester.engine.risk_setup import limits_in_words
+from backtester.engine.settlement_plan import settlements_in_words
 
 _MARKET_FILLS = {"open": "at the next open", "mid": "in the middle of the next candle"}
 PATHS_IN_WORDS = {
@@ -39,11 +44,34 @@ def assumptions(run: PreparedRun) -> dict[str, str]:
         words["sizing"] = "entries without a size: " + ", ".join(f"{i}{model}" for i, model in models.items())
         if left_out := costs_not_sized(config):
             words["sizing"] += f"; {left_out}"
+    named = {a: c for a, c in run.valuation.conversions.items() if a in _held(run)}
+    if named:
+        words["currency"] = f"all is summed up in {run.valuation.currency}; " + ", ".join(
+            f"{asset} at {conversion_in_words(conversion)}" for asset, conversion in sorted(named.items())
+        )
     if run.margin.brackets:
         words["funding"] = funding_in_words(run.funding)
-        words["leverage"] = f"{margin_in_words(run.margin)}"
+        words["leverage"] = margin_in_words(run.margin)
+        if config.futures.position_mode == HEDGE:
+            words["positions"] = "hedge mode: a long and a short one of each future, side by side"
         words["liquidation"] = liquidation_in_words(run)
-    return words
+    if run.settlements:
+        words["expiry"] = settlements_in_words(run.settlements)
+    return words | options_in_words(run)
+
+
+def conversion_in_words(conversion: Conversion) -> str:
+    """Return what says how much an asset is worth: a number, an instrument, or several in turn."""
+    if conversion.instrument is None:
+        return f"{conversion.rate_units / MONEY_SCALE:g}"
+    own = f"1 / {conversion.instrument}" if conversion.is_inverted else str(conversion.instrument)
+    return own if conversion.then is None else f"{own} x {conversion_in_words(conversion.then)}"
+
+
+def _held(run: PreparedRun) -> set[str]:
+    """Return the assets whose balances must be converted: what instruments settle in, and what was put in."""
+    found = {str(spec.settle) for spec in run.instruments.values()}
+    return found | {split_holding(Holding(name))[1] for name in run.config.account.wallets}
 
 
 def costs_not_sized(config: BacktestConfig) -> str:
@@ -63,7 +91,7 @@ def costs_not_sized(config: BacktestConfig) -> str:
 
 def liquidation_in_words(run: PreparedRun) -> str:
     """Return by which prices positions are liquidated, and at which."""
-    by_trades = sorted(i for i in run.margin.brackets if i not in run.marks)
+    by_trades = sorted(i for i in listed_only(run.margin.brackets) if i not in run.marks)
     words = "along the mark candles" if run.marks else ""
     if by_trades:
         words += (", " if words else "") + f"along what is traded of {', '.join(by_trades)}"
@@ -83,6 +111,8 @@ def _fills(run: PreparedRun) -> str:
         if item.tape:
             price = "the last quote before it, up to its size" if item.quotes else "its price, up to its quantity"
             words.append(f"{item.tape} of {item.instrument}, market orders on the next trade at {price}")
+    if run.chains:
+        words.append("rows of option chains: limit orders at the best bid or ask of the next row, never within one")
     return "; ".join(words)
 
 
@@ -95,6 +125,8 @@ def _limits(run: PreparedRun) -> str:
         shown = "behind what the quote shows at the price; " if any(item.quotes for item in run.series) else ""
         ahead = "nobody" if touch else "everybody"
         words.append(f"on trades {shown}{'else ' if shown else ''}{ahead} ahead in the queue")
+    if run.chains:
+        words.append("options at what a row shows, post-only at the limit")
     return "; ".join(words)
 
 
@@ -120,6 +152,8 @@ def _rates(config: BacktestConfig, market: str) -> str:
 def _volume(run: PreparedRun) -> str:
     share = run.config.execution.participation
     words = []
+    if run.chains:
+        words.append("of options at most the quantity that a row shows")
     if any(not item.tape for item in run.series):
         words.append(
             f"our orders take at most {float(100 * share):g}% of what trades in a candle, at an open of the candle "

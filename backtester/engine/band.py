@@ -52,7 +52,7 @@ def run_band(prepared: Mapping[str, PreparedRun], runs: Path, shown: Shown) -> B
     content = _content(prepared, made)
     _check_same_data(made, content["status"])
     base = prepared[BASE]
-    symbols = [spec.symbol for spec in base.instruments.values()]
+    symbols = base.symbols
     folder = RunFolder(runs, f"band-{new_run_id(base.found.name, symbols)}")
     folder.write_json("band.json", content)
     return BandResult(folder.seal(), content["status"], made, content)

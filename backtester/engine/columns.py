@@ -101,7 +101,11 @@ def _cannot_write(path: Path, error: OSError) -> StorageError:
 def _canonical(column: pa.Array) -> list[bytes]:
     """Return a column's values as bytes that say the same whatever the encoding: fixed width as is, text by length."""
     if pa.types.is_string(column.type):
-        return [len(value).to_bytes(4, "little") + value for value in (v.encode() for v in column.to_pylist())]
+        coded = column.dictionary_encode()  # few texts, many rows
+        pieces = [
+            len(value).to_bytes(4, "little") + value for value in (v.encode() for v in coded.dictionary.to_pylist())
+        ]
+        return [b"".join(pieces[i] for i in coded.indices.to_pylist())]
     width = column.type.bit_width // 8
     data = column.buffers()[1]
     return [data.slice(column.offset * width, len(column) * width).to_pybytes()]

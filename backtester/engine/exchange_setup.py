@@ -4,14 +4,16 @@ from decimal import Decimal
 
 from backtester.config.configs import BacktestConfig, SlippageSection
 from backtester.config.instruments import date_of
+from backtester.config.options_section import OptionsSection
 from backtester.core.bus import Bus
-from backtester.core.instruments import InstrumentId, split_id
+from backtester.core.instruments import Instrument, InstrumentId, for_sides, split_id
 from backtester.core.numbers import CEIL, MONEY_EXPONENT, RATE_SCALE, exact_units, mul_div
+from backtester.core.option_rates import OptionRates
 from backtester.core.time import timeframe_us
 from backtester.core.timeline import Timeline
 from backtester.engine.prepare import PreparedRun
 from backtester.execution.conditions import MarketMemory
-from backtester.execution.filling import ExchangeRules
+from backtester.execution.filling import ExchangeRules, OptionRules
 from backtester.execution.latency import Delay
 from backtester.sim.paths import NEAR_EXTREME_FIRST, OPTIMISTIC, PESSIMISTIC
 from backtester.sim.sim_models import FeeModel, FeeTier, ImpactModel, SlippageModel
@@ -53,20 +55,24 @@ def fee_models(config: BacktestConfig, instrument: InstrumentId) -> Timeline[Fee
 def exchange_rules(run: PreparedRun) -> ExchangeRules:
     """Return the exchange's declared assumptions of a resolved config."""
     config = run.config
+    fees = {name: fee_models(config, name) for name in {described_by(spec) for spec in run.instruments.values()}}
     return ExchangeRules(
         rules=run.rules,
-        fees={instrument: fee_models(config, instrument) for instrument in run.instruments},
+        fees={instrument: fees[described_by(spec)] for instrument, spec in run.instruments.items()},
         slippage=_slippage(config.slippage),
         impact=ImpactModel(exact_units(config.impact.coefficient, 8) if config.impact.model == "square_root" else 0),
         fee_from_received=config.fees.spot_asset == "received",
         allow_short=config.risk.allow_short,
         touch_fills=config.execution.touch_fills,
         stop_through_fills=config.execution.stop_through == "market",
-        max_wait_us={
-            item.instrument: config.execution.max_wait
-            * timeframe_us(config.run.timeframe if item.tape else item.stored_timeframe)
-            for item in run.series
-        },
+        max_wait_us=for_sides(
+            run.instruments,
+            {
+                item.instrument: config.execution.max_wait
+                * timeframe_us(config.run.timeframe if item.tape else item.stored_timeframe)
+                for item in run.series
+            },
+        ),
         path=_PATHS[config.execution.path],
         market_at_mid=config.execution.market_fill == "mid",
         participation=exact_units(config.execution.participation, 8),
@@ -74,12 +80,42 @@ def exchange_rules(run: PreparedRun) -> ExchangeRules:
         delays=modelled_delays(run),
         seed=config.run.seed,
         strict=config.execution.strict,
-        tapes=frozenset(item.instrument for item in run.series if item.tape),
-        margin=run.margin.terms,
+        tapes=frozenset(for_sides(run.instruments, {item.instrument: True for item in run.series if item.tape})),
+        margin=run.margin.terms._replace(options=option_rates(config.options)),
         brackets=run.margin.brackets,
         liquidation_fees=run.margin.fees,
         mark_paths=run.marks,
         valuation=run.valuation,
+        options=_option_rules(run),
+    )
+
+
+def described_by(spec: Instrument) -> InstrumentId:
+    """Return whose config section says the rules of an instrument: of an option its chain, of a side its future."""
+    return spec.underlying if spec.is_option else spec.listed
+
+
+def option_rates(section: OptionsSection) -> OptionRates:
+    """Return `[options]` in integers."""
+    return OptionRates(
+        allow_short=section.allow_short,
+        fee_cap=exact_units(section.fee_cap_pct, _PCT_DECIMALS),
+        exercise=exact_units(section.exercise_bps, _BPS_DECIMALS),
+        liquidation=exact_units(section.liquidation_bps, _BPS_DECIMALS),
+        initial=exact_units(section.initial_margin, 8),
+        min_initial=exact_units(section.min_initial_margin, 8),
+        maintenance=exact_units(section.maintenance_margin, 8),
+        min_maintenance=exact_units(section.min_maintenance_margin, 8),
+    )
+
+
+def _option_rules(run: PreparedRun) -> OptionRules | None:
+    if not run.chains:
+        return None
+    return OptionRules(
+        option_rates(run.config.options),
+        {name: chain.indices for name, chain in run.chains.items()},
+        {key: settlement.price_units for key, settlement in run.option_settlements.items()},
     )
 
 
@@ -100,7 +136,8 @@ def modelled_delays(run: PreparedRun) -> dict[InstrumentId, Delay]:
     if not fixed + jitter:
         return {}
     lengths = {item.instrument: 0 if item.tape else timeframe_us(item.stored_timeframe) for item in run.series}
-    return {instrument: Delay(fixed, jitter) for instrument, length in lengths.items() if fixed + jitter >= length}
+    shown = {instrument: Delay(fixed, jitter) for instrument, length in lengths.items() if fixed + jitter >= length}
+    return for_sides(run.instruments, shown)
 
 
 def market_memory(run: PreparedRun, bus: Bus) -> MarketMemory | None:

@@ -72,7 +72,7 @@ def feed_names(texts: Iterable[str], traded: Sequence[InstrumentId], market: str
             raise UsageError(f"the feed {text!r}: {kind} has no timeframe", hint=f"write {text.partition(':')[0]}")
         if timeframe:
             timeframe_us(timeframe)
-        own = [parse_instrument(match["instrument"], market)] if match["instrument"] else traded
+        own = [parse_instrument(match["instrument"], market)] if match["instrument"] else _with_kind(kind, traded)
         found |= {FeedName(instrument, kind, timeframe) for instrument in own}
     for name in found:
         if name.kind == "trades" and name._replace(kind="aggTrades") in found:
@@ -80,6 +80,11 @@ def feed_names(texts: Iterable[str], traded: Sequence[InstrumentId], market: str
                 f"trades and aggTrades of {name.instrument} tell the same twice", hint="choose one of the two feeds"
             )
     return sorted(found)
+
+
+def _with_kind(kind: str, traded: Sequence[InstrumentId]) -> Sequence[InstrumentId]:
+    """Return the instruments whose market publishes a kind: spot has no funding. All, when none does."""
+    return [i for i in traded if kind in PUBLISHED.get(split_id(i)[0], ())] or traded
 
 
 def execution_timeframe(

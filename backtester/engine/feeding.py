@@ -4,16 +4,18 @@ from collections.abc import Iterator
 
 from backtester.core.feed import Feed
 from backtester.core.instruments import split_id
-from backtester.core.time import timeframe_us
+from backtester.core.time import HOUR, timeframe_us
 from backtester.core.topics import Topic
 from backtester.data.columns import CandleColumns
 from backtester.data.feeds.candle_feed import CandleFeed
+from backtester.data.feeds.chain_feed import ChainFeed
 from backtester.data.feeds.record_feed import RecordFeed
 from backtester.data.feeds.records import RECORD_KINDS
 from backtester.data.feeds.tape_feed import QUOTE_COLUMNS, QuoteFeed, TradeFeed, trade_columns
 from backtester.data.resample import derive_candles
 from backtester.data.schemas import BOOK_TICKER, KLINES
 from backtester.engine.feed_plan import PlannedFeed
+from backtester.engine.option_plan import CHAIN_KIND
 from backtester.engine.prepare import PreparedRun
 
 BATCH_ROWS = 16_384
@@ -44,6 +46,10 @@ def make_feeds(run: PreparedRun, heard: set[Topic[object]]) -> list[Feed]:
         if kind == KLINES.kind:
             continue
         decides = RECORD_KINDS[kind].topic in heard
+        if instrument in run.chains and kind == CHAIN_KIND:
+            rows = run.lake.read(*feed.stored.series, feed.start, run.end - HOUR + 1, batch_rows=BATCH_ROWS)
+            feeds.append(ChainFeed(instrument, rows, decides=decides))
+            continue
         if instrument in tapes and kind in (tapes[instrument].tape, BOOK_TICKER.kind):
             feeds.append(_tape(run, feed, decides=decides))
         elif decides:

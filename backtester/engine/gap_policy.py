@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from backtester.config.configs import DataSection
 from backtester.core.errors import GapError
-from backtester.core.instruments import InstrumentId
+from backtester.core.instruments import InstrumentId, expiry_of, split_id
 from backtester.core.time import DAY, format_time, last_open, timeframe_us
 from backtester.data.gaps import clipped, without
 from backtester.data.lake import Lake
@@ -56,7 +56,8 @@ def gaps_of_run(
     for one in sorted(series):
         key = one.series
         if one.timeframe:
-            last = last_open(end, timeframe_us(one.timeframe))  # what ends later is not known
+            until = expiry_of(split_id(one.instrument)[1]) or end  # nothing is traded after
+            last = last_open(min(end, until), timeframe_us(one.timeframe))  # what ends later is not known
             every = lake.gaps(*key, start, last)
             unknown = lake.unknown_gaps(*key, start, last)
         elif schema_of(one.kind).daily:

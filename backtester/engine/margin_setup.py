@@ -6,16 +6,25 @@ from typing import Any, NamedTuple
 
 from backtester.config.configs import BacktestConfig, FuturesSection, OwnLeverage
 from backtester.core.errors import DataError, UsageError
-from backtester.core.instruments import InstrumentId, parse_instrument
+from backtester.core.instruments import (
+    UM,
+    Instrument,
+    InstrumentId,
+    for_sides,
+    holding_of,
+    parse_instrument,
+    split_holding,
+)
 from backtester.core.margin import FULL, MarginTerms
-from backtester.core.numbers import exact_units
+from backtester.core.numbers import MONEY_SCALE, decimal, exact_units
 from backtester.core.time import day_of, format_time
 from backtester.core.timeline import EVER, Timeline
 from backtester.data.rules.bracket_tables import bracket_tables
 from backtester.data.rules.lake_rules import LakeRules
 from backtester.data.rules.values import Brackets
+from backtester.engine.position_sides import listed_only
 from backtester.sim.brackets import BracketTable
-from backtester.sim.default_brackets import DEFAULT_BRACKETS
+from backtester.sim.default_brackets import default_brackets
 
 _USUAL_FEE = 2_000_000  # 2 %
 _RATE_EXPONENT = 8
@@ -32,6 +41,18 @@ class MarginPlan(NamedTuple):
     fees: Mapping[InstrumentId, int] = {}
     sources: Mapping[InstrumentId, list[dict[str, str]]] = {}
 
+    def for_sides(self, instruments: Mapping[InstrumentId, Instrument]) -> "MarginPlan":
+        """Return the plan with what it says of instruments said of their sides as well."""
+        terms = self.terms._replace(
+            leverage=for_sides(instruments, self.terms.leverage),
+            cross=frozenset(i for i, spec in instruments.items() if spec.listed in self.terms.cross),
+        )
+        return self._replace(
+            terms=terms,
+            brackets=for_sides(instruments, self.brackets),
+            fees=for_sides(instruments, self.fees),
+        )
+
 
 def resolved_futures(config: BacktestConfig, ids: Iterable[InstrumentId], warnings: list[str]) -> FuturesSection:
     """Return `[futures]` with what each of the run's futures has of its own, under their identities; ids: the futures.
@@ -42,16 +63,48 @@ def resolved_futures(config: BacktestConfig, ids: Iterable[InstrumentId], warnin
     section, ids = config.futures, list(ids)
     own = {parse_instrument(name, config.run.market): one for name, one in section.instruments.items()}
     if not ids and (section.leverage > 1 or any((one.leverage or 1) > 1 for one in own.values())):
-        raise UsageError("spot has no leverage", hint="--set futures.leverage=1, or --market um")
+        raise UsageError("spot and options have no leverage", hint="--set futures.leverage=1, or --market um")
     if strangers := sorted(own.keys() - set(ids)):
         warnings.append(f"futures.instruments names {', '.join(strangers)}: not in this run")
     return section.model_copy(update={"instruments": {str(i): own[i] for i in ids if i in own}})
+
+
+def check_collateral(section: FuturesSection, instruments: Mapping[InstrumentId, Instrument]) -> None:
+    """Refuse collateral that could secure nothing, or more than one thing.
+
+    Args:
+        section: resolved.
+        instruments: of the run.
+
+    Raises:
+        UsageError: says why.
+    """
+    if not section.collateral:
+        return
+    futures = [spec for spec in instruments.values() if spec.market == UM]
+    own = {
+        spec.id: section.instruments.get(spec.id, OwnLeverage()).margin_mode or section.margin_mode for spec in futures
+    }
+    alone = [i for i, mode in own.items() if mode != "cross"]
+    settles = sorted({spec.settle for spec in futures})
+    if not futures:
+        raise UsageError("futures.collateral secures um futures, and this run has none", hint="leave it out")
+    if alone:
+        raise UsageError(
+            f"futures.collateral secures positions with cross margin, {', '.join(alone)} is isolated",
+            hint="--set futures.margin_mode=cross",
+        )
+    if len(settles) > 1:
+        raise UsageError(f"futures.collateral secures one asset, this run settles in {', '.join(settles)}")
+    if settles[0] in section.collateral:
+        raise UsageError(f"futures.collateral names {settles[0]}, in which the futures settle", hint="it counts whole")
 
 
 def margin_plan(
     section: FuturesSection,
     ids: list[InstrumentId],
     lake: Path,
+    coin_prices: Mapping[InstrumentId, int],
     start: int,
     end: int,
     *,
@@ -63,6 +116,7 @@ def margin_plan(
     Args:
         section: resolved.
         ids: the futures that it trades.
+        coin_prices: of those that settle in coin the price (1e-8) at which they begin, for built-in tables.
         start, end: the range, UTC µs.
         warnings: takes what a reader must know of tables that are not known, or not for all of the range.
 
@@ -73,12 +127,17 @@ def margin_plan(
     terms = MarginTerms(
         {i: one.leverage or section.leverage for i, one in own.items()},
         frozenset(i for i, one in own.items() if (one.margin_mode or section.margin_mode) == "cross"),
+        collateral={
+            holding_of(UM, asset): exact_units(rate, _RATE_EXPONENT) for asset, rate in section.collateral.items()
+        },
     )
     rules = LakeRules(lake)
     brackets, sources = {}, {}
     for instrument in ids:
         found = bracket_tables(rules, instrument)
-        brackets[instrument] = (found or Timeline([(EVER, DEFAULT_BRACKETS)])).between(start, end + 1)
+        brackets[instrument] = (
+            found or Timeline([(EVER, default_brackets(coin_prices.get(instrument, MONEY_SCALE)))])
+        ).between(start, end + 1)
         problem = ""
         if found is None:
             problem = f"{instrument}: no leverage table is known: a strict built-in one is assumed"
@@ -108,7 +167,7 @@ def _liquidation_fee(rules: LakeRules, instrument: InstrumentId, time: int) -> i
 def margin_in_words(plan: MarginPlan) -> str:
     """Return what leverage and margin are in force, instruments of the same together."""
     same: dict[str, list[str]] = {}
-    for instrument in plan.brackets:
+    for instrument in listed_only(plan.brackets):
         leverage = plan.terms.leverage_of(instrument)
         mode = "cross" if instrument in plan.terms.cross else "isolated"
         found = plan.sources.get(instrument)
@@ -117,7 +176,11 @@ def margin_in_words(plan: MarginPlan) -> str:
             f"leverage table of {dates}" if found else "a built-in leverage table"
         )
         same.setdefault(words, []).append(instrument)
-    return "; ".join(f"{', '.join(instruments)}: {words}" for words, instruments in same.items())
+    said = [f"{', '.join(instruments)}: {words}" for words, instruments in same.items()]
+    for holding, rate in sorted(plan.terms.collateral.items()):
+        percent = f"{decimal(rate, _RATE_EXPONENT - 2).normalize():f}%"
+        said.append(f"{percent} of the worth of {split_holding(holding)[1]} in the um wallet secures as well")
+    return "; ".join(said)
 
 
 def margin_record(plan: MarginPlan) -> dict[str, Any]:
@@ -128,5 +191,5 @@ def margin_record(plan: MarginPlan) -> dict[str, Any]:
             "mode": "cross" if i in plan.terms.cross else "isolated",
             "brackets": plan.sources.get(i, "built in"),
         }
-        for i in plan.brackets
+        for i in listed_only(plan.brackets)
     }

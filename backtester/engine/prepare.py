@@ -5,11 +5,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from backtester.config.configs import AccountSection, BacktestConfig, FuturesSection, InstrumentSection
-from backtester.config.instruments import instrument_of, rules_of
 from backtester.config.loading import Layer, merged, read_toml, validated
 from backtester.config.sizing import SizingSection
 from backtester.core.errors import BacktesterError, DataError, StrategyError, UsageError
-from backtester.core.instruments import MARKETS, Instrument, InstrumentId, parse_instrument, split_id
+from backtester.core.instruments import MARKETS, OPTION, Instrument, InstrumentId, for_sides, parse_instrument, split_id
 from backtester.core.rules import RuleBook
 from backtester.core.time import first_open, format_time, last_open, parse_time, timeframe_us
 from backtester.core.valuation import Valuation
@@ -26,11 +25,17 @@ from backtester.engine.feed_plan import (
     planned_feeds,
     traded_candles,
 )
+from backtester.engine.first_prices import coin_prices
 from backtester.engine.funding_plan import FundingPlan, check_funding, funding_plan
 from backtester.engine.gap_policy import RunGap, check_gaps, gaps_before, gaps_of_run, paused_spans
-from backtester.engine.margin_setup import MarginPlan, margin_plan, resolved_futures
+from backtester.engine.margin_setup import MarginPlan, check_collateral, margin_plan, resolved_futures
 from backtester.engine.mark_paths import check_marks, mark_paths
+from backtester.engine.option_plan import CHAIN_KIND, PRICE_DECIMALS, Chain, chain_span, chains_of, read_chains
+from backtester.engine.option_settlement import OptionSettlement, option_settlements
+from backtester.engine.option_setup import described, hourly, known_before
+from backtester.engine.position_sides import check_position_mode, listed_only, with_sides
 from backtester.engine.resolution import check_mark_feeds, check_resolution, finer_candles, mark_feeds
+from backtester.engine.settlement_plan import settlement_plan
 from backtester.engine.tapes import (
     check_quotes,
     check_tapes,
@@ -42,6 +47,7 @@ from backtester.engine.tapes import (
 )
 from backtester.engine.wallets import opening_prices, resolved_account, valuation_of
 from backtester.execution.mark_path import MarkPath
+from backtester.execution.settlement import Settlement
 from backtester.strategy.base import Strategy, StrategyParams
 from backtester.strategy.registry import FoundStrategy, find_strategy
 from backtester.strategy.signals import SignalStrategy
@@ -68,9 +74,10 @@ class PreparedRun(NamedTuple):
 
     feeds: what strategies see, the run's own candles included. gaps: what the lake lacks of it from start to end.
     pauses: the spans [from, to) of ticks, per instrument, in which no position may be opened.
-    funding: None where none is applied. margin: how positions in futures are secured. marks: by
-    which they are liquidated, where that is known. valuation: in what currency the account is summed up, and how.
-    openings: the prices (10^-p) of what the account starts with, before the first candle closes.
+    funding: None where none is applied. margin: how positions in futures are secured. marks: by which they are
+    liquidated, where that is known. settlements: of futures that expire. valuation: in what currency the account is
+    summed up, and how. openings: the prices (10^-p) of what the account starts with, before the first candle closes.
+    chains: of options, by name; option_settlements: what their expiries settle at.
     """
 
     config: BacktestConfig
@@ -86,8 +93,11 @@ class PreparedRun(NamedTuple):
     funding: FundingPlan | None
     margin: MarginPlan
     marks: dict[InstrumentId, MarkPath]
+    settlements: dict[InstrumentId, Settlement]
     valuation: Valuation
     openings: dict[InstrumentId, int]
+    chains: dict[InstrumentId, Chain]
+    option_settlements: dict[tuple[InstrumentId, int], OptionSettlement]
     start: int
     end: int
     warnings: list[str]
@@ -96,6 +106,19 @@ class PreparedRun(NamedTuple):
     def timeframe_us(self) -> int:
         """The run's timeframe in microseconds."""
         return timeframe_us(self.config.run.timeframe)
+
+    @property
+    def symbols(self) -> list[str]:
+        """The symbols that it trades, as the venue lists them."""
+        return [self.instruments[i].symbol for i in listed_only(self.instruments)]
+
+    @property
+    def unproven(self) -> frozenset[InstrumentId]:
+        """The futures whose leverage a strict run may not raise: without a leverage table, or without mark candles."""
+        if not self.config.execution.strict:
+            return frozenset()
+        futures = listed_only(self.margin.brackets)
+        return frozenset(i for i in futures if i not in self.margin.sources or i not in self.marks)
 
     def make_strategy(self) -> Strategy:
         """Return a fresh instance of the strategy.
@@ -128,14 +151,18 @@ def prepare(
     """
     found = find_strategy(config.strategy.name, relative_to=relative_to)
     params = _params(found, config, params_file, params_options or {})
-    ids = _instrument_ids(config)
+    asked = _instrument_ids(config)
+    ids = [i for i in asked if split_id(i)[0] != OPTION]
     warnings: list[str] = []
     lake = Lake(Path(config.data.dir))
+    chained = chains_of(lake, [i for i in asked if split_id(i)[0] == OPTION])
+    config = config if ids else hourly(config)
     timeframe = config.run.timeframe
     needs = _needs(found, params, timeframe)
     names = feed_names([*config.data.feeds, *needs.feeds, *mark_feeds(config, ids)], ids, config.run.market)
     tapes = tapes_of(lake, config.execution.data, names, ids)
-    names = sorted({*names, *(tape_name(i, kind) for i, kind in tapes.items())})
+    more = [*(tape_name(i, kind) for i, kind in tapes.items()), *(FeedName(one, CHAIN_KIND, "") for one in chained)]
+    names = sorted({*names, *more})
     asked_start, asked_end = (parse_time(text) if text else None for text in (config.run.start, config.run.end))
     sources = {
         i: execution_timeframe(
@@ -145,41 +172,44 @@ def prepare(
     }
     check_resolution(config, {i: timeframe for i, timeframe in sources.items() if i not in tapes})
     check_mark_feeds(config, names, sources, warnings)
-    stored = {i: lake.partitions(split_id(i)[0], KLINES.kind, split_id(i)[1], sources[i]) for i in ids}
-    trades = tape_partitions(lake, tapes)
-    start, end = _range(config, {i: _span(stored[i], sources[i], trades.get(i)) for i in ids})
-    stored = {i: [*stored[i], *trades.get(i, ())] for i in ids}
-    used = {i: [p for p in stored[i] if p.first_time < end] for i in ids}  # what comes later decides nothing
-    decimals = {i: max(p.price_decimals for p in used[i]) for i in ids}
+    stored, trades = _candles_of(lake, sources), tape_partitions(lake, tapes)
+    spans = {i: _span(stored[i], sources[i], trades.get(i)) for i in ids} | {i: chain_span(lake, i) for i in chained}
+    start, end = _range(config, spans)
+    chains = read_chains(lake, chained, start, end, strict=config.execution.strict, warnings=warnings)
+    decimals = _price_decimals(stored, trades, end) | dict.fromkeys(chains, PRICE_DECIMALS)
     sections = applied_sections(config, decimals, start, end, warnings)
-    instruments = {i: instrument_of(i, sections[i]) for i in ids}
-    account = resolved_account(config, ids, instruments)
-    valuation = valuation_of(account, instruments, warnings)
-    sizing = _sizing(config, ids, warnings)
-    window = config.model_window + 1 if config.model_window else 0
-    warmup = max(needs.warmup_candles, sizing.warmup_candles, window)
-    starts = {i: _warmup_start(lake, i, sources[i], timeframe, start, warmup) for i in ids}
+    instruments, rules = described(ids, chains, sections)
+    check_position_mode(found, config.futures.position_mode if _margined(instruments) else "one_way")
+    account = resolved_account(config, asked, instruments)
+    valuation = valuation_of(account, instruments, warnings, config.futures.collateral)
+    sizing = _sizing(config, asked, warnings)
+    warmup = max(needs.warmup_candles, sizing.warmup_candles, config.model_window and config.model_window + 1)
+    starts = {i: _warmup_start(lake, i, sources[i], timeframe, start, warmup) for i in ids} | known_before(
+        chains, start
+    )
     feeds = planned_feeds(lake, sorted({*traded_candles(ids, timeframe), *names}), sources, starts, end)
     read = _partitions_of(lake, feeds, end)
     _check_origin(read, start, end, warnings)
     check_tapes(lake, tapes, sources, start, end)
-    quoted = [i for i in tapes if quotes_name(i) in names]
     age = config.execution.max_wait * timeframe_us(timeframe)
+    quoted = [i for i in tapes if quotes_name(i) in names]
     warnings += check_quotes(lake, quoted, start, end, longest_us=age, strict=config.execution.strict)
     gaps = gaps_of_run(lake, sources, feeds, start, end)
     check_gaps(gaps, config.data, str(lake.root), warnings)
     warnings += [] if config.execution.timeframe or tapes else finer_candles(lake, sources, start, end)
     pauses = _pauses(config, lake, sources, start, gaps)
-    futures = resolved_futures(config, [i for i, spec in instruments.items() if spec.is_margined], warnings)
-    funding, margin, marks = _secured(config, futures, lake, instruments, sources, start, end, warnings)
+    futures = resolved_futures(config, _margined(instruments), warnings)
+    funding, margin, marks, settlements = _secured(config, futures, lake, instruments, sources, start, end, warnings)
+    instruments = with_sides(instruments, futures.position_mode)
+    margin = margin.for_sides(instruments)
     if damaged := lake.damaged(p for own in read.values() for p in own):
         raise damaged_error(lake.root, damaged)
     return PreparedRun(
-        _resolved(config, params, account, sizing, futures, ids, sections, names, start, end),
+        _resolved(config, params, account, sizing, futures, asked, sections, names, start, end),
         found,
         params,
         instruments,
-        {i: rules_of(spec, sections[i]) for i, spec in instruments.items()},
+        for_sides(instruments, rules),
         lake,
         [Series(i, *split_id(i), sources[i], starts[i], tapes.get(i, ""), quotes_name(i) in names) for i in ids],
         feeds,
@@ -188,12 +218,31 @@ def prepare(
         funding,
         margin,
         marks,
+        settlements,
         valuation,
         opening_prices(account, valuation, lake, instruments, sources, start, warnings),
+        chains,
+        option_settlements(lake, chains, instruments, start, end, strict=config.execution.strict, warnings=warnings),
         start,
         end,
         warnings,
     )
+
+
+def _margined(instruments: Mapping[InstrumentId, Instrument]) -> list[InstrumentId]:
+    return [i for i, spec in instruments.items() if spec.is_margined]
+
+
+def _candles_of(lake: Lake, sources: Mapping[InstrumentId, str]) -> dict[InstrumentId, list[Partition]]:
+    return {i: lake.partitions(split_id(i)[0], KLINES.kind, split_id(i)[1], source) for i, source in sources.items()}
+
+
+def _price_decimals(
+    candles: Mapping[InstrumentId, list[Partition]], trades: Mapping[InstrumentId, list[Partition]], end: int
+) -> dict[InstrumentId, int]:
+    """Return how many decimals the prices of a run need; what comes after its end decides nothing."""
+    used = {i: [p for p in (*own, *trades.get(i, ())) if p.first_time < end] for i, own in candles.items()}
+    return {i: max(p.price_decimals for p in own) for i, own in used.items()}
 
 
 def _secured(
@@ -205,20 +254,23 @@ def _secured(
     start: int,
     end: int,
     warnings: list[str],
-) -> tuple[FundingPlan | None, MarginPlan, dict[InstrumentId, MarkPath]]:
-    """Return what becomes due on futures, how they are secured, and the marks that liquidate them."""
+) -> tuple[FundingPlan | None, MarginPlan, dict[InstrumentId, MarkPath], dict[InstrumentId, Settlement]]:
+    """Return what becomes due on futures, how they are secured, the marks that liquidate them, and how they end."""
+    check_collateral(futures, instruments)
     strict = config.execution.strict
-    margined = {i: spec for i, spec in instruments.items() if spec.is_margined}
+    margined = {i: instruments[i] for i in _margined(instruments)}
     perpetuals = [i for i, spec in margined.items() if not spec.expiry]
     funding = None
     if perpetuals and config.futures.funding == "auto":
         funding = funding_plan(lake, perpetuals, start, end)
         check_funding(funding, start, end, strict=strict, warnings=warnings)
-    margin = margin_plan(futures, list(margined), lake.root, start, end, strict=strict, warnings=warnings)
+    prices = coin_prices(lake, margined, sources, start, end)
+    margin = margin_plan(futures, list(margined), lake.root, prices, start, end, strict=strict, warnings=warnings)
     marks = mark_paths(lake, margined, sources, start, end)
     unmarked = {i: sources[i] for i in margined if margin.terms.leverage_of(i) > 1 and i not in marks}
     check_marks(unmarked, start, end, strict=strict, warnings=warnings)
-    return funding, margin, marks
+    settlements = settlement_plan(lake, margined, sources, start, end, strict=strict, warnings=warnings)
+    return funding, margin, marks, settlements
 
 
 def _pauses(

@@ -10,6 +10,7 @@ from backtester.core.instruments import InstrumentId
 from backtester.core.numbers import MONEY_EXPONENT, decimal, exact_units
 from backtester.core.rules import InstrumentRules, RuleBook
 from backtester.core.time import parse_time
+from backtester.engine.position_sides import listed_only
 from backtester.risk.blackouts import Blackouts
 from backtester.risk.breakers import NEVER, BreakerTerms
 from backtester.risk.limits import Cap, Limits, OrderLimiter
@@ -81,7 +82,7 @@ def limit_warnings(config: BacktestConfig, rules: RuleBook, time: int) -> list[s
 
 
 def _at(rules: RuleBook, time: int) -> list[tuple[InstrumentId, InstrumentRules]]:
-    return [(instrument, rules[instrument].at(time)) for instrument in sorted(rules)]
+    return [(instrument, rules[instrument].at(time)) for instrument in sorted(listed_only(rules))]
 
 
 def _money(units: int) -> str:

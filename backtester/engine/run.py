@@ -14,6 +14,7 @@ import structlog
 
 from backtester.config.configs import RunContext
 from backtester.core.errors import EngineError, Interrupted
+from backtester.core.instruments import split_id
 from backtester.engine.config_snapshot import write_config
 from backtester.engine.prepare import PreparedRun
 from backtester.engine.provenance import digest_of, git_sha
@@ -76,7 +77,7 @@ def run_backtest(run: PreparedRun, runs: Path, *, progress: Progress | None = No
     Raises:
         StorageError: the folder cannot be written or sealed.
     """
-    symbols = [spec.symbol for spec in run.instruments.values()]
+    symbols = [split_id(name)[1] for name in run.config.run.symbols]
     folder = RunFolder(runs, new_run_id(run.found.name, symbols))
     log_file = (folder.partial / "log.jsonl").open("w", encoding="utf-8")
     try:
@@ -91,7 +92,7 @@ def run_backtest(run: PreparedRun, runs: Path, *, progress: Progress | None = No
 def _run_in(run: PreparedRun, folder: RunFolder, diary: Any, progress: Progress | None) -> RunResult:
     context = RunContext(run_id=folder.final.name, seed=run.config.run.seed, git_sha=git_sha(), allow_net=False)
     write_config(run, folder)
-    diary.info("start", run_id=context.run_id, strategy=run.found.name, instruments=list(run.instruments))
+    diary.info("start", run_id=context.run_id, strategy=run.found.name, instruments=list(run.config.run.symbols))
     began = time.perf_counter()
     wired = wire(run, folder.partial)
     status, error = FAILED, None
@@ -111,7 +112,7 @@ def _run_in(run: PreparedRun, folder: RunFolder, diary: Any, progress: Progress 
         wired.bus.abandon()
     wired.log.close()
     sealed = time.perf_counter()
-    table_seconds = wired.equity.seconds
+    table_seconds = wired.equity.seconds + wired.exposure.seconds
     run_seconds = sealed - began - table_seconds
     try:
         tables = _close_tables(wired)
@@ -137,7 +138,14 @@ def _close_tables(wired: Wired) -> dict[str, str]:
     wired.clock.hand_on_marks()  # of a window that was not finished
     wired.bus.drain()
     wired.account.curve.close()
-    return {"equity": wired.equity.close(), **wired.recorder.close(wired.board.now)}
+    if wired.account.wallets is not None:
+        wired.account.wallets.close(wired.board.now)
+    return {
+        "equity": wired.equity.close(),
+        "exposure": wired.exposure.close(),
+        "wallets": wired.wallets.close(),
+        **wired.recorder.close(wired.board.now),
+    }
 
 
 async def _drive(run: PreparedRun, wired: Wired, progress: Progress | None, stop: StopRequest) -> str:

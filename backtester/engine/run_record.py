@@ -7,7 +7,8 @@ from typing import Any
 
 from backtester.config.configs import RunContext
 from backtester.core.clock import merged_topics
-from backtester.core.instruments import split_holding
+from backtester.core.events import Reason
+from backtester.core.instruments import InstrumentId, split_holding
 from backtester.core.numbers import MONEY_EXPONENT, fixed
 from backtester.core.time import format_time
 from backtester.data.feeds.candle_feed import CandleFeed
@@ -20,6 +21,8 @@ from backtester.engine.control_script import outside_warnings
 from backtester.engine.feed_plan import FeedName
 from backtester.engine.gap_policy import gap_records
 from backtester.engine.margin_setup import margin_record
+from backtester.engine.option_record import options_record, options_warnings
+from backtester.engine.portfolio_record import portfolio_record
 from backtester.engine.prepare import PreparedRun
 from backtester.engine.provenance import digest_of, engine_digest, modules_below, platform_text, versions
 from backtester.engine.risk_setup import limit_warnings
@@ -63,6 +66,7 @@ def run_record(
         "log": {"digest": wired.log.digest, "lines": wired.log.lines},
         "tables": tables,
         "final": _final_state(run, wired),
+        "portfolio": portfolio_record(run, wired),
         "counts": {
             "fills": wired.recorder.fills,
             "ambiguous_candles": wired.exchange.ambiguous_candles.total(),
@@ -72,6 +76,7 @@ def run_record(
         "breaker_trips": breaker_trips(wired),
         "candles_met": candles_met(wired),
         **futures_record(run, wired),
+        **options_record(run, wired.exchange.desk),
         "assumptions": assumptions(run),
         "warnings": warnings,
     }
@@ -91,7 +96,9 @@ def futures_record(run: PreparedRun, wired: Wired) -> dict[str, Any]:
         return {}
     return {
         "margin": margin_record(run.margin),
+        "margin_changes": dict(sorted(wired.exchange.margin_desk.changes.items())),
         "liquidation": _liquidation_record(wired),
+        **({} if wired.settlement is None else {"settlement": dict(sorted(wired.settlement.settled.items()))}),
         "funding": {
             "payments": 0 if wired.funding is None else wired.funding.payments,
             "amounts": {
@@ -108,7 +115,7 @@ def _liquidation_record(wired: Wired) -> dict[str, Any]:
     return {
         "liquidations": dict(sorted(watch.liquidated.items())),
         "margin_calls": dict(sorted(watch.calls.items())),
-        "shortfall": fixed(watch.shortfall_units, MONEY_EXPONENT),
+        "shortfall": {a: fixed(units, MONEY_EXPONENT) for a, units in sorted(watch.shortfalls.items())},
     }
 
 
@@ -155,6 +162,11 @@ def warnings_after(run: PreparedRun, wired: Wired) -> list[str]:
             for b in wired.guard.breakers
             if b.trips
         ]
+    found += [
+        f"{i}: leverage was raised to {leverage}, and {lacking} known: the assumptions say what stands for that"
+        for i, leverage in sorted(wired.exchange.margin_desk.highest.items())
+        if leverage > 1 and run.margin.terms.leverage_of(i) == 1 and (lacking := _unknown(run, i))
+    ]
     dropped = incomplete_dropped(wired)
     if dropped:
         found.append(f"{dropped} derived candles lacked parts and were not shown to the strategy")
@@ -163,9 +175,17 @@ def warnings_after(run: PreparedRun, wired: Wired) -> list[str]:
             f"{i}: liquidated, {parts} time{'' if parts == 1 else 's'} (margin calls: {watch.calls[i]})"
             for i, parts in sorted(watch.liquidated.items())
         ]
+    found += options_warnings(wired.exchange.desk, wired.recorder.refusals[Reason.SHORT_NOT_ALLOWED])
     if wired.equity.stats.lowest_units <= 0:
         found.append("ruined: equity fell to zero or below")
     return found
+
+
+def _unknown(run: PreparedRun, instrument: InstrumentId) -> str:
+    """Return what leverage should have been judged by and the lake does not have, or nothing."""
+    lacking = [] if instrument in run.margin.sources else ["no leverage table is"]
+    lacking += [] if instrument in run.marks else ["no mark candles are"]
+    return " and ".join(lacking)
 
 
 def _executes(run: PreparedRun, name: FeedName) -> bool:
@@ -193,24 +213,15 @@ def breaker_trips(wired: Wired) -> dict[str, int]:
 
 def run_metrics(run: PreparedRun, wired: Wired) -> dict[str, Metric]:
     """Return the headline figures of a run that is over."""
-    currency = run.config.account.currency
-    assets = wired.account.ledger.assets
     return headline(
         wired.equity.stats,
         wired.recorder.trade_stats,
         n_open=wired.recorder.n_open_trades,
-        realised_units=sum(
-            run.valuation.worth(split_holding(holding)[1], account.realised_units, wired.board.price_units)
-            for holding, account in assets.items()
-        ),
+        realised=_by_asset(wired, "realised_units"),
         fees=_by_asset(wired, "fees_units"),
-        currency=currency,
-        funding_units=None
-        if not run.margin.brackets
-        else sum(
-            run.valuation.worth(asset, units, wired.board.price_units)
-            for asset, units in _by_asset(wired, "funding_units").items()
-        ),
+        funding=_by_asset(wired, "funding_units") if run.margin.brackets else None,
+        worth=lambda asset, units: run.valuation.worth(asset, units, wired.board.price_units),
+        currency=run.config.account.currency,
     )
 
 

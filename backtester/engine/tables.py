@@ -1,6 +1,7 @@
 """The tables of a run's folder: equity, fills, orders and trades, written as the run goes."""
 
 import time
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -140,6 +141,7 @@ class Recorder:
     ) -> None:
         self.trade_stats = TradeStats()
         self.fills = 0
+        self.refusals: Counter[Reason] = Counter()
         self._board = board
         self._instruments = instruments
         self._working: dict[int, tuple[int, SanitizedOrder]] = {}
@@ -235,6 +237,7 @@ class Recorder:
 
     def on_rejected(self, rejected: OrderRejected) -> None:
         """End an order that the exchange refused."""
+        self.refusals[rejected.reason] += 1
         if rejected.order_id is not None and rejected.reason is not Reason.UNKNOWN_ORDER:
             self._end(rejected.order_id, rejected.ts, "rejected", rejected.reason)
 

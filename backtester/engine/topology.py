@@ -48,7 +48,7 @@ is not overridden subscribes to nothing. What is published on a logged topic is 
 
 
 # A strategy that overrides every hook, so that the host subscribes to all it can, and wants nothing.
-_HOOKS = (*MARKET_HOOKS, "on_order_update", "on_risk_alert")
+_HOOKS = (*MARKET_HOOKS, "on_order_update", "on_risk_alert", "on_margin")
 EveryHook = type("EveryHook", (Strategy,), dict.fromkeys(_HOOKS, lambda *_: None))
 
 
@@ -108,7 +108,8 @@ def wires() -> Wires:
         folder = Path(scratch)
         wired = wire(_small_run(folder / "data"), folder)
         wired.log.close()
-        wired.equity.close()
+        for table in (wired.equity, wired.exposure, wired.wallets):
+            table.close()
         wired.recorder.close(SAMPLE_START)
         return Wires(
             publishers(merged_topics(wired.feeds) | {record.topic for record in RECORD_KINDS.values()}),

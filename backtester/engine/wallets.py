@@ -1,6 +1,6 @@
 """What each wallet starts with, and at which prices its assets are worth something in the account's currency."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from decimal import Decimal, InvalidOperation
 
 from backtester.config.configs import AccountSection, BacktestConfig
@@ -8,6 +8,7 @@ from backtester.core.errors import UsageError
 from backtester.core.instruments import (
     MARKETS,
     Asset,
+    Contract,
     Holding,
     Instrument,
     InstrumentId,
@@ -57,12 +58,16 @@ def resolved_account(
 
 
 def valuation_of(
-    account: AccountSection, instruments: Mapping[InstrumentId, Instrument], warnings: list[str]
+    account: AccountSection,
+    instruments: Mapping[InstrumentId, Instrument],
+    warnings: list[str],
+    collateral: Collection[str] = (),
 ) -> Valuation:
     """Return how everything that can be held is summed up.
 
     Args:
         account: resolved.
+        collateral: assets that secure positions.
         warnings: takes what is taken to be the same, as USD and USDT.
 
     Raises:
@@ -70,59 +75,100 @@ def valuation_of(
     """
     needed = {spec.settle for spec in instruments.values()}
     needed |= {spec.base for spec in instruments.values() if spec.is_spot}
-    needed |= {split_holding(Holding(name))[1] for name in account.wallets}
-    named: dict[str, Conversion] = {
-        asset: _named(asset, text, account.currency, instruments) for asset, text in account.conversions.items()
-    }
-    found = dict(named)
-    for asset in sorted(needed - {Asset(account.currency)} - named.keys()):
-        conversion = _found(asset, Asset(account.currency), instruments, warnings)
-        if conversion is None:
+    needed |= {split_holding(Holding(name))[1] for name in account.wallets} | {Asset(name) for name in collateral}
+    search = _Search(account, instruments, warnings)
+    return Valuation(
+        Asset(account.currency),
+        {asset: search.conversion(asset) for asset in sorted(needed - {Asset(account.currency)})},
+    )
+
+
+class _Search:
+    """Looks for what an asset is worth: what the config names, else an instrument that says it, else two of them."""
+
+    def __init__(
+        self, account: AccountSection, instruments: Mapping[InstrumentId, Instrument], warnings: list[str]
+    ) -> None:
+        self._named = account.conversions
+        self._currency = account.currency
+        self._instruments = instruments
+        self._warnings = warnings
+        order = {market: rank for rank, market in enumerate(MARKETS)}
+        priced = [spec for spec in instruments.values() if spec.kind is not Contract.OPTION]
+        self._sorted = sorted(priced, key=lambda s: (order[s.market], s.expiry, s.id))
+
+    def conversion(self, asset: str) -> Conversion:
+        """Return what an asset is worth in the currency.
+
+        Raises:
+            UsageError: nothing says it.
+        """
+        found = self._direct(asset) or self._by_another(asset)
+        if found is None:
             raise UsageError(
-                f"nothing in this run says what {asset} is worth in {account.currency}",
+                f"nothing in this run says what {asset} is worth in {self._currency}",
                 hint=f"--set account.conversions.{asset}=1 (a number, or an instrument of the run), or --set "
                 f"account.currency={asset}",
             )
-        found[asset] = conversion
-    return Valuation(Asset(account.currency), found)
+        return found
 
+    def _direct(self, asset: str) -> Conversion | None:
+        if asset in self._named:
+            return self._by_name(asset, self._named[asset])
+        for spec in self._sorted:
+            if (spec.base, spec.quote) == (asset, self._currency):
+                return Conversion(spec.id, spec.scale.price)
+            if (spec.quote, spec.base) == (asset, self._currency):
+                return Conversion(spec.id, spec.scale.price, is_inverted=True)
+        for spec in self._sorted:
+            if spec.is_inverse and spec.base == asset and self._currency.startswith(spec.quote):
+                self._warnings.append(
+                    f"{asset} is worth what {spec.id} says in {spec.quote}: one {self._currency} is taken to be one "
+                    f"{spec.quote}"
+                )
+                return Conversion(spec.id, spec.scale.price)
+        return None
 
-def _named(asset: str, text: str, currency: str, instruments: Mapping[InstrumentId, Instrument]) -> Conversion:
-    try:
-        number = Decimal(text)
-    except InvalidOperation:
-        spec = instruments.get(InstrumentId(text))
+    def _by_another(self, asset: str) -> Conversion | None:
+        """Return what an instrument says in an asset whose own worth is known: ETHBTC, and what BTC is worth."""
+        for spec in self._sorted:
+            if asset in (spec.base, spec.quote):
+                other = spec.quote if spec.base == asset else spec.base
+                if (then := self._direct(other)) is not None:
+                    return Conversion(spec.id, spec.scale.price, is_inverted=spec.base != asset, then=then)
+        return None
+
+    def _by_name(self, asset: str, text: str) -> Conversion:
+        try:
+            number = Decimal(text)
+        except InvalidOperation:
+            return self._by_instrument(asset, text)
+        if number <= 0 or decimals_of(number) > _RATE_DECIMALS:
+            raise UsageError(f"account.conversions.{asset} is {text}: it must be above 0, with at most 8 decimals")
+        return Conversion(rate_units=exact_units(number, _RATE_DECIMALS))
+
+    def _by_instrument(self, asset: str, text: str) -> Conversion:
+        spec = self._instruments.get(InstrumentId(text))
         if spec is None:
             raise UsageError(
                 f"account.conversions.{asset} is {text!r}: neither a number nor an instrument of this run",
-                hint=f"the run has: {', '.join(instruments)}",
-            ) from None
-        inverted = spec.base == currency and spec.base != asset
-        return Conversion(spec.id, spec.scale.price, inverted)
-    if number <= 0 or decimals_of(number) > _RATE_DECIMALS:
-        raise UsageError(f"account.conversions.{asset} is {text}: it must be above 0, with at most 8 decimals")
-    return Conversion(rate_units=exact_units(number, _RATE_DECIMALS))
-
-
-def _found(
-    asset: Asset, currency: Asset, instruments: Mapping[InstrumentId, Instrument], warnings: list[str]
-) -> Conversion | None:
-    """Return the first instrument whose price says what an asset is worth: spot first, then futures."""
-    order = {market: rank for rank, market in enumerate(MARKETS)}
-    for spec in sorted(instruments.values(), key=lambda s: (order[s.market], s.expiry, s.id)):
-        if spec.market not in ("spot", "um", "cm"):
-            continue
-        if (spec.base, spec.quote) == (asset, currency):
-            return Conversion(spec.id, spec.scale.price)
-        if (spec.quote, spec.base) == (asset, currency):
-            return Conversion(spec.id, spec.scale.price, is_inverted=True)
-    for spec in sorted(instruments.values(), key=lambda s: (s.expiry, s.id)):
-        if spec.is_inverse and spec.base == asset and currency.startswith(spec.quote):
-            warnings.append(
-                f"{asset} is worth what {spec.id} says in {spec.quote}: one {currency} is taken to be one {spec.quote}"
+                hint=f"the run has: {', '.join(self._instruments)}",
             )
-            return Conversion(spec.id, spec.scale.price)
-    return None
+        if asset not in (spec.base, spec.quote):
+            raise UsageError(
+                f"account.conversions.{asset} is {text}: that has {spec.base} and {spec.quote}, no {asset}",
+                hint="name an instrument of the asset, or a number",
+            )
+        inverted, other = (False, spec.quote) if asset == spec.base else (True, spec.base)
+        if self._currency.startswith(other):
+            return Conversion(spec.id, spec.scale.price, inverted)
+        if (then := None if other in self._named else self._direct(other)) is None:
+            raise UsageError(
+                f"account.conversions.{asset} is {text}: it says what {asset} is worth in {other}, not in "
+                f"{self._currency}",
+                hint=f"name an instrument of {asset} and {self._currency}, or a number",
+            )
+        return Conversion(spec.id, spec.scale.price, inverted, then=then)
 
 
 def opening_prices(
@@ -144,15 +190,13 @@ def opening_prices(
     found: dict[InstrumentId, int] = {}
     for asset in sorted({split_holding(Holding(name))[1] for name in account.wallets}):
         conversion = valuation.conversions.get(asset)
-        if conversion is None or conversion.instrument is None:
-            continue
-        spec = instruments[conversion.instrument]
-        rows = lake.read(spec.market, KLINES.kind, spec.symbol, sources[spec.id], start, start + 1, names=["open"])
-        opens = [float(value) for batch in rows for value in batch["open"]]
-        if opens:
-            found[spec.id] = round(opens[0] * 10**spec.scale.price)
-        else:
-            warnings.append(f"{asset} is worth nothing before {spec.id} has a price: no candle begins at the start")
+        for spec in [] if conversion is None else [instruments[i] for i in conversion.instruments]:
+            rows = lake.read(spec.market, KLINES.kind, spec.symbol, sources[spec.id], start, start + 1, names=["open"])
+            opens = [float(value) for batch in rows for value in batch["open"]]
+            if opens:
+                found[spec.id] = round(opens[0] * 10**spec.scale.price)
+            else:
+                warnings.append(f"{asset} is worth nothing before {spec.id} has a price: no candle begins at the start")
     return found
 
 

@@ -9,14 +9,16 @@ from backtester.audit.log import AuditLog
 from backtester.core.board import Board
 from backtester.core.bus import Bus
 from backtester.core.clock import Clock
-from backtester.core.events import Cashflow
+from backtester.core.events import DEPOSIT, Cashflow
 from backtester.core.feed import Feed
 from backtester.core.folds import Ledger
+from backtester.core.instruments import for_sides
 from backtester.core.time import timeframe_us
 from backtester.core.topics import T_CASHFLOWS
 from backtester.data.feeds.tape_feed import QuoteFeed
 from backtester.engine.control_script import ControlScript
 from backtester.engine.exchange_setup import exchange_rules, market_memory
+from backtester.engine.exposure_tables import ExposureTable, WalletTable
 from backtester.engine.feeding import make_feeds
 from backtester.engine.funding_schedule import FundingSchedule
 from backtester.engine.prepare import PreparedRun
@@ -25,8 +27,10 @@ from backtester.engine.signals import signal_rows
 from backtester.engine.tables import EquityTable, Recorder
 from backtester.engine.wallets import deposits
 from backtester.execution.funding import FundingDesk
+from backtester.execution.settlement import SettlementDesk
 from backtester.execution.simulated import SimulatedExchange
 from backtester.risk.guard import Guard
+from backtester.risk.margin_gate import MarginGate
 from backtester.risk.order_validation import SymbolSpecs
 from backtester.risk.risk import Risk
 from backtester.risk.sizing import Sizing
@@ -49,9 +53,12 @@ class Wired(NamedTuple):
     account: Account
     log: AuditLog
     equity: EquityTable
+    exposure: ExposureTable
+    wallets: WalletTable
     recorder: Recorder
     guard: Guard | None
     funding: FundingDesk | None
+    settlement: SettlementDesk | None
 
 
 def wire(run: PreparedRun, folder: Path) -> Wired:
@@ -72,12 +79,27 @@ def wire(run: PreparedRun, folder: Path) -> Wired:
     if run.funding is not None:
         FundingSchedule(run.funding.dues, board, bus)
         funding = FundingDesk(exchange.ledger, board, bus)
+    settlement = None
+    if run.settlements:
+        assert exchange.liquidator is not None  # there is one wherever there are futures
+        settlement = SettlementDesk(run.settlements, exchange, exchange.liquidator, exchange.ledger, board, bus)
     equity = EquityTable(folder / "equity.parquet")
-    account = Account(instruments, run.valuation, run.timeframe_us, equity.write, board, bus, run.margin.terms)
-    specs, ledger = SymbolSpecs(instruments, run.rules), Ledger(instruments, run.margin.terms, run.valuation)
+    exposure, wallets = ExposureTable(folder / "exposure.parquet"), WalletTable(folder / "wallets.parquet")
+    account = Account(
+        instruments,
+        run.valuation,
+        run.timeframe_us,
+        equity.write,
+        board,
+        bus,
+        rules.margin,
+        exposure.write,
+        wallets.write,
+    )
+    specs, ledger = SymbolSpecs(instruments, run.rules), Ledger(instruments, rules.margin, run.valuation)
     fee_rates = {i: models.map(FeeModel.worst_rate) for i, models in rules.fees.items()}
     sizing = Sizing(
-        {i: config.sizing.of(i) for i in instruments},
+        {i: config.sizing.of(spec.listed) for i, spec in instruments.items()},
         specs,
         ledger,
         board,
@@ -96,12 +118,13 @@ def wire(run: PreparedRun, folder: Path) -> Wired:
         worst_fee_rates=fee_rates,
         allow_short=config.risk.allow_short,
         sizing=sizing,
-        candle_us={item.instrument: timeframe_us(item.stored_timeframe) for item in run.series},
+        candle_us=for_sides(instruments, {s.instrument: timeframe_us(s.stored_timeframe) for s in run.series}),
         paused=run.pauses,
         limiter=limiter,
         travel=bool(rules.delays),
         brackets=run.margin.brackets,
     )
+    MarginGate(ledger, run.margin.brackets, risk.open_orders, risk.free, board, bus, unproven=run.unproven)
     guard = None
     if limiter is not None and (config.control or breaker_terms(config.risk)):
         ControlScript(config.control, run.start, board, bus)
@@ -115,8 +138,9 @@ def wire(run: PreparedRun, folder: Path) -> Wired:
             bus=bus,
         )
     slicer = Slicer(run.rules, board, bus)
-    sized = frozenset(i for i in instruments if config.sizing.of(i).model != "none")
-    view = StrategyView(board, instruments, run.rules, run.valuation, sized)
+    sized = frozenset(i for i, spec in instruments.items() if config.sizing.of(spec.listed).model != "none")
+    named = frozenset(config.run.symbols)
+    view = StrategyView(board, instruments, run.rules, run.valuation, sized, rules.margin, named)
     strategy = run.make_strategy()
     if isinstance(strategy, SignalStrategy):
         strategy.rows_from(signal_rows(run, strategy))
@@ -124,13 +148,14 @@ def wire(run: PreparedRun, folder: Path) -> Wired:
     recorder = Recorder(folder, instruments, run.rules, board, bus)
     feeds = make_feeds(run, {topic for topic, handlers in bus.handlers.items() if handlers})
     board.quote_at.update({feed.instrument: feed.at for feed in feeds if isinstance(feed, QuoteFeed)})
-    clock = Clock(bus, board, feeds, run.start)
-    return Wired(bus, board, clock, feeds, host, exchange, slicer, account, log, equity, recorder, guard, funding)
+    clock = Clock(bus, board, feeds, run.start, run.end)
+    tables = equity, exposure, wallets, recorder
+    return Wired(bus, board, clock, feeds, host, exchange, slicer, account, log, *tables, guard, funding, settlement)
 
 
 def deposit(wired: Wired, run: PreparedRun) -> None:
     """Publish the money that the account starts with: the first lines of every log."""
     for wallet, asset, amount in deposits(run.config.account):
         wired.bus.publish(
-            T_CASHFLOWS, Cashflow(ts=run.start, kind="deposit", wallet=wallet, asset=asset, amount_units=amount)
+            T_CASHFLOWS, Cashflow(ts=run.start, kind=DEPOSIT, wallet=wallet, asset=asset, amount_units=amount)
         )

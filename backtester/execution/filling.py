@@ -1,15 +1,16 @@
 """What an order's execution comes to: price, quantity and fee, or the reason why it cannot execute."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from backtester.core.board import Board
 from backtester.core.events import Cashflow, Fill, Liquidity, Reason, SanitizedOrder, Side
 from backtester.core.folds import Ledger, Reservations
-from backtester.core.funds import collateral_units, opening_qty, released_units
-from backtester.core.instruments import Instrument, InstrumentId
+from backtester.core.funds import collateral_units, opening_qty, released_units, sellable_units
+from backtester.core.instruments import Holding, Instrument, InstrumentId, listed_id
 from backtester.core.margin import FULL, MarginTerms
 from backtester.core.numbers import CEIL, FLOOR, floor_to, mul_div
+from backtester.core.option_rates import OptionRates, initial_margin
 from backtester.core.order_terms import TimeInForce
 from backtester.core.rules import OrderLimits, RuleBook
 from backtester.core.timeline import Timeline
@@ -21,8 +22,20 @@ from backtester.execution.orders import WorkingOrder
 from backtester.execution.pool import Pool
 from backtester.execution.volume import TradedVolume
 from backtester.sim.brackets import BracketTable, max_size
+from backtester.sim.contracts import terms_of
+from backtester.sim.options import option_fee
 from backtester.sim.sim_models import FeeModel, ImpactModel, SlippageModel, worse_price
-from backtester.sim.sizing import cost_of, fee_of, lots_for_budget
+from backtester.sim.sizing import fee_of
+
+
+class OptionRules(NamedTuple):
+    """What the exchange knows of options beforehand. rates: fees and margins. indices: of each chain, in price units,
+    by the time at which a row says it. settlements: by chain and expiry, in price units.
+    """
+
+    rates: OptionRates
+    indices: Mapping[InstrumentId, Mapping[int, int]]
+    settlements: Mapping[tuple[InstrumentId, int], int]
 
 
 class ExchangeRules(NamedTuple):
@@ -60,6 +73,7 @@ class ExchangeRules(NamedTuple):
     liquidation_fees: Mapping[InstrumentId, int] = {}
     mark_paths: Mapping[InstrumentId, MarkPath] = {}
     valuation: Valuation = PLAIN
+    options: OptionRules | None = None
 
 
 class Cashier:
@@ -78,6 +92,7 @@ class Cashier:
         self._memory = memory
         self._rules = rules
         self._instruments = instruments
+        self._terms = {i: terms_of(spec) for i, spec in instruments.items()}
         self._board = board
         self.ledger = Ledger(instruments, rules.margin, rules.valuation)
         self._volume = TradedVolume()
@@ -93,7 +108,7 @@ class Cashier:
         order, sign = working.order, working.sign
         spec = self._instruments[order.instrument]
         price = reference
-        if liquidity is Liquidity.TAKER:
+        if liquidity is Liquidity.TAKER and not spec.is_option:
             price = self._taker_price(working, spec, reference, pool, self._window(pool, ts))
         if price <= 0:
             return Reason.BAD_PRICE
@@ -106,10 +121,16 @@ class Cashier:
             return sized
         asked, qty = sized
         notional = spec.notional_units(qty, price)
-        refused = self._unpayable(order, spec, qty, notional, cost_of(qty, price, 0 if received else rate, spec.shift))
+        charged = spec.base_money(qty) if received else notional
+        fee = fee_of(charged, rate)
+        if spec.is_option:
+            fee = self._option_fee(spec, qty, notional, rate)
+            refused = self._option_unpayable(order, spec, qty, notional, fee)
+        else:
+            cost = self._terms[spec.id].cost(qty, price, 0 if received else rate)
+            refused = self._unpayable(order, spec, qty, notional, cost)
         if refused is not None:
             return refused
-        charged = spec.base_money(qty) if received else notional
         fill = Fill(
             ts=ts,
             order_id=order.order_id,
@@ -121,7 +142,7 @@ class Cashier:
             qty_units=qty,
             price_units=price,
             reference_price_units=reference,
-            fee_units=fee_of(charged, rate),
+            fee_units=fee,
             fee_asset=spec.base if received else spec.settle,
             liquidity=liquidity,
             leaves_units=asked - qty,
@@ -131,16 +152,71 @@ class Cashier:
             scale=order.scale,
         )
         pool.left -= qty
-        if liquidity is Liquidity.TAKER:
+        if liquidity is Liquidity.TAKER and not spec.is_option:
             self.fills_before_warm += not self.is_warm(spec.id)
             window = self._window(pool, ts)
-            self._taken[spec.id, sign] = (window, self._taken_in(window, spec.id, sign) + qty)
-        self._volume.add(self._board.now, notional)
+            self._taken[spec.listed, sign] = (window, self._taken_in(window, spec.listed, sign) + qty)
+        self._volume.add(self._board.now, self._rules.valuation.worth(spec.settle, notional, self._board.price_units))
         self.ledger.apply_fill(fill)
         return fill
 
+    def taker_rate(self, instrument: InstrumentId, ts: int) -> int:
+        """Return the fee rate (1e-8) of taking liquidity at a time."""
+        return self._rules.fees[instrument].at(ts).rate(is_maker=False, volume_units=self._volume.at(self._board.now))
+
+    def fill_all(self, legs: Sequence[tuple[WorkingOrder, int, Pool]], ts: int) -> list[Fill] | Reason:
+        """Return the fills of all legs of a combination, each whole; or why there are none, and then nothing changed.
+
+        They are paid for in the order of the legs.
+        """
+        before, pools = self.ledger.copied(), [pool.left for _, _, pool in legs]
+        for working, _, _ in legs:
+            self.reservations.release(working.order.order_id)
+        volume = self._volume.copied()
+        fills: list[Fill] = []
+        for working, price, pool in legs:
+            fill = self.fill(working, price, Liquidity.TAKER, ts, pool)
+            if not isinstance(fill, Fill) or fill.leaves_units:
+                self.ledger.restore(before)
+                self._volume = volume
+                for (_, _, pool_of), left in zip(legs, pools, strict=True):
+                    pool_of.left = left
+                for one, _, _ in legs:
+                    self.reservations.hold(
+                        one.order.order_id, one.order.reserved, one.order.reserve_units, one.order.oco
+                    )
+                return fill if isinstance(fill, Reason) else Reason.NOT_FILLED_AT_ONCE
+            fills.append(fill)
+        return fills
+
+    def _option_fee(self, spec: Instrument, qty: int, premium: int, rate: int) -> int:
+        """Return the fee of a trade in an option: of the underlying at its index; rebates are not paid."""
+        assert self._rules.options is not None
+        underlying = spec.notional_units(qty, self._board.price_units[spec.underlying])
+        return option_fee(underlying, premium, max(0, rate), self._rules.options.rates.fee_cap)
+
+    def _option_unpayable(
+        self, order: SanitizedOrder, spec: Instrument, qty: int, premium: int, fee: int
+    ) -> Reason | None:
+        """Return why the wallet cannot take a fill of an option, or None; closing a long always may."""
+        assert self._rules.options is not None
+        rates, prices = self._rules.options.rates, self._board.price_units
+        opening = opening_qty(self.ledger, spec, order.side, qty)
+        cash = self.ledger.asset(spec.cash).cash_units
+        free = cash - self.reservations.total_without(order.order_id) - collateral_units(self.ledger, prices, spec.cash)
+        if order.side is Side.BUY:
+            freed = initial_margin(rates, spec, qty - opening, prices)
+            payable = premium + fee <= (free + freed if opening else cash)
+        elif opening == 0:
+            return None
+        elif not rates.allow_short:
+            return Reason.SHORT_NOT_ALLOWED
+        else:
+            payable = initial_margin(rates, spec, opening, prices) + fee <= free + premium
+        return None if payable else Reason.INSUFFICIENT_BALANCE
+
     def forced(self, order: SanitizedOrder, qty: int, price: int, fee_units: int, ts: int) -> Fill:
-        """Return the fill of a liquidation at a price, taken into account; its fee is what the wallet can pay."""
+        """Return a fill of the exchange's own at a price, taken into account; its fee is what the wallet can pay."""
         spec = self._instruments[order.instrument]
         fill = Fill(
             ts=ts,
@@ -183,11 +259,11 @@ class Cashier:
         if self._memory is None:
             price = rules.slippage.price_units(sign, reference)
         else:
-            now = self._memory.of(spec.id)
-            asked = order.qty_units or lots_for_budget(order.budget_units, reference, 1, 0, spec.shift)
+            now = self._memory.of(spec.listed)
+            asked = order.qty_units or self._terms[spec.id].lots_for(order.budget_units, reference, 1, 0)
             qty = min(pool.left, asked or abs(self.ledger.position(spec.id).qty_units))
             volume = pool.volume or now.volume // max(1, now.candles)
-            qty += self._taken_in(window, spec.id, sign)
+            qty += self._taken_in(window, spec.listed, sign)
             rate = rules.slippage.rate_of(qty, volume, now.mean_range)
             rate += rules.impact.rate_of(qty, now.volume, now.variance)
             price = worse_price(sign, reference, rate)
@@ -221,7 +297,7 @@ class Cashier:
 
     def is_warm(self, instrument: InstrumentId) -> bool:
         """Say whether slippage and impact know as many candles as they look at."""
-        return self._memory is None or self._memory.of(instrument).candles >= self._memory.window
+        return self._memory is None or self._memory.of(listed_id(instrument)).candles >= self._memory.window
 
     def on_cashflow(self, flow: Cashflow) -> None:
         """Fold money that moved without a trade."""
@@ -230,7 +306,7 @@ class Cashier:
     def _sized(self, order: SanitizedOrder, spec: Instrument, limits: OrderLimits, price: int, fee_rate: int) -> int:
         """Return the largest lot that the order's money pays for at this price; a spot sale at most what is held."""
         lot = limits.lot_units
-        qty = lots_for_budget(order.budget_units, price, lot, fee_rate, spec.shift)
+        qty = self._terms[spec.id].lots_for(order.budget_units, price, lot, fee_rate)
         if limits.max_qty_units:
             qty = min(qty, floor_to(limits.max_qty_units, lot))
         if spec.is_spot and order.side is Side.SELL:
@@ -239,7 +315,7 @@ class Cashier:
 
     def _free_base(self, order: SanitizedOrder, spec: Instrument) -> int:
         """Return the quantity of a spot asset that no order outside this one's group binds."""
-        free = self.ledger.asset(spec.coin).cash_units - self.reservations.total_without(order.order_id)
+        free = sellable_units(self.ledger, spec) - self.reservations.total_without(order.order_id)
         return max(0, free) // spec.base_money(1)
 
     def reducible(self, order: SanitizedOrder, ts: int) -> int:
@@ -258,7 +334,7 @@ class Cashier:
         others = self.reservations.total_without(order.order_id)
         if spec.is_spot and order.side is Side.SELL:
             bound = 0 if order.terms.close_position else others
-            payable = spec.base_money(qty) <= self.ledger.asset(spec.coin).cash_units - bound
+            payable = spec.base_money(qty) <= sellable_units(self.ledger, spec) - bound
         elif spec.is_spot:
             payable = cost <= self.ledger.asset(spec.cash).cash_units - others
         elif self._opens_forbidden_short(order, spec, qty):
@@ -268,6 +344,11 @@ class Cashier:
         else:
             payable = self._can_carry(order, spec, qty, notional, cost, others)
         return None if payable else Reason.INSUFFICIENT_BALANCE
+
+    def free(self, holding: Holding) -> int:
+        """Return what neither orders nor positions bind of an asset in a wallet (1e-8)."""
+        bound = self.reservations.total(holding) + collateral_units(self.ledger, self._board.price_units, holding)
+        return self.ledger.asset(holding).cash_units - bound
 
     def _opens_forbidden_short(self, order: SanitizedOrder, spec: Instrument, qty: int) -> bool:
         """Say whether a sale would go below zero where that is not allowed; each of two sales alone may only reduce."""
@@ -281,7 +362,7 @@ class Cashier:
             return False
         after = abs(self.ledger.position(spec.id).qty_units + order.side.sign * qty)
         size = mul_div(notional, after, qty, CEIL)
-        return size > max_size(table.at(self._board.now), self._rules.margin.leverage_of(spec.id))
+        return size > max_size(table.at(self._board.now), self.ledger.margin.leverage_of(spec.id))
 
     def _can_carry(
         self, order: SanitizedOrder, spec: Instrument, qty: int, notional: int, cost: int, others: int
@@ -295,7 +376,7 @@ class Cashier:
         free -= collateral_units(self.ledger, prices, spec.cash)
         free += released_units(self.ledger, spec, qty, opening, notional, prices)
         opened = notional - mul_div(notional, qty - opening, qty, FLOOR)
-        return self._rules.margin.margin_units(spec.id, opened) + cost - notional <= free
+        return self.ledger.margin.margin_units(spec.id, opened) + cost - notional <= free
 
 
 def _too_small(limits: OrderLimits, qty: int, notional: int) -> Reason | None:

@@ -4,10 +4,11 @@ from backtester.core.board import Board
 from backtester.core.bus import Bus
 from backtester.core.events import Cashflow
 from backtester.core.folds import Ledger
+from backtester.core.instruments import Instrument, sides_of
 from backtester.core.market import FundingDue
-from backtester.core.numbers import MONEY_EXPONENT, fixed
+from backtester.core.numbers import fixed
 from backtester.core.topics import T_CASHFLOWS, T_FUNDING_DUE
-from backtester.sim.funding import linear_payment
+from backtester.sim.contracts import terms_of
 
 _RATE_EXPONENT = 8
 _MARK_EXPONENT = 8
@@ -25,14 +26,19 @@ class FundingDesk:
         bus.subscribe(T_FUNDING_DUE, self.on_due)
 
     def on_due(self, due: FundingDue) -> None:
+        """Pay on what is held of an instrument, each side for itself."""
+        for spec in sides_of(self._ledger.instruments, due.instrument):
+            self._pay(spec, due)
+
+    def _pay(self, spec: Instrument, due: FundingDue) -> None:
         """Pay on the position as it is, at the mark of that time; where none is known, at the last price."""
-        spec, qty = self._ledger.instruments[due.instrument], self._ledger.position(due.instrument).qty_units
+        qty = self._ledger.position(spec.id).qty_units
         if not qty:
             return
         mark, decimals = due.mark_units, _MARK_EXPONENT
         if not mark:
-            mark, decimals = self._board.price_units[spec.id], spec.scale.price
-        amount = linear_payment(qty, mark, due.rate_units, decimals + spec.scale.qty - MONEY_EXPONENT)
+            mark, decimals = self._board.price_units[spec.listed], spec.scale.price
+        amount = terms_of(spec, decimals).payment(qty, mark, due.rate_units)
         self.payments += 1
         self._bus.publish(
             T_CASHFLOWS,

@@ -9,26 +9,25 @@ from typing import Protocol
 
 from backtester.core.board import Board
 from backtester.core.bus import Bus
-from backtester.core.events import Cashflow, Fill, Side
+from backtester.core.events import Cashflow, Fill, Reason, Side
 from backtester.core.folds import Ledger
-from backtester.core.instruments import Holding, Instrument, InstrumentId, holding_of
-from backtester.core.margin_events import MarginAlert, MarginState
+from backtester.core.funds import pledged_units
+from backtester.core.instruments import Asset, Holding, Instrument, InstrumentId, holding_of, sides_of
+from backtester.core.margin_events import MarginAlert, MarginState, MarginTermsSet
 from backtester.core.market import Dues, MarketCandle, MarketOpen, MarketTrade
 from backtester.core.numbers import CEIL, FLOOR, MONEY_EXPONENT, RATE_SCALE, fixed, mul_div
 from backtester.core.time import DAY
-from backtester.core.topics import T_CASHFLOWS, T_DUES, T_FILLS, T_MARGIN, T_MARKET, T_OPENS
+from backtester.core.topics import T_CASHFLOWS, T_DUES, T_FILLS, T_MARGIN, T_MARGIN_TERMS, T_MARKET, T_OPENS
 from backtester.execution.filling import ExchangeRules
 from backtester.execution.mark_path import Path
 from backtester.execution.quiet import WIDTHS, Quiet
 from backtester.sim.brackets import maintenance_margin
+from backtester.sim.contracts import terms_of
 from backtester.sim.liquidation import (
     NO_PRICE,
     Leg,
     is_liquidated,
-    liquidation_band,
     liquidation_result,
-    margin_surplus,
-    reduction_to_lower_bracket,
 )
 
 _CALL_RATE = 80 * RATE_SCALE // 100  # maintenance margin over balance at which the venue warns
@@ -40,24 +39,25 @@ class Exchange(Protocol):
     def rest(self, instrument: InstrumentId) -> None:
         """Hear of no trade in an instrument while none can matter to an order."""
 
-    def withdraw(self, instrument: InstrumentId, candle: MarketCandle | None) -> None:
+    def withdraw(self, instrument: InstrumentId, reason: Reason, candle: MarketCandle | None = None) -> None:
         """Take back all working orders of an instrument; candle: along which it is liquidated."""
 
-    def force(self, spec: Instrument, side: Side, qty: int, price: int, fee: int, ts: int) -> None:
+    def force(self, spec: Instrument, side: Side, qty: int, price: int, fee: int, ts: int, tag: str) -> Fill:
         """Close a part of a position by an order of the exchange's own."""
 
 
 class Liquidator:
     """Watches over positions in futures while there are any.
 
-    liquidated, calls: how often parts of positions were closed, and how often that came near.
+    liquidated, calls: how often parts of positions were closed, and how often that came near. shortfalls: what the
+    insurance fund paid of each asset, 1e-8.
     """
 
     def __init__(self, exchange: Exchange, rules: ExchangeRules, ledger: Ledger, board: Board, bus: Bus) -> None:
         """Wire the component; ledger: the exchange's own, only read here."""
         self.liquidated: Counter[InstrumentId] = Counter()
         self.calls: Counter[InstrumentId] = Counter()
-        self.shortfall_units = 0
+        self.shortfalls: Counter[Asset] = Counter()
         self._exchange = exchange
         self._rules = rules
         self._ledger = ledger
@@ -68,6 +68,8 @@ class Liquidator:
         self._paths: dict[InstrumentId, Path] = {}
         self._called: set[InstrumentId] = set()
         self._insured: Counter[Holding] = Counter()  # on its way to the account
+        sides = {spec.listed: sides_of(ledger.instruments, spec.listed) for spec in ledger.instruments.values()}
+        self._sides = {listed: tuple(spec.id for spec in found) for listed, found in sides.items()}
         self._seen: dict[InstrumentId, int] = {}  # where the last candle of each left it
         self._quiet = Quiet(rules.tapes, board)
         self._sought = False  # in this tick, before its candles were judged
@@ -76,6 +78,7 @@ class Liquidator:
         bus.subscribe(T_OPENS, self.on_open)
         bus.subscribe(T_FILLS, self.on_fill)
         bus.subscribe(T_CASHFLOWS, self.on_cashflow)
+        bus.subscribe(T_MARGIN_TERMS, self.on_terms)
         bus.subscribe(T_DUES, self.on_dues)
 
     def on_fill(self, fill: Fill) -> None:
@@ -95,16 +98,20 @@ class Liquidator:
         if flow.kind == "insurance":
             self._insured[holding_of(flow.wallet, flow.asset)] -= flow.amount_units
 
+    def on_terms(self, terms: MarginTermsSet) -> None:  # noqa: ARG002 - the ledger has folded it
+        """Look again at all: what secures positions is another now."""
+        self._quiet.forget()
+
     def on_open(self, opened: MarketOpen) -> None:
         """Judge what is held by an open, before an order that waits for it closes at a price that bankrupts."""
         at, instrument = opened.price_units, opened.instrument
-        if instrument not in self._ledger.positions or self._quiet.covers(instrument, at, at, opened.ts):
+        if not self._is_held(instrument) or self._quiet.covers(instrument, at, at, opened.ts):
             return
         self._candles, self._paths = {}, {}
-        if instrument in self._rules.margin.cross:
-            self._cross({i: at if i == instrument else self._last(i) for i in self._crossed()}, opened.ts)
+        if self._is_cross(instrument):
+            self._cross({i: at if i == instrument else self._last(i) for i in self._listed(self._crossed())}, opened.ts)
         elif instrument in self._rules.brackets:
-            self._isolated(instrument, Path(at, at, at, at), opened.ts)
+            self._isolated_sides(instrument, Path(at, at, at, at), opened.ts)
 
     def on_market(self, market: MarketCandle | MarketTrade) -> None:
         """Judge what is held by a candle that closed, before any order meets it; by trades only at their last."""
@@ -125,13 +132,14 @@ class Liquidator:
         if path is None:
             path = Path(market.open_units, market.low_units, market.high_units, market.close_units)
         self._candles[instrument], self._paths[instrument] = market, path
-        if instrument in self._ledger.positions and not self._is_quiet(instrument, path, ts):
+        if self._is_held(instrument) and not self._is_quiet(instrument, path, ts):
             self._quiet.forget()
-            if instrument in self._rules.margin.cross:
-                for adverse in (False, True):
-                    self._cross({i: self._price(i, adverse=adverse) for i in self._crossed()}, ts)
+            if self._is_cross(instrument):
+                self._cross(self._prices(ts, adverse=False), ts)
+                while self._cross(self._prices(ts, adverse=True), ts):
+                    pass  # what is left of a hedge may be hurt by the other extreme
             else:
-                self._isolated(instrument, path, ts)
+                self._isolated_sides(instrument, path, ts)
         self._seen[instrument] = path.close
 
     def _is_quiet(self, instrument: InstrumentId, path: Path, ts: int) -> bool:
@@ -145,13 +153,12 @@ class Liquidator:
         """Judge what is held by the last prices, and warn of what comes near."""
         if dues.ts >= self._quiet.till:
             held = self._held()
-            last = {i: self._last(i) for i in held}
+            last = {i: self._last(i) for i in self._listed(held)}
             self._candles = {}  # what was traded along them is over
-            self._cross({i: last[i] for i in self._crossed()}, dues.ts)
-            for instrument in held:
-                at = last[instrument]
-                if instrument not in self._rules.margin.cross:
-                    self._isolated(instrument, Path(at, at, at, at), dues.ts)
+            self._cross(last, dues.ts)
+            for listed, at in last.items():
+                if not self._is_cross(listed):
+                    self._isolated_sides(listed, Path(at, at, at, at), dues.ts)
             held = self._held()
             for group, wallet in self._secured(held):
                 self._warn(group, wallet, last, dues.ts)
@@ -167,8 +174,10 @@ class Liquidator:
         Both conditions only worsen toward one end of each, and maintenance margin grows toward the upper one.
         """
         held = self._held()
+        if self._rules.margin.collateral:  # its worth moves, too
+            return
         if self._called.isdisjoint(held):
-            last = {i: self._last(i) for i in held}
+            last = {i: self._last(i) for i in self._listed(held)}
             for width in WIDTHS:
                 bands = {i: (at - at // width, at + at // width) for i, at in last.items()}
                 if not self._is_near(bands, ts):
@@ -176,47 +185,71 @@ class Liquidator:
                     return
 
     def _is_near(self, bands: dict[InstrumentId, tuple[int, int]], ts: int) -> bool:
-        """Say whether a call, of which every liquidation is one, could come of prices within bands."""
-        for group, wallet in self._secured(list(bands)):
-            worst = sum(min(self._ledger.unrealised_units(i, end) for end in bands[i]) for i in group)
-            keeps = sum(max(self._maintenance(i, end, ts) for end in bands[i]) for i in group)
+        """Say whether a call, of which every liquidation is one, could come of prices within bands.
+
+        What two sides of a hedge win and lose goes by one price.
+        """
+        for group, wallet in self._secured(self._held()):
+            worst = keeps = 0
+            for listed, (low, high) in bands.items():
+                own = [i for i in self._sides[listed] if i in group]
+                worst += min(sum(self._ledger.unrealised_units(i, end) for i in own) for end in (low, high))
+                keeps += max(sum(self._maintenance(i, end, ts) for i in own) for end in (low, high))
             if _is_call(wallet + worst, keeps):
                 return True
         return False
 
     def _secured(self, held: list[InstrumentId]) -> list[tuple[list[InstrumentId], int]]:
         """Return what is held in groups that stand for each other, each with the money that secures it."""
-        crossed = [i for i in held if i in self._rules.margin.cross]
-        groups = [([i], self.isolated_wallet(i)) for i in held if i not in self._rules.margin.cross]
-        if crossed:
-            groups.append((crossed, self._cross_wallet(self._ledger.instruments[crossed[0]].cash)))
-        return groups
+        groups = [([i], self.isolated_wallet(i)) for i in held if i not in self._ledger.margin.cross]
+        crossed: dict[Holding, list[InstrumentId]] = {}
+        for instrument in held:
+            if instrument in self._ledger.margin.cross:
+                crossed.setdefault(self._ledger.instruments[instrument].cash, []).append(instrument)
+        return groups + [(group, self._cross_wallet(asset)) for asset, group in crossed.items()]
 
     def _held(self) -> list[InstrumentId]:
         return sorted(i for i in self._ledger.positions if self._ledger.instruments[i].is_margined)
 
-    def _last(self, instrument: InstrumentId) -> int:
+    def _listed(self, held: list[InstrumentId]) -> list[InstrumentId]:
+        """Return on which markets positions are, in order."""
+        return list(dict.fromkeys(self._ledger.instruments[i].listed for i in held))
+
+    def _is_held(self, listed: InstrumentId) -> bool:
+        return any(side in self._ledger.positions for side in self._sides[listed])
+
+    def _is_cross(self, listed: InstrumentId) -> bool:
+        return self._sides[listed][0] in self._ledger.margin.cross
+
+    def _last(self, listed: InstrumentId) -> int:
         """Return where the last candle left an instrument, by its mark where known; on a tape the last trade."""
-        seen = None if instrument in self._rules.tapes else self._seen.get(instrument)
-        return self._board.price_units[instrument] if seen is None else seen
+        seen = None if listed in self._rules.tapes else self._seen.get(listed)
+        return self._board.price_units[listed] if seen is None else seen
 
     # --- isolated ------------------------------------------------------------------------------------------------
+
+    def _isolated_sides(self, listed: InstrumentId, path: Path, ts: int) -> None:
+        """Judge what is held of an instrument, each side by its own margin."""
+        for side in self._sides[listed]:
+            if side in self._ledger.positions:
+                self._isolated(side, path, ts)
 
     def _isolated(self, instrument: InstrumentId, path: Path, ts: int) -> None:
         """Reduce a position bracket by bracket, as long as the path reaches a price at which it falls."""
         spec = self._ledger.instruments[instrument]
+        terms = terms_of(spec)
         while qty := self._ledger.position(instrument).qty_units:
             leg = Leg(qty, self._ledger.position(instrument).basis_units)
             wallet = self.isolated_wallet(instrument)
             table = self._rules.brackets[instrument].at(ts)
-            band = liquidation_band(wallet, (leg,), spec.shift, table)
+            band = terms.band(wallet, (leg,), table)
             if not band.is_reached(path.low, path.high):
                 return
             at = band.lower if qty > 0 else band.upper
             price = path.open if at == NO_PRICE else min(path.open, at) if qty > 0 else max(path.open, at)
-            price = self._traded(instrument, price)
-            equity = wallet + spec.notional_units(qty, price) - leg.basis
-            step = reduction_to_lower_bracket(qty, price, spec.shift, self._lot(instrument, ts), table)
+            price = self._traded(spec.listed, price)
+            equity = wallet + spec.profit_units(qty, leg.basis, price)
+            step = terms.reduction(qty, price, self._lot(instrument, ts), table)
             self._close(spec, step if equity > 0 else abs(qty), price, wallet, ts)
 
     def isolated_wallet(self, instrument: InstrumentId) -> int:
@@ -228,7 +261,7 @@ class Liquidator:
         return max(0, own - (mul_div(lacking, own, sum(margins.values()), CEIL) if lacking else 0))
 
     def _alone(self, asset: Holding) -> list[InstrumentId]:
-        crossed = self._rules.margin.cross
+        crossed = self._ledger.margin.cross
         return [i for i in self._held() if i not in crossed and self._ledger.instruments[i].cash == asset]
 
     def _close(self, spec: Instrument, qty: int, price: int, wallet: int, ts: int) -> None:
@@ -239,7 +272,7 @@ class Liquidator:
         share = wallet if qty == held else mul_div(wallet, qty, held, FLOOR)
         released = basis if qty == held else mul_div(basis, qty, held, FLOOR)
         worth = spec.notional_units(qty, price)
-        balance = share + (worth - released if side is Side.SELL else released - worth)
+        balance = share + spec.gain * (worth - released if side is Side.SELL else released - worth)
         self._execute(spec, side, qty, price, balance, ts)
 
     def _execute(self, spec: Instrument, side: Side, qty: int, price: int, balance: int, ts: int) -> None:
@@ -247,26 +280,44 @@ class Liquidator:
         result = liquidation_result(balance, spec.notional_units(qty, price), rate)
         self.liquidated[spec.id] += 1
         self._alert(MarginState.LIQUIDATED, spec.id, balance, price, ts)
-        self._exchange.withdraw(spec.id, self._candles.get(spec.id))
-        if result.shortfall:
-            self.shortfall_units += result.shortfall
-            self._insured[spec.cash] += result.shortfall
-            self._bus.publish(
-                T_CASHFLOWS,
-                Cashflow(
-                    ts=ts,
-                    kind="insurance",
-                    wallet=spec.market,
-                    asset=spec.settle,
-                    amount_units=result.shortfall,
-                    instrument=spec.id,
-                ),
-            )
-        self._exchange.force(spec, side, qty, price, result.fee, ts)
+        self._exchange.withdraw(spec.id, Reason.LIQUIDATION, self._candles.get(spec.listed))
+        self.insure(spec, result.shortfall, ts)
+        self._exchange.force(spec, side, qty, price, result.fee, ts, Reason.LIQUIDATION.value)
 
-    def _traded(self, instrument: InstrumentId, price: int) -> int:
+    def insure(self, spec: Instrument, shortfall: int, ts: int) -> None:
+        """Let the insurance fund pay what a wallet lacks."""
+        if not shortfall:
+            return
+        self.shortfalls[spec.settle] += shortfall
+        self._insured[spec.cash] += shortfall
+        self._bus.publish(
+            T_CASHFLOWS,
+            Cashflow(
+                ts=ts,
+                kind="insurance",
+                wallet=spec.market,
+                asset=spec.settle,
+                amount_units=shortfall,
+                instrument=spec.id,
+            ),
+        )
+
+    def balance_at(self, instrument: InstrumentId, price: int) -> int:
+        """Return what secures a position, with its profit at a price; with cross margin what others have stands for it,
+        so that only the last one's loss can be more than all.
+        """
+        position, spec = self._ledger.position(instrument), self._ledger.instruments[instrument]
+        profit = spec.profit_units(position.qty_units, position.basis_units, price)
+        if instrument not in self._ledger.margin.cross:
+            return self.isolated_wallet(instrument) + profit
+        others = [i for i in self._crossed(spec.cash) if i != instrument]
+        balance = self._cross_wallet(spec.cash) + profit
+        balance += sum(self._ledger.unrealised_units(i, self._last(self._ledger.instruments[i].listed)) for i in others)
+        return max(0, balance) if others else balance
+
+    def _traded(self, listed: InstrumentId, price: int) -> int:
         """Return the price within the candle that is judged: nobody sells where nobody bought, whatever the mark."""
-        candle = self._candles.get(instrument)
+        candle = self._candles.get(listed)
         return price if candle is None else min(max(price, candle.low_units), candle.high_units)
 
     def _cash(self, asset: Holding) -> int:
@@ -274,47 +325,74 @@ class Liquidator:
 
     # --- cross ---------------------------------------------------------------------------------------------------
 
-    def _crossed(self) -> list[InstrumentId]:
-        return [i for i in self._held() if i in self._rules.margin.cross]
+    def _crossed(self, asset: Holding | None = None) -> list[InstrumentId]:
+        """Return what is held with cross margin; asset: only what this one of a wallet secures."""
+        specs = self._ledger.instruments
+        held = [i for i in self._held() if i in self._ledger.margin.cross]
+        return held if asset is None else [i for i in held if specs[i].cash == asset]
 
-    def _price(self, instrument: InstrumentId, *, adverse: bool) -> int:
-        """Return an open of this tick, or the adverse extreme; the last price of what had no candle yet."""
-        path = self._paths.get(instrument)
+    def _prices(self, ts: int, *, adverse: bool) -> dict[InstrumentId, int]:
+        return {i: self._price(i, ts, adverse=adverse) for i in self._listed(self._crossed())}
+
+    def _price(self, listed: InstrumentId, ts: int, *, adverse: bool) -> int:
+        """Return an open of this tick, or the adverse extreme; the last price of what had no candle yet. Of two sides
+        only one can be hurt at a time: the extreme that leaves both together less.
+        """
+        path = self._paths.get(listed)
         if path is None:
-            return self._last(instrument)
+            return self._last(listed)
         if not adverse:
             return path.open
-        return path.low if self._ledger.position(instrument).qty_units > 0 else path.high
+        legs = self._legs(listed)
+        if len(legs) == 1:
+            return path.low if legs[0].qty > 0 else path.high
+        return min(path.low, path.high, key=lambda at: self._surplus(listed, at, ts))
 
-    def _cross(self, prices: dict[InstrumentId, int], ts: int) -> None:
-        """Reduce the position that must keep most, bracket by bracket, until the rest is safe at these prices."""
-        while held := self._crossed():
-            specs = self._ledger.instruments
-            asset = specs[held[0]].cash
+    def _cross(self, prices: dict[InstrumentId, int], ts: int) -> bool:
+        """Judge the positions of each wallet's asset together at these prices, by listed instrument; return whether
+        anything was closed.
+        """
+        closed = False
+        for asset in sorted({self._ledger.instruments[i].cash for i in self._crossed()}):
+            closed |= self._cross_in(asset, prices, ts)
+        return closed
+
+    def _cross_in(self, asset: Holding, prices: dict[InstrumentId, int], ts: int) -> bool:
+        """Reduce the position that must keep most, bracket by bracket, until the rest is safe."""
+        specs, closed = self._ledger.instruments, False
+        while held := self._crossed(asset):
             wallet = self._cross_wallet(asset)
-            if not is_liquidated(wallet, sum(self._surplus(i, prices[i], ts) for i in held)):
-                return
-            keeps = {i: self._maintenance(i, prices[i], ts) for i in held}
+            if not is_liquidated(wallet, sum(self._surplus(i, prices[i], ts) for i in self._listed(held))):
+                break
+            closed = True
+            keeps = {i: self._maintenance(i, prices[specs[i].listed], ts) for i in held}
             worst = max(held, key=lambda i: (keeps[i], i))
             qty = self._ledger.position(worst).qty_units
             table = self._rules.brackets[worst].at(ts)
-            price = self._traded(worst, prices[worst])
-            balance = wallet + sum(self._ledger.unrealised_units(i, {**prices, worst: price}[i]) for i in held)
-            step = reduction_to_lower_bracket(qty, price, specs[worst].shift, self._lot(worst, ts), table)
+            market = specs[worst].listed
+            price = self._traded(market, prices[market])
+            closes_at = {**prices, market: price}
+            balance = wallet + sum(self._ledger.unrealised_units(i, closes_at[specs[i].listed]) for i in held)
+            step = terms_of(specs[worst]).reduction(qty, price, self._lot(worst, ts), table)
             size = abs(qty) if balance <= 0 else step
             last = len(held) == 1 and size == abs(qty)
             side = Side.SELL if qty > 0 else Side.BUY
             # what the others still have stands for this one: only the last one's loss can be more than all
             self._execute(specs[worst], side, size, price, balance if last else max(0, balance), ts)
+        return closed
 
     def _cross_wallet(self, asset: Holding) -> int:
         margins = sum(self._ledger.margin_of(i) for i in self._alone(asset))
-        return self._cash(asset) - margins
+        return self._cash(asset) - margins + pledged_units(self._ledger, self._board.price_units, asset)
 
-    def _surplus(self, instrument: InstrumentId, price: int, ts: int) -> int:
-        position, spec = self._ledger.position(instrument), self._ledger.instruments[instrument]
-        leg = Leg(position.qty_units, position.basis_units)
-        return margin_surplus((leg,), price, spec.shift, self._rules.brackets[instrument].at(ts))
+    def _legs(self, listed: InstrumentId) -> list[Leg]:
+        """Return what is held of an instrument: one position, or its sides."""
+        held = [self._ledger.positions[side] for side in self._sides[listed] if side in self._ledger.positions]
+        return [Leg(position.qty_units, position.basis_units) for position in held]
+
+    def _surplus(self, listed: InstrumentId, price: int, ts: int) -> int:
+        terms = terms_of(self._ledger.instruments[listed])
+        return terms.surplus(self._legs(listed), price, self._rules.brackets[listed].at(ts))
 
     def _maintenance(self, instrument: InstrumentId, price: int, ts: int) -> int:
         spec, qty = self._ledger.instruments[instrument], abs(self._ledger.position(instrument).qty_units)
@@ -327,8 +405,9 @@ class Liquidator:
 
     def _warn(self, group: list[InstrumentId], wallet: int, last: dict[InstrumentId, int], ts: int) -> None:
         """Say once that maintenance margin has come to most of the balance; again after it was less."""
-        balance = wallet + sum(self._ledger.unrealised_units(i, last[i]) for i in group)
-        keeps = sum(self._maintenance(i, last[i], ts) for i in group)
+        at = {i: last[self._ledger.instruments[i].listed] for i in group}
+        balance = wallet + sum(self._ledger.unrealised_units(i, at[i]) for i in group)
+        keeps = sum(self._maintenance(i, at[i], ts) for i in group)
         if not _is_call(balance, keeps):
             self._called.difference_update(group)
             return
@@ -336,7 +415,7 @@ class Liquidator:
             if instrument not in self._called:
                 self._called.add(instrument)
                 self.calls[instrument] += 1
-                self._alert(MarginState.CALL, instrument, balance, last[instrument], ts)
+                self._alert(MarginState.CALL, instrument, balance, at[instrument], ts)
 
     def _alert(self, state: MarginState, instrument: InstrumentId, balance: int, price: int, ts: int) -> None:
         spec = self._ledger.instruments[instrument]

@@ -12,7 +12,7 @@ from msgspec import structs
 from backtester.core.board import NEVER, Board
 from backtester.core.bus import Bus
 from backtester.core.events import (
-    AnyOrder,
+    Fill,
     Liquidity,
     OrderKind,
     OrderRejected,
@@ -26,7 +26,7 @@ from backtester.core.events import (
 )
 from backtester.core.folds import Ledger
 from backtester.core.funds import left_to_replace, remaining
-from backtester.core.instruments import Instrument, InstrumentId
+from backtester.core.instruments import Instrument, InstrumentId, for_sides
 from backtester.core.market import Expiry, MarketCandle, MarketOpen, MarketTrade, MarkPrice
 from backtester.core.order_terms import Terms, TimeInForce
 from backtester.core.time import timeframe_us
@@ -34,6 +34,7 @@ from backtester.core.topics import (
     T_CASHFLOWS,
     T_EXPIRIES,
     T_FILLS,
+    T_MARGIN_SANITIZED,
     T_MARK,
     T_MARKET,
     T_OPENS,
@@ -41,18 +42,23 @@ from backtester.core.topics import (
     T_ORDERS_REJECTED,
     T_ORDERS_SANITIZED,
     T_ORDERS_UPDATE,
+    T_TRANSFERS,
 )
+from backtester.core.transfer_events import Transfer
 from backtester.execution.brackets import Brackets
 from backtester.execution.conditions import MarketMemory
 from backtester.execution.exits import brought_by
 from backtester.execution.filling import Cashier, ExchangeRules
-from backtester.execution.latency import InFlight
+from backtester.execution.latency import InFlight, Sent
 from backtester.execution.liquidation import Liquidator
+from backtester.execution.margin_desk import MarginDesk
 from backtester.execution.meeting import Meeting
+from backtester.execution.option_desk import OptionDesk
 from backtester.execution.orders import State, WorkingOrder
 from backtester.execution.participation import Participation
 from backtester.execution.pool import Pool
 from backtester.execution.tape import Tape
+from backtester.execution.transfers import TransferDesk
 from backtester.sim.matching import NO_FILL, stop_is_through
 from backtester.sim.paths import PESSIMISTIC, middle
 
@@ -81,7 +87,9 @@ class SimulatedExchange:
         self._in_flight = InFlight(rules.delays, rules.seed)
         self._replaced: dict[int, SanitizedOrder] = {}  # by id of a replacement on its way: the order as it was then
         self._marks: dict[InstrumentId, int] = {}
-        self._book: dict[InstrumentId, dict[int, WorkingOrder]] = {i: {} for i in instruments}
+        books: dict[InstrumentId, dict[int, WorkingOrder]] = {s.listed: {} for s in instruments.values()}
+        self._books = list(books.values())
+        self._book = for_sides(instruments, books)  # one for both sides: they meet one market
         self._opens: dict[InstrumentId, MarketOpen] = {}
         self._participation = Participation(rules.participation, instruments)
         self._brackets = Brackets(self, self._book, rules, instruments, board, bus)
@@ -93,14 +101,22 @@ class SimulatedExchange:
             watches=not rules.triggers_on_mark,
             quote_age_us=rules.max_wait_us,
         )
+        self._transfers = TransferDesk(self.ledger, self._cashier.reservations, board, bus)
         bus.subscribe(T_CASHFLOWS, self._cashier.on_cashflow, type(self).__name__)
+        bus.subscribe(T_CASHFLOWS, self._transfers.on_cashflow)
+        self.margin_desk = MarginDesk(self.ledger, rules.brackets, self._cashier.free, board, bus)
         # before the orders: the worse of a candle comes first
         self.liquidator = Liquidator(self, rules, self.ledger, board, bus) if rules.brackets else None
         self._market = bus.subscribe(T_MARKET, self.on_market)
         self._market.pause()  # until an order works
+        self.desk = None
+        if rules.options is not None:
+            self.desk = OptionDesk(self, rules.options, self.ledger, self._book, board, bus)
         bus.subscribe(T_OPENS, self.on_open)
         bus.subscribe(T_EXPIRIES, self.on_expiry)
         bus.subscribe(T_ORDERS_SANITIZED, self.on_order)
+        bus.subscribe(T_MARGIN_SANITIZED, self.on_order)
+        bus.subscribe(T_TRANSFERS, self.on_order)
         if rules.triggers_on_mark:
             bus.subscribe(T_MARK, self.on_mark)
 
@@ -114,16 +130,20 @@ class SimulatedExchange:
         """The exchange's own view of the account, for those who only read it."""
         return self._cashier.ledger
 
+    def taker_rate(self, instrument: InstrumentId, ts: int) -> int:
+        """Return the fee rate (1e-8) of taking liquidity at a time."""
+        return self._cashier.taker_rate(instrument, ts)
+
     def open_orders(self) -> list[SanitizedOrder]:
         """Return the orders that still work or are on their way, by id."""
-        orders = [w.order for book in self._book.values() for w in book.values()]
+        orders = [w.order for book in self._books for w in book.values()]
         orders += [order for order in self._in_flight.orders() if isinstance(order, SanitizedOrder)]
         return sorted(orders, key=lambda order: order.order_id)
 
     # --- orders arrive -------------------------------------------------------------------------------------------
 
-    def on_order(self, order: AnyOrder) -> None:
-        """Let an order or a cancel travel, or arrive at once."""
+    def on_order(self, order: Sent) -> None:
+        """Let an order, a cancel, a wish or a transfer travel, or arrive at once."""
         arrives = self._in_flight.send(order, self._board.now)
         if arrives > self._board.now:
             self._board.set_expiry(arrives)
@@ -133,16 +153,26 @@ class SimulatedExchange:
         else:
             self._arrive(order)
 
-    def _arrive(self, order: AnyOrder) -> None:
-        """Accept, reject, replace, or take back."""
-        if isinstance(order, SanitizedCancel):
+    def _arrive(self, order: Sent) -> None:
+        """Do with what arrived what it asks for."""
+        if isinstance(order, SanitizedOrder):
+            if 0 < self._instruments[order.instrument].expiry <= self._board.now:
+                self._reject(order, Reason.CONTRACT_EXPIRED, {})
+            else:
+                self._admit(order)
+        elif isinstance(order, SanitizedCancel):
             self._on_cancel(order)
-            return
-        if isinstance(order, SanitizedReduceOnly):
+        elif isinstance(order, SanitizedReduceOnly):
             self._on_reduce_only(order)
-            return
+        elif isinstance(order, Transfer):
+            self._transfers.execute(order)
+        else:
+            self.margin_desk.judge(order, len(self._book[order.instrument]))
+
+    def _admit(self, order: SanitizedOrder) -> None:
+        """Accept an order, reject it, or put it in the place of another."""
         decided, asked = self._replaced.pop(order.order_id, None), order
-        last, watched = self._last_price(order.instrument), self._watched_price(order.instrument)
+        last, watched = self._last_price(order.listed), self._watched_price(order.listed)
         replaced = self._book[order.instrument].get(order.replaces)
         why = "it is not working any more" if order.replaces and replaced is None else ""
         if replaced is not None and replaced.brought and order.attached:
@@ -167,8 +197,8 @@ class SimulatedExchange:
         if order.terms.post_only and self._takes(working, last):
             self._reject(order, Reason.WOULD_TAKE, {"limit": str(order.limit_price)})
             return
-        if self._rules.strict and not self._cashier.is_warm(order.instrument):
-            self._reject(order, Reason.MODEL_NOT_READY, {})
+        if (unready := self._unready(order)) is not None:
+            self._reject(order, unready, {})
             return
         if replaced is not None:
             self._end(replaced, State.CANCELLED, Reason.REPLACED)
@@ -180,12 +210,24 @@ class SimulatedExchange:
         if not working.waits_for_trigger:
             self.enter(working, last)
 
+    def _unready(self, order: SanitizedOrder) -> Reason | None:
+        """Return why an order comes too early, or too late."""
+        spec = self._instruments[order.instrument]
+        if 0 < spec.expiry <= self._board.now:
+            return Reason.CONTRACT_EXPIRED
+        if self._rules.strict and not spec.is_option and not self._cashier.is_warm(order.instrument):
+            return Reason.MODEL_NOT_READY
+        return None
+
     def enter(self, working: WorkingOrder, last: int) -> None:
         """Let an order into the market, between two trades: what takes waits for what trades next, else it rests."""
         order = working.order
-        self._board.wake(order.instrument)
+        if self.desk is not None and self._instruments[order.instrument].is_option:
+            self.desk.join(working)
+            return
+        self._board.wake(order.listed)
         working.takes_at_open = order.kind.has_limit and self._takes(working, last)
-        if order.kind.has_limit and self._open_is_shown(order.instrument) and working.takes_at(last, True):
+        if order.kind.has_limit and self._open_is_shown(order.listed) and working.takes_at(last, True):
             working.accepted = self._board.now + 1  # nobody takes an open that he knows: it waits for the next one
         if not order.kind.has_limit or order.terms.at_once:
             self._wait_for_open(working)
@@ -193,6 +235,8 @@ class SimulatedExchange:
             self._tape.join(working, last)
 
     def _takes(self, working: WorkingOrder, last: int) -> bool:
+        if self.desk is not None and self._instruments[working.order.instrument].is_option:
+            return self.desk.takes(working)
         if working.order.instrument in self._rules.tapes:
             return self._tape.takes(working, last)
         return working.takes_at(last, False)
@@ -206,7 +250,7 @@ class SimulatedExchange:
         self._book[order.instrument][order.order_id] = working
         self._cashier.reservations.hold(order.order_id, order.reserved, order.reserve_units, order.oco)
         self._market.resume()
-        self._board.wake(order.instrument)
+        self._board.wake(order.listed)
         if order.terms.time_in_force is TimeInForce.GTD:
             self._board.set_expiry(order.terms.good_till)
         self._update(order, Status.ACCEPTED, ts=ts)
@@ -216,7 +260,7 @@ class SimulatedExchange:
         working.waits_for_open = True
         working.deadline = self._board.now + self._rules.max_wait_us[working.order.instrument]
         if self._wants_open(working):
-            self._board.want_open(working.order.instrument)
+            self._board.want_open(working.order.listed)
 
     def _wants_open(self, working: WorkingOrder) -> bool:
         return not self._fills_at_mid(working) and working.order.instrument not in self._rules.tapes
@@ -229,6 +273,8 @@ class SimulatedExchange:
         """Return the last price that the exchange has shown: an open of this very tick, else the last close."""
         if self._open_is_shown(instrument):
             return self._opens[instrument].price_units
+        if self._instruments[instrument].is_option:
+            return 0  # an option has quotes, and no last price
         return self._board.price_units[instrument]
 
     def _open_is_shown(self, instrument: InstrumentId) -> bool:
@@ -358,7 +404,7 @@ class SimulatedExchange:
         """Let in what has arrived, and end the orders whose time is over."""
         for order in self._in_flight.arrived(expiry.ts):
             self._arrive(order)
-        for book in self._book.values():
+        for book in self._books:
             for working in [w for w in book.values() if 0 < w.order.terms.good_till <= expiry.ts]:
                 self.expire(working, Reason.GOOD_TILL)
 
@@ -386,6 +432,19 @@ class SimulatedExchange:
         if isinstance(fill, Reason):
             self.expire(working, fill)
             return []
+        return self._executed(working, fill, pool)
+
+    def execute_together(self, legs: list[tuple[WorkingOrder, int, Pool]], ts: int) -> Reason | None:
+        """Fill all legs of a combination whole at their prices, or none of them; return why none."""
+        fills = self._cashier.fill_all(legs, ts)
+        if isinstance(fills, Reason):
+            return fills
+        for (working, _, pool), fill in zip(legs, fills, strict=True):
+            self._executed(working, fill, pool)
+        return None
+
+    def _executed(self, working: WorkingOrder, fill: Fill, pool: Pool) -> list[WorkingOrder]:
+        """Make known what was filled, and what follows from it; return what came to life and still works."""
         order, spec = working.order, self._instruments[fill.instrument]
         before = working.brought
         working.brought += brought_by(fill, spec)
@@ -400,7 +459,7 @@ class SimulatedExchange:
         born = []
         if order.attached:
             price = fill.reference_price_units
-            watched = self._marks.get(spec.id, price) if self._rules.triggers_on_mark else price
+            watched = self._marks.get(spec.listed, price) if self._rules.triggers_on_mark else price
             born = self._brackets.bring_to_life(working, fill, before, watched, pool)
         if order.order_id in self._book[order.instrument]:
             self._go_on(working, fill.ts)
@@ -447,22 +506,23 @@ class SimulatedExchange:
 
     # --- the exchange closes a position ---------------------------------------------------------------------------
 
-    def withdraw(self, instrument: InstrumentId, candle: MarketCandle | None) -> None:
-        """Take back all working orders of an instrument that is liquidated; candle: along which that happens. Whether a
-        stop that it reaches as well would have come first nobody knows.
+    def withdraw(self, instrument: InstrumentId, reason: Reason, candle: MarketCandle | None = None) -> None:
+        """Take back all working orders of an instrument that is liquidated or settled; candle: along which it is
+        liquidated. Whether a stop that it reaches as well would have come first nobody knows.
         """
         book = self._book[instrument]
         if candle is not None:
             path = (candle.open_units, candle.high_units, candle.low_units)
-            there = [w for w in book.values() if w.waits_for_trigger and w.accepted <= candle.open_time]
+            own = [w for w in book.values() if w.order.instrument == instrument]
+            there = [w for w in own if w.waits_for_trigger and w.accepted <= candle.open_time]
             if any(w.met_at(*path, True) != NO_FILL for w in there):
                 self.candles_met[instrument] += 1
                 self.ambiguous_candles[instrument] += 1
-        for working in list(book.values()):
+        for working in [w for w in book.values() if w.order.instrument == instrument]:
             if working.order.order_id in book:
-                self._end(working, State.CANCELLED, Reason.LIQUIDATION)
+                self._end(working, State.CANCELLED, reason)
 
-    def force(self, spec: Instrument, side: Side, qty: int, price: int, fee: int, ts: int) -> None:
+    def force(self, spec: Instrument, side: Side, qty: int, price: int, fee: int, ts: int, tag: str) -> Fill:
         """Close a part of a position by an order of the exchange's own; such orders count down from -1."""
         self._forced -= 1
         order = SanitizedOrder(
@@ -477,13 +537,15 @@ class SimulatedExchange:
             stop_price_units=0,
             reserve_asset=spec.settle,
             reserve_units=0,
-            tag=Reason.LIQUIDATION.value,
+            tag=tag,
             oco="",
             terms=Terms(reduce_only=True),
             scale=spec.scale,
         )
         self._bus.publish(T_ORDERS_CHANGED, order)
-        self._bus.publish(T_FILLS, self._cashier.forced(order, qty, price, fee, ts))
+        fill = self._cashier.forced(order, qty, price, fee, ts)
+        self._bus.publish(T_FILLS, fill)
+        return fill
 
     # --- an order ends -------------------------------------------------------------------------------------------
 
@@ -497,15 +559,19 @@ class SimulatedExchange:
         del self._book[order.instrument][order.order_id]
         self._cashier.reservations.release(order.order_id)
         if working.waits_for_open and self._wants_open(working):
-            self._board.unwant_open(order.instrument)
-        if not any(self._book.values()):
+            self._board.unwant_open(order.listed)
+        if not any(self._books):
             self._market.pause()
 
     def _end(self, working: WorkingOrder, state: State, reason: Reason) -> None:
         self._forget(working, state)
         self._update(working.order, Status.CANCELLED if state is State.CANCELLED else Status.EXPIRED, reason)
+        if working.order.combo_id and self.desk is not None:
+            for leg in self.desk.legs_of(working.order.combo_id):
+                if leg.order.order_id in self._book[leg.order.instrument]:
+                    self._end(leg, state, reason)
         if working.order.attached and working.brought:
-            self._brackets.end_unborn(working, self._last_price(working.order.instrument))
+            self._brackets.end_unborn(working, self._last_price(working.order.listed))
 
     def _reject(self, order: SanitizedOrder | SanitizedCancel, reason: Reason, numbers: dict[str, str]) -> None:
         self._bus.publish(

@@ -65,7 +65,7 @@ class Tape:
 
     def takes(self, working: WorkingOrder, last: int) -> bool:
         """Say whether an order with a limit would take at once: it reaches the quote, or is beyond the last price."""
-        quote = self._quote_now(working.order.instrument, last)
+        quote = self._quote_now(working.order.listed, last)
         if quote is None:
             return working.takes_at(last, False)
         price, _ = _offer(quote, working.sign)
@@ -73,7 +73,7 @@ class Tape:
 
     def join(self, working: WorkingOrder, last: int) -> None:
         """Put a limit at the end of the queue at its price, as quoted now; last: the last price."""
-        self._join(working, self._quote_now(working.order.instrument, last))
+        self._join(working, self._quote_now(working.order.listed, last))
 
     def _join(self, working: WorkingOrder, quote: MarketQuote | None) -> None:
         working.ahead = _ahead(working, quote, 0 if self._touch else BEHIND_ALL)
@@ -136,11 +136,11 @@ class Tape:
 
     def _quoted(self, working: WorkingOrder, price: int, shown: int) -> Pool:
         """Return what is left of what is quoted, after what we took there since the price last changed."""
-        at, taken = self._taken.get((working.order.instrument, working.sign), (0, 0))
+        at, taken = self._taken.get((working.order.listed, working.sign), (0, 0))
         return Pool(max(0, shown - (taken if at == price else 0)))
 
     def _note(self, working: WorkingOrder, price: int, taken: int) -> None:
-        key = (working.order.instrument, working.sign)
+        key = (working.order.listed, working.sign)
         at, before = self._taken.get(key, (0, 0))
         self._taken[key] = (price, taken + (before if at == price else 0))
 

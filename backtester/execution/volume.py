@@ -14,6 +14,12 @@ class TradedVolume:
         self._days: deque[tuple[int, int]] = deque()
         self._total = 0
 
+    def copied(self) -> "TradedVolume":
+        """Return another of the same fills."""
+        other = TradedVolume()
+        other._days, other._total = self._days.copy(), self._total
+        return other
+
     def add(self, time: int, notional_units: int) -> None:
         """Count a fill."""
         day = time // DAY

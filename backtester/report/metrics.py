@@ -3,6 +3,7 @@
 Definitions: docs/metrics.md. Money is exact text, ratios are floats.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,10 +45,11 @@ def headline(
     trades: TradeStats,
     *,
     n_open: int,
-    realised_units: int,
-    fees: dict[str, int],
+    realised: Mapping[str, int],
+    fees: Mapping[str, int],
+    funding: Mapping[str, int] | None,
+    worth: Callable[[str, int], int],
     currency: str,
-    funding_units: int | None = None,
 ) -> dict[str, Metric]:
     """Return the metrics of a run.
 
@@ -55,10 +57,11 @@ def headline(
         equity: from the whole curve, its first point before the first event.
         trades: closed round trips.
         n_open: trades that have not closed; they are in equity, not in trade statistics.
-        realised_units: price profit realised, before fees, 1e-8 of the currency.
+        realised: price profit realised per asset, before fees, 1e-8 of it.
         fees: fees paid per asset, 1e-8 of it.
+        funding: received less paid per asset, 1e-8 of it; None where nothing has funding.
+        worth: what an amount of an asset is worth in the currency at the end.
         currency: the account's.
-        funding_units: received less paid, 1e-8 of the currency; None where nothing has funding.
     """
     values: dict[str, Metric] = {}
     if equity.first_units <= 0:
@@ -78,15 +81,10 @@ def headline(
     )
     values["initial_equity"] = _money("initial_equity/1", equity.first_units, currency)
     values["final_equity"] = _money("final_equity/1", equity.last_units, currency)
-    values["realised_pnl"] = _money("realised_pnl/1", realised_units, currency)
-    values["fees"] = _money("fees/1", fees.get(currency, 0), currency)
-    others = {
-        asset: fixed(units, MONEY_EXPONENT) for asset, units in sorted(fees.items()) if asset != currency and units
-    }
-    if others:
-        values["fees"]["in_other_assets"] = others
-    if funding_units is not None:
-        values["funding"] = _money("funding/1", funding_units, currency)
+    values["realised_pnl"] = _sum("realised_pnl/1", realised, worth, currency)
+    values["fees"] = _sum("fees/2", fees, worth, currency)
+    if funding is not None:
+        values["funding"] = _sum("funding/1", funding, worth, currency)
     return values
 
 
@@ -96,6 +94,14 @@ def _value(definition: str, value: float | int) -> Metric:
 
 def _money(definition: str, units: int, currency: str) -> Metric:
     return {"value": fixed(units, MONEY_EXPONENT), "currency": currency, "definition_id": definition}
+
+
+def _sum(definition: str, amounts: Mapping[str, int], worth: Callable[[str, int], int], currency: str) -> Metric:
+    """Return a sum in the currency; where it is made of other assets too, what it is made of."""
+    found = _money(definition, sum(worth(asset, units) for asset, units in sorted(amounts.items())), currency)
+    if any(units for asset, units in amounts.items() if asset != currency):
+        found["by_asset"] = {a: fixed(units, MONEY_EXPONENT) for a, units in sorted(amounts.items()) if units}
+    return found
 
 
 def _null(definition: str, reason: str) -> Metric:

@@ -24,6 +24,8 @@ def attached_orders(
     """
     if spec.is_spot and intent.side is Side.SELL:
         return Refusal(Reason.BAD_BRACKET, {"why": "a spot sale opens nothing that could be protected"})
+    if spec.is_closed_by(intent.side.sign):
+        return Refusal(Reason.BAD_BRACKET, {"why": "what closes a side opens nothing that could be protected"})
     sign, exit_side = intent.side.sign, Side.SELL if intent.side is Side.BUY else Side.BUY
     found: list[tuple[OrderKind, int, int, int, str]] = []  # kind, price, trail, share, name
     if bracket.stop_loss is not None:

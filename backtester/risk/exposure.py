@@ -26,7 +26,9 @@ class Claim(NamedTuple):
 
 
 class WorstCase(NamedTuple):
-    """By instrument and in all, notionals in 1e-8 quote. span: the least and the most that may be held, in 10^-q."""
+    """Notionals in 1e-8 of the account's currency. span: by instrument the least and the most that may be held, in
+    10^-q. symbol: by listed instrument, its sides together.
+    """
 
     span: Mapping[InstrumentId, tuple[int, int]]
     symbol: Mapping[InstrumentId, int]
@@ -35,7 +37,9 @@ class WorstCase(NamedTuple):
 
 
 def rough_lots(spec: Instrument, money_units: int, price_units: int) -> int:
-    """Return the quantity (10^-q) that money (1e-8) is worth at a price (10^-p), rounded down."""
+    """Return the quantity (10^-q) that money (1e-8 of what it settles in) is worth at a price (10^-p), rounded down."""
+    if spec.is_inverse:
+        return money_units * price_units // spec.notional_mul
     return money_units * spec.notional_den // (price_units * spec.notional_mul)
 
 
@@ -68,7 +72,7 @@ def claim_of(
 
     place: of the order whose place it takes, or its own.
     """
-    price = order.limit_price_units or order.stop_price_units or order.activation_price_units or prices[spec.id]
+    price = order.limit_price_units or order.stop_price_units or order.activation_price_units or prices[spec.listed]
     if not leaves and order.budget_units:
         leaves = rough_lots(spec, order.budget_units, price)
     return Claim(spec.id, order.oco or f"#{place}", order.side, leaves, price)
@@ -81,17 +85,22 @@ def worst_case(ledger: Ledger, claims: Sequence[Claim], prices: Mapping[Instrume
         key = (claim.instrument, claim.side, claim.group)
         most[key] = max(most.get(key, 0), claim.qty_units)
     adds: dict[tuple[InstrumentId, Side], int] = {}
-    own = {claim.instrument: claim.price_units for claim in claims} | dict(prices)
+    own = {ledger.instruments[claim.instrument].listed: claim.price_units for claim in claims} | dict(prices)
     for (instrument, side, _), qty in most.items():
         adds[instrument, side] = adds.get((instrument, side), 0) + qty
-    spans, symbol, low_sum, high_sum = {}, {}, 0, 0
+    spans: dict[InstrumentId, tuple[int, int]] = {}
+    symbol: dict[InstrumentId, int] = {}
+    low_sum = high_sum = 0
     for instrument in sorted({*ledger.positions, *(instrument for instrument, _ in adds)}):
         spec, held = ledger.instruments[instrument], ledger.position(instrument).qty_units
         low, high = held - adds.get((instrument, Side.SELL), 0), held + adds.get((instrument, Side.BUY), 0)
         if spec.is_spot:  # more than is held cannot be sold
             low = max(0, low)
         spans[instrument] = (low, high)
-        low_value, high_value = (spec.notional_units(qty, own[instrument]) for qty in (low, high))
-        symbol[instrument] = max(abs(low_value), abs(high_value))
+        low_value, high_value = (
+            ledger.valuation.worth(spec.settle, spec.notional_units(qty, own[spec.listed]), prices)
+            for qty in (low, high)
+        )
+        symbol[spec.listed] = symbol.get(spec.listed, 0) + max(abs(low_value), abs(high_value))
         low_sum, high_sum = low_sum + low_value, high_sum + high_value
     return WorstCase(spans, symbol, sum(symbol.values()), max(abs(low_sum), abs(high_sum)))

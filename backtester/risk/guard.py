@@ -169,7 +169,7 @@ class Guard:
         held = self._ledger.position(spec.id).qty_units
         closing = sum(self._open_orders.leaves(o) for o in self._open_orders.working(spec.id) if _closes(o))
         limits = self._rules[spec.id].at(self._board.now).at_market
-        price = self._board.price_units[spec.id]
+        price = self._board.price_units[spec.listed]
         most = limits.max_qty_units or abs(held)
         if limits.max_notional_units:
             most = min(most, rough_lots(spec, limits.max_notional_units, price))
@@ -203,4 +203,5 @@ class Guard:
 
 
 def _closes(order: SanitizedOrder) -> bool:
-    return order.kind is OrderKind.MARKET and order.terms.reduce_only
+    own_limit = order.tag == _TAG and order.terms.at_once  # of options, which have no market orders
+    return order.terms.reduce_only and (order.kind is OrderKind.MARKET or own_limit)

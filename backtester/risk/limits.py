@@ -114,6 +114,10 @@ class OrderLimiter:
         if self._limits.max_orders_per_minute:
             self._sent.append(self._board.now)
 
+    def kill_refusal(self) -> Refusal | None:
+        """Return why nothing at all is done any more, or None."""
+        return self.restrictions.refusal() if self.restrictions.level is Level.KILLED else None
+
     def ruling(self, asked: Asked, open_orders: OpenOrders) -> Refusal | bool:
         """Return why an order may not go on; else whether it must go on as reduce-only."""
         closed = self.restrictions.refusal() or self._blackouts.refusal(self._board.now)
@@ -147,7 +151,7 @@ class OrderLimiter:
         return closed if opening else True
 
     def _collar_refusal(self, asked: Asked) -> Refusal | None:
-        collar, last = self._limits.price_collar, self._board.price_units.get(asked.spec.id)
+        collar, last = self._limits.price_collar, self._board.price_units.get(asked.spec.listed)
         if not collar or last is None:
             return None
         p = asked.spec.scale.price
@@ -165,6 +169,7 @@ class OrderLimiter:
         if cap is None:
             return None
         notional = asked.budget or asked.spec.notional_units(asked.qty_units, asked.rounded.price_units)
+        notional = self._ledger.valuation.worth(asked.spec.settle, notional, self._board.price_units)
         allowed = cap.at(self._equity())
         if notional <= allowed:
             return None
@@ -185,7 +190,7 @@ class OrderLimiter:
 
     def _exposure_refusal(self, asked: Asked, open_orders: OpenOrders) -> Refusal | None:
         """Return the first exposure that would pass its limit, and what it could become without this order."""
-        limits, instrument = self._limits, asked.spec.id
+        limits, listed = self._limits, asked.spec.listed
         caps = (limits.max_symbol_notional, limits.max_gross_exposure, limits.max_net_exposure, limits.max_leverage)
         if not any(caps):
             return None
@@ -193,7 +198,7 @@ class OrderLimiter:
         others = claims_of(open_orders, self._ledger, prices, without=asked.replaces)
         before, after = (worst_case(self._ledger, claims, prices) for claims in (others, [*others, asked.claim]))
         found = (
-            (Reason.MAX_SYMBOL_NOTIONAL, before.symbol.get(instrument, 0), after.symbol[instrument]),
+            (Reason.MAX_SYMBOL_NOTIONAL, before.symbol.get(listed, 0), after.symbol[listed]),
             (Reason.MAX_GROSS_EXPOSURE, before.gross, after.gross),
             (Reason.MAX_NET_EXPOSURE, before.net, after.net),
             (Reason.MAX_LEVERAGE, before.gross, after.gross),

@@ -15,7 +15,7 @@ from backtester.core.events import (
     TrailingStopIntent,
 )
 from backtester.core.instruments import Instrument, InstrumentId
-from backtester.core.numbers import CEIL, FLOOR, MONEY_EXPONENT, ceil_to, decimal, fixed, floor_to, units_of
+from backtester.core.numbers import CEIL, EXACT, FLOOR, MONEY_EXPONENT, ceil_to, decimal, fixed, floor_to, units_of
 from backtester.core.rules import InstrumentRules, OrderLimits, RuleBook
 
 
@@ -78,16 +78,26 @@ class SymbolSpecs:
         price = limit or stop or last_units
         if price is None:
             return Refusal(Reason.NO_PRICE, {})
-        if intent.qty is None:
+        wanted = intent.qty
+        if wanted is None and intent.quote is not None and spec.is_inverse:
+            wanted = contracts_for(spec, intent.quote)
+        if wanted is None:
             return RoundedOrder(kind, 0, limit, stop, price)
-        if intent.qty <= 0:
-            return Refusal(Reason.BAD_SIZE, {"qty": plain(intent.qty)})
+        if wanted <= 0:
+            return Refusal(Reason.BAD_SIZE, {"qty": plain(wanted)})
         limits = rules.limits(kind)
-        qty = floor_to(units_of(intent.qty, spec.scale.qty, FLOOR), limits.lot_units)
-        refusal = qty_refusal(spec, limits, qty, intent.qty) or notional_refusal(
-            limits, spec.notional_units(qty, price)
-        )
+        qty = floor_to(units_of(wanted, spec.scale.qty, FLOOR), limits.lot_units)
+        refusal = qty_refusal(spec, limits, qty, wanted) or notional_refusal(limits, spec.notional_units(qty, price))
         return refusal or RoundedOrder(kind, qty, limit, stop, price)
+
+    def valued(self, intent: OrderIntent, rounded: RoundedOrder, last_units: int | None) -> RoundedOrder:
+        """Return a rounded order valued at the price at which it costs most: an inverse contract is worth the more coin
+        the lower its price, and a purchase may fill below its limit.
+        """
+        if not self._instruments[intent.instrument].is_inverse or intent.side is Side.SELL or not rounded.limit_units:
+            return rounded
+        fills = rounded.stop_units or last_units or rounded.limit_units
+        return rounded._replace(price_units=min(rounded.limit_units, fills))
 
 
 def _kind(intent: OrderIntent) -> tuple[OrderKind, Decimal | None, Decimal | None]:
@@ -105,6 +115,11 @@ def _kind(intent: OrderIntent) -> tuple[OrderKind, Decimal | None, Decimal | Non
             return OrderKind.TRAILING_STOP, None, intent.activation_price
         case _:
             return OrderKind.MARKET, None, None
+
+
+def contracts_for(spec: Instrument, quote: Decimal) -> Decimal:
+    """Return how many inverse contracts an amount of quote money is: their worth in it is their size at any price."""
+    return EXACT.divide(quote, decimal(spec.contract_units, MONEY_EXPONENT))
 
 
 def rounded_price(price: Decimal, exponent: int, tick: int, side: Side) -> int:

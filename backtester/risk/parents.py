@@ -46,7 +46,7 @@ def parent_order(
     assert intent.qty is not None
     qty = floor_to(units_of(intent.qty, spec.scale.qty, FLOOR), lot)
     for part in _parts(intent, intent.qty, qty, display, spec):
-        rounded = specs.rounded(_alone(intent, part), board.price_units.get(spec.id), board.now)
+        rounded = specs.rounded(_alone(intent, part), board.price_units.get(spec.listed), board.now)
         if isinstance(rounded, Refusal):
             return Refusal(rounded.reason, rounded.numbers | {"part": plain(part)})
         limit = rounded.limit_units

@@ -13,6 +13,7 @@ from backtester.core.events import (
     Cashflow,
     Fill,
     IcebergIntent,
+    MultiLegIntent,
     OrderIntent,
     OrderKind,
     OrderRejected,
@@ -36,6 +37,7 @@ from backtester.core.funds import (
     opening_qty,
     order_need,
     released_units,
+    sellable_units,
 )
 from backtester.core.instruments import Holding, Instrument, InstrumentId, split_holding
 from backtester.core.numbers import FLOOR, MONEY_EXPONENT, decimal, floor_to, units_of
@@ -53,17 +55,22 @@ from backtester.core.topics import (
     T_ORDERS_SANITIZED,
     T_ORDERS_UPDATE,
     T_RISK_ALERT,
+    T_TRANSFERS,
 )
+from backtester.core.transfer_events import Transfer, TransferIntent
 from backtester.risk.brackets import attached_orders, rate_units
 from backtester.risk.exposure import rough_lots
 from backtester.risk.leverage import leverage_refusal
 from backtester.risk.limits import Asked, OrderLimiter, asked_of
 from backtester.risk.open_orders import OpenOrders
+from backtester.risk.option_orders import closing_limit, leg_refusal, option_refusal, singles_of
 from backtester.risk.order_validation import Refusal, RoundedOrder, SymbolSpecs, plain
 from backtester.risk.parents import parent_order
 from backtester.risk.pauses import Pauses
+from backtester.risk.position_sides import held_to_its_side, side_refusal
 from backtester.risk.replacing import changed_intent
 from backtester.risk.sizing import Sizing
+from backtester.risk.transfers import judged_transfer
 from backtester.risk.venue_filters import filters_refusal
 from backtester.sim.brackets import BracketTable
 
@@ -107,6 +114,7 @@ class Risk:
         self._candle_us = candle_us
         self._pauses = Pauses(paused or {})
         self._reservations = Reservations()
+        self._wallets = {spec.market for spec in ledger.instruments.values()}
         self._limiter = limiter
         self._brackets = brackets or {}
         self.open_orders = OpenOrders(travel=travel)
@@ -123,28 +131,65 @@ class Risk:
 
     # --- intents -------------------------------------------------------------------------------------------------
 
-    def on_intent(self, intent: AnyIntent) -> None:
-        """Send an order, a replacement or a cancel on, or refuse it."""
+    def on_intent(self, intent: AnyIntent | TransferIntent) -> None:
+        """Send an order, a replacement, a cancel or a transfer on, or refuse it."""
         match intent:
+            case TransferIntent():
+                self._on_transfer(intent)
             case CancelIntent():
                 self._on_cancel(intent)
             case ReplaceIntent():
                 self._on_replace(intent)
             case ReduceOnlyIntent():
                 self._on_reduce_only(intent)
-            case TwapIntent() | IcebergIntent():
-                self._on_sliced(intent)
+            case MultiLegIntent():
+                self._on_combo(intent)
             case _:
-                order = self._sanitized(intent) if intent.has_size else self._sized(intent)
-                if isinstance(order, Refusal):
-                    self._refuse(intent, order)
-                else:
-                    self._send(order)
+                self._on_order(intent)
+
+    def _on_order(self, intent: OrderIntent) -> None:
+        refusal = side_refusal(intent, self._specs)
+        if refusal is not None:
+            self._refuse(intent, refusal)
+            return
+        intent = held_to_its_side(intent, self._specs)
+        if isinstance(intent, TwapIntent | IcebergIntent):
+            self._on_sliced(intent)
+            return
+        order = self._sanitized(intent) if intent.has_size else self._sized(intent)
+        if isinstance(order, Refusal):
+            self._refuse(intent, order)
+        else:
+            self._send(order)
+
+    def _on_transfer(self, intent: TransferIntent) -> None:
+        """Let money move that nothing binds; a kill holds it where it is."""
+        killed = None if self._limiter is None else self._limiter.kill_refusal()
+        units = killed or judged_transfer(
+            intent, self._wallets, self._ledger, self._reservations, self._board.price_units
+        )
+        if isinstance(units, Refusal):
+            self._refuse(intent, units)
+            return
+        self._last_order_id += 1
+        transfer = Transfer(
+            ts=self._board.now,
+            order_id=self._last_order_id,
+            asset=intent.asset,
+            amount_units=units,
+            source=intent.source,
+            target=intent.target,
+            tag=intent.tag,
+        )
+        self._reservations.hold(transfer.order_id, transfer.reserved, units, "")
+        self._bus.publish(T_TRANSFERS, transfer)
 
     def _sized(self, intent: OrderIntent) -> SanitizedOrder | Refusal:
         """Return the order of an intent whose size the run's sizing finds."""
         spec = self._specs.get(intent.instrument)
-        sized = self._sizing.sized(intent, 0 if spec is None else self._affordable(spec, self._free(spec.cash)))
+        free = 0 if spec is None else self._affordable(spec, self.free(spec.cash))
+        refused = None if spec is None else self._contract_refusal(intent, spec)
+        sized = refused or self._sizing.sized(intent, free)
         if isinstance(sized, Refusal):
             return sized
         order = self._sanitized(sized.intent)
@@ -154,8 +199,12 @@ class Risk:
 
     def _on_sliced(self, intent: TwapIntent | IcebergIntent) -> None:
         """Let a sliced order begin: its parts are judged when they come. The exchange never hears of it."""
-        order = self._conditions_refusal(intent, None) or parent_order(
-            intent, self._specs, self._board, self._candle_us, self._last_order_id + 1
+        sliced = self._specs.get(intent.instrument)
+        refused = None if sliced is None else self._contract_refusal(intent, sliced)
+        order = (
+            refused
+            or self._conditions_refusal(intent, None)
+            or parent_order(intent, self._specs, self._board, self._candle_us, self._last_order_id + 1)
         )
         if isinstance(order, SanitizedOrder) and self._limiter is not None:
             spec = self._ledger.instruments[order.instrument]
@@ -173,6 +222,26 @@ class Risk:
         self._reserve(order)
         self._bus.publish(T_ORDERS_CHANGED, order)
 
+    def _on_combo(self, intent: MultiLegIntent) -> None:
+        """Send all legs of a combination, each funded beside the ones before it; or refuse each of them."""
+        singles = singles_of(intent)
+        first, orders = self._last_order_id + 1, list[SanitizedOrder]()
+        for place, single in enumerate(singles):
+            refusal = leg_refusal(self._specs.get(single.instrument), [one.instrument for one in singles[:place]])
+            order = refusal or self._sanitized(single)
+            if isinstance(order, Refusal):
+                for sent in orders:
+                    self._reservations.release(sent.order_id)
+                self._last_order_id = first - 1
+                for other in singles:
+                    why = Refusal(Reason.COMBO, {"refused": str(single.instrument), "why": order.reason.value})
+                    self._refuse(other, order if other is single else why)
+                return
+            orders.append(structs.replace(order, combo_id=first, combo_legs=len(singles)))
+            self._reserve(order)
+        for order in orders:
+            self._send(order)
+
     def _send(self, order: SanitizedOrder) -> None:
         if self._limiter is not None:
             self._limiter.sent()
@@ -189,6 +258,9 @@ class Risk:
         if old is None:
             self._refuse(intent, Refusal(Reason.UNKNOWN_ORDER, {"order_id": str(intent.order_id)}))
             return
+        if old.combo_id:
+            self._refuse(intent, Refusal(Reason.BAD_REPLACE, {"why": "it is a leg of a combination"}))
+            return
         changed = changed_intent(old, intent)
         self._reservations.release(old.order_id)
         order = changed if isinstance(changed, Refusal) else self._sanitized(changed, replaces=old)
@@ -204,11 +276,16 @@ class Risk:
         spec, now = self._specs.get(intent.instrument), self._board.now
         if spec is None:
             return Refusal(Reason.UNKNOWN_INSTRUMENT, {})
-        if 0 < spec.expiry <= now:
-            return Refusal(Reason.CONTRACT_EXPIRED, {"expiry": format_time(spec.expiry)})
-        rounded = self._specs.rounded(intent, self._board.price_units.get(intent.instrument), now)
+        refused = self._contract_refusal(intent, spec)
+        if refused is not None:
+            return refused
+        rounded = self._specs.rounded(intent, self._board.price_units.get(spec.listed), now)
         if isinstance(rounded, Refusal):
             return rounded
+        if isinstance(intent, ClosingIntent) and spec.is_option:
+            intent, rounded = closing_limit(
+                intent, spec, rounded, self._specs.rules(spec.id, now).tick_units, self._board.price_units
+            )
         order = self._conditions_refusal(intent, replaces) or self._funded(intent, spec, rounded, replaces)
         if isinstance(order, Refusal):
             return order
@@ -226,6 +303,18 @@ class Risk:
         if order.attached:  # their ids follow, unless they are those of an order that is replaced
             self._last_order_id = max(order.order_id, order.attached[-1].order_id)
         return order
+
+    def _contract_refusal(self, intent: OrderIntent, spec: Instrument) -> Refusal | None:
+        """Return why a contract cannot be traded at all, or not by such an order; brings the mark of an option."""
+        if 0 < spec.expiry <= self._board.now:
+            return Refusal(Reason.CONTRACT_EXPIRED, {"expiry": format_time(spec.expiry)})
+        if not spec.is_option:
+            return None
+        if self._board.option_mark is not None:
+            self._board.option_mark(spec.id)
+        if not self._board.price_units.get(spec.underlying):
+            return Refusal(Reason.NO_PRICE, {"why": "no row of the chain is known yet"})
+        return None if isinstance(intent, ClosingIntent) else option_refusal(intent, spec, self._ledger)
 
     def _on_cancel(self, intent: CancelIntent) -> None:
         order = self.open_orders.get(intent.order_id)
@@ -287,11 +376,20 @@ class Risk:
         rules, terms = self._specs.rules(spec.id, self._board.now), intent.terms
         limits = rules.limits(rounded.kind)
         budget = 0
+        valued = self._specs.valued(intent, rounded, self._board.price_units.get(spec.listed))
         if intent.terms.close_position:
             need, opening = Need(spec.cash, 0), 0
         elif rounded.qty_units:
             fee_rate = self._worst_fee_rates[spec.id].at(self._board.now)
-            need = order_need(self._ledger, spec, intent.side, rounded.qty_units, rounded.price_units, fee_rate)
+            need = order_need(
+                self._ledger,
+                spec,
+                intent.side,
+                rounded.qty_units,
+                valued.price_units,
+                fee_rate,
+                self._board.price_units,
+            )
             opening = opening_qty(self._ledger, spec, intent.side, rounded.qty_units)
         else:
             sized = self._budget(intent, spec, rounded, limits)
@@ -301,7 +399,7 @@ class Risk:
         if intent.terms.reduce_only:
             need, opening = self._reducing_need(intent, spec, rounded), 0
         refusal = self._opening_refusal(intent, spec, opening, limits) or leverage_refusal(
-            self._brackets.get(spec.id), self._ledger, spec, intent.side, rounded, budget, self._board.now
+            self._brackets.get(spec.id), self._ledger, spec, intent.side, valued, budget, self._board.now
         )
         if refusal is not None:
             return refusal
@@ -311,9 +409,11 @@ class Risk:
             if isinstance(ruling, Refusal):
                 return ruling
             terms = structs.replace(terms, reduce_only=True) if ruling else terms
-        free = self._free(need.holding)
+        free = self.free(need.holding)
+        if spec.is_spot and intent.side is Side.SELL:
+            free = min(free, sellable_units(self._ledger, spec) - self._reservations.total(need.holding))
         if spec.is_margined and rounded.qty_units and opening:
-            notional = spec.notional_units(rounded.qty_units, rounded.price_units)
+            notional = spec.notional_units(rounded.qty_units, valued.price_units)
             free += released_units(self._ledger, spec, rounded.qty_units, opening, notional, self._board.price_units)
         required = self._reservations.extra(need.holding, need.units, intent.oco)
         if required > max(0, free):  # what needs nothing is never refused for want of it
@@ -346,7 +446,7 @@ class Risk:
     def _ruling(self, intent: OrderIntent, asked: Asked, rules: InstrumentRules) -> Refusal | bool:
         """Return why venue or user do not want an order, or whether it must become reduce-only."""
         if rules.filters is not None:
-            last = self._board.price_units.get(asked.spec.id)
+            last = self._board.price_units.get(asked.spec.listed)
             refusal = filters_refusal(rules.filters, asked, last, self._ledger, self.open_orders)
             if refusal is not None:
                 return refusal
@@ -360,7 +460,7 @@ class Risk:
             return Need(spec.cash, 0)
         wanted = spec.base_money(rounded.qty_units)
         extra = self._reservations.extra(spec.coin, wanted, intent.oco)
-        return Need(spec.coin, wanted - max(0, extra - max(0, self._free(spec.coin))))
+        return Need(spec.coin, wanted - max(0, extra - max(0, self.free(spec.coin))))
 
     def _opening_refusal(
         self, intent: OrderIntent, spec: Instrument, opening: int, limits: OrderLimits
@@ -373,9 +473,9 @@ class Risk:
                 held = self._ledger.position(spec.id).qty_units
                 shown = {"held": plain(decimal(held, spec.scale.qty))}
                 return Refusal(Reason.SHORT_NOT_ALLOWED, shown) if held < limits.lot_units else None
-            if not self._allow_short:
+            if not spec.is_option and not self._allow_short:
                 return Refusal(Reason.SHORT_NOT_ALLOWED, {"risk.allow_short": "false"})
-        since = self._pauses.since(spec.id, self._board.now)
+        since = self._pauses.since(spec.listed, self._board.now)
         return None if since is None else Refusal(Reason.PAUSED_AFTER_GAP, {"since": format_time(since)})
 
     def _budget(
@@ -383,20 +483,25 @@ class Risk:
     ) -> tuple[int, Need, int] | Refusal:
         """Return money to spend, the funds it binds, and the quantity that it roughly opens.
 
-        A quote amount is what it says. A fraction is of equity at this decision; when buying, at most what is free.
+        A quote amount is what it says; of an inverse contract it is a quantity already. A fraction is of equity at this
+        decision, in what the instrument settles in; when it opens, at most what is free in its wallet.
         """
         if intent.quote is not None:
             asked, budget = intent.quote, units_of(intent.quote, MONEY_EXPONENT, FLOOR)
         else:
             assert intent.fraction is not None
-            asked, budget = intent.fraction, units_of(self._equity() * intent.fraction, MONEY_EXPONENT, FLOOR)
+            prices, valuation = self._board.price_units, self._ledger.valuation
+            if not valuation.is_known(spec.settle, prices):
+                return Refusal(Reason.NO_PRICE, {"asset": spec.settle, "currency": valuation.currency})
+            asked = intent.fraction
+            budget = units_of(self._equity_in(spec) * asked, MONEY_EXPONENT, FLOOR)
         if asked <= 0:
             return Refusal(Reason.BAD_SIZE, {"size": plain(asked)})
         lots = floor_to(rough_lots(spec, budget, rounded.price_units), limits.lot_units)
         sells_spot = spec.is_spot and intent.side is Side.SELL
         opening = lots if spec.is_spot else opening_qty(self._ledger, spec, intent.side, lots)
         if intent.fraction is not None and opening and not sells_spot:
-            budget = min(budget, self._affordable(spec, self._free(spec.cash)))
+            budget = min(budget, self._affordable(spec, self.free(spec.cash)))
         least = max(limits.min_notional_units, spec.notional_units(limits.min_qty_units, rounded.price_units))
         most = limits.max_notional_units
         if most and budget > most:
@@ -412,16 +517,16 @@ class Risk:
         bound = budget_need(self._ledger.margin, spec, budget, fee_rate) if opening else 0
         return budget, Need(spec.cash, bound), opening
 
-    def _refuse(self, intent: AnyIntent, refusal: Refusal) -> None:
+    def _refuse(self, intent: AnyIntent | TransferIntent, refusal: Refusal) -> None:
         self._bus.publish(
             T_ORDERS_REJECTED,
             OrderRejected(
                 ts=self._board.now,
                 who="risk",
                 reason=refusal.reason,
-                instrument=intent.instrument,
+                instrument=InstrumentId("") if isinstance(intent, TransferIntent) else intent.instrument,
                 order_id=intent.order_id if isinstance(intent, CancelIntent) else None,
-                tag=intent.tag if isinstance(intent, OrderIntent) else "",
+                tag=intent.tag if isinstance(intent, OrderIntent | TransferIntent) else "",
                 client_id=intent.client_id if isinstance(intent, OrderIntent) else "",
                 numbers=refusal.numbers,
                 algo_id=intent.algo_id if isinstance(intent, OrderIntent) else 0,
@@ -430,7 +535,8 @@ class Risk:
 
     # --- what is there -------------------------------------------------------------------------------------------
 
-    def _free(self, holding: Holding) -> int:
+    def free(self, holding: Holding) -> int:
+        """Return what neither orders nor positions bind of an asset in a wallet (1e-8)."""
         collateral = collateral_units(self._ledger, self._board.price_units, holding)
         return self._ledger.asset(holding).cash_units - collateral - self._reservations.total(holding)
 
@@ -438,8 +544,9 @@ class Risk:
         """Return the largest budget that what is free can pay for, or secure."""
         return affordable_budget(self._ledger.margin, spec, free, self._worst_fee_rates[spec.id].at(self._board.now))
 
-    def _equity(self) -> Decimal:
-        return decimal(self._ledger.equity_units(self._board.price_units), MONEY_EXPONENT)
+    def _equity_in(self, spec: Instrument) -> Decimal:
+        """Return the account's equity in what an instrument settles in."""
+        return decimal(self._ledger.equity_in(spec.settle, self._board.price_units), MONEY_EXPONENT)
 
     # --- what happened -------------------------------------------------------------------------------------------
 
@@ -472,8 +579,10 @@ class Risk:
             self._reservations.release(fill.order_id)
 
     def on_cashflow(self, flow: Cashflow) -> None:
-        """Fold money that moved without a trade."""
+        """Fold money that moved without a trade; a transfer binds nothing any more."""
         self._ledger.apply_cashflow(flow)
+        if flow.order_id:
+            self._reservations.release(flow.order_id)
 
     def _end(self, order_id: int) -> None:
         self.open_orders.end(order_id)

@@ -19,11 +19,11 @@ from backtester.core.rules import RuleBook
 from backtester.core.time import timeframe_us
 from backtester.core.timeline import Timeline
 from backtester.core.topics import T_CANDLES, T_FILLS
-from backtester.risk.order_validation import Refusal, RoundedOrder, SymbolSpecs, plain, rounded_price
+from backtester.risk.order_validation import Refusal, RoundedOrder, SymbolSpecs, contracts_for, plain, rounded_price
 from backtester.risk.volatility import Volatility
+from backtester.sim.contracts import terms_of
 from backtester.sim.position_sizing import annualised, kelly_rate, kelly_rate_of, lots_for_risk, target_rate
 from backtester.sim.sim_models import SlippageModel
-from backtester.sim.sizing import cost_of
 
 _PERCENT = 6  # a percent in 1e-6 of itself is a rate in 1e-8
 
@@ -36,7 +36,9 @@ class Sized(NamedTuple):
 
 
 class _Entry(NamedTuple):
-    """What a model looks at. price: at which the order is valued, and at worst executes apart from gaps (10^-p)."""
+    """What a model looks at. price: at which the order is valued, and at worst executes apart from gaps (10^-p).
+    equity: of the account, in 1e-8 of what the instrument settles in.
+    """
 
     intent: OrderIntent
     spec: Instrument
@@ -89,7 +91,7 @@ class Sizing:
             returns.append(mul_div(trade.net_units, RATE_SCALE, trade.entry_notional_units, FLOOR))
 
     def sized(self, intent: OrderIntent, free_units: int) -> Sized | Refusal:
-        """Return an intent without a size with one; free_units: money that nothing binds, 1e-8 of the currency."""
+        """Return an intent without a size with one; free_units: what nothing binds of what pays, 1e-8 of it."""
         rules, spec = self._rules.get(intent.instrument), self._specs.get(intent.instrument)
         if rules is None or spec is None:
             return Refusal(Reason.UNKNOWN_INSTRUMENT, {})
@@ -98,11 +100,11 @@ class Sizing:
                 Reason.NO_SIZE, {"sizing.model": "none", "why": "neither the order nor the run says how much"}
             )
         held = self._ledger.position(spec.id).qty_units
-        if held * intent.side.sign < 0:
+        if held * intent.side.sign < 0 or intent.terms.only_reduces:
             return Refusal(
                 Reason.NO_SIZE, {"held": fixed(held, spec.scale.qty), "why": "only an entry is sized; this one reduces"}
             )
-        rounded = self._specs.rounded(intent, self._board.price_units.get(spec.id), self._board.now)
+        rounded = self._specs.rounded(intent, self._board.price_units.get(spec.listed), self._board.now)
         if isinstance(rounded, Refusal):
             return rounded
         entry = self._entry(intent, spec, rules, rounded)
@@ -124,18 +126,19 @@ class Sizing:
         if not rounded.limit_units:
             worst = self._slippage.price_units(intent.side.sign, price)
         limits = self._specs.rules(spec.id, self._board.now).limits(rounded.kind)
-        equity = self._ledger.equity_units(self._board.price_units)
+        equity = self._ledger.equity_in(spec.settle, self._board.price_units)
         return _Entry(intent, spec, rules, price, worst, limits.lot_units, equity)
 
     def _cost(self, entry: _Entry, field: str, value: Decimal) -> int:
-        """Return the money that a size takes, 1e-8."""
-        if field == "quote":
+        """Return the money that a size takes, in 1e-8 of what the instrument settles in."""
+        spec, prices = entry.spec, (entry.price, entry.worst)
+        if field == "quote" and not spec.is_inverse:
             return units_of(value, MONEY_EXPONENT, FLOOR)
         if field == "fraction":
             return mul_div(max(0, entry.equity), units_of(value, MONEY_EXPONENT, FLOOR), RATE_SCALE, FLOOR)
-        qty = units_of(value, entry.spec.scale.qty, FLOOR)
-        fee_rate = self._fee_rates[entry.spec.id].at(self._board.now)
-        return cost_of(qty, max(entry.price, entry.worst), fee_rate, entry.spec.shift)
+        qty = units_of(contracts_for(spec, value) if field == "quote" else value, spec.scale.qty, FLOOR)
+        fee_rate = self._fee_rates[spec.id].at(self._board.now)
+        return terms_of(spec).cost(qty, min(prices) if spec.is_inverse else max(prices), fee_rate)
 
     # --- the models: which field of the intent, its value, and the numbers that it was made of ---------------------
 
@@ -173,7 +176,7 @@ class Sizing:
             worst, at_stop = entry.worst, self._slippage.price_units(-sign, stop)
             fee_rate = self._fee_rates[spec.id].at(self._board.now)
         budget = mul_div(max(0, entry.equity), exact_units(rules.percent, _PERCENT), RATE_SCALE, FLOOR)
-        qty = lots_for_risk(budget, worst, at_stop, sign, fee_rate, entry.lot, spec.shift)
+        qty = lots_for_risk(budget, worst, at_stop, sign, fee_rate, entry.lot, terms_of(spec))
         numbers |= {"risk": _money(budget)}
         if qty == 0:
             return Refusal(Reason.BELOW_MIN_QTY, {"model": rules.model} | numbers | {"why": "a lot would lose more"})
@@ -215,9 +218,9 @@ class Sizing:
         return _share(rate, numbers)
 
     def _measured(self, entry: _Entry) -> float | Refusal:
-        value = self._volatility.value(entry.spec.id)
+        value = self._volatility.value(entry.spec.listed)
         if value is None:
-            seen = self._volatility.seen(entry.spec.id)
+            seen = self._volatility.seen(entry.spec.listed)
             return Refusal(Reason.NOT_WARM, {"candles": str(seen), "needed": str(entry.rules.window + 1)})
         return value
 

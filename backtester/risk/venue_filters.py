@@ -5,7 +5,7 @@ from typing import Final
 
 from backtester.core.events import OrderKind, Reason, SanitizedOrder, Side
 from backtester.core.folds import Ledger
-from backtester.core.instruments import Instrument
+from backtester.core.instruments import Instrument, sides_of
 from backtester.core.numbers import CEIL, FLOOR, MONEY_EXPONENT, RATE_SCALE, decimal, fixed, mul_div
 from backtester.core.rules import VenueFilters
 from backtester.risk.exposure import claims_of, worst_case
@@ -24,7 +24,8 @@ def filters_refusal(
     last_units: the last price (10^-p), in the place of the venue's average or mark price; None when there is none.
     """
     spec, rounded = asked.spec, asked.rounded
-    working = open_orders.counted(spec.id, without=asked.replaces)
+    sides = sides_of(ledger.instruments, spec.listed)
+    working = [o for side in sides for o in open_orders.counted(side.id, without=asked.replaces)]
     return (
         _price_refusal(filters, spec, rounded)
         or _band_refusal(filters, spec, asked.side, rounded.limit_units, last_units)
@@ -89,7 +90,7 @@ def _position_refusal(
     spec, most = asked.spec, filters.max_position_units
     if not asked.opening or not most:
         return None
-    prices = {spec.id: last_units or asked.rounded.price_units}
+    prices = {spec.listed: last_units or asked.rounded.price_units}
     others = claims_of(open_orders, ledger, prices, without=asked.replaces, instrument=spec.id)
     low, high = worst_case(ledger, [*others, asked.claim], prices).span[spec.id]
     becomes = high if asked.side is Side.BUY else -low

@@ -7,10 +7,10 @@ coin. The worth of a position in coin falls as the price rises: profit is basis 
 
 from collections.abc import Sequence
 
-from backtester.core.numbers import CEIL, FLOOR, HALF_EVEN, RATE_SCALE, mul_div
+from backtester.core.numbers import CEIL, FLOOR, HALF_EVEN, RATE_SCALE, ceil_to, mul_div
 from backtester.sim.brackets import BracketTable, bracket_of
 from backtester.sim.liquidation import NO_PRICE, Band, Leg, band_within
-from backtester.sim.sizing import fee_of
+from backtester.sim.sizing import fee_of, lots_within
 
 
 def contract_unit(contract_size: int, price_exponent: int, qty_exponent: int) -> int:
@@ -30,33 +30,15 @@ def coin_of(qty: int, price: int, unit: int) -> int:
     return mul_div(qty, unit, price, HALF_EVEN)
 
 
-def profit_of(leg: Leg, price: int, unit: int) -> int:
-    """Return the profit in coin of a position valued, or closed whole, at a price: rounded as `coin_of` is."""
-    return leg.basis - coin_of(leg.qty, price, unit)
+def cost_of(qty: int, price: int, fee_rate: int, unit: int) -> int:
+    """Return the worth of a quantity > 0 plus its fee."""
+    worth = coin_of(qty, price, unit)
+    return worth + fee_of(worth, fee_rate)
 
 
-def position_after(leg: Leg, signed_qty: int, price: int, unit: int) -> tuple[Leg, int]:
-    """Return the position after a fill, and the profit in coin that it realised.
-
-    Basis as for linear positions: a partial close releases floor(basis × closed / held) of a long's, ceil of a short's
-    (against the trader: released basis is what a long gains and a short loses), the last close releases the rest.
-    """
-    held, basis = leg
-    if held == 0 or (held > 0) == (signed_qty > 0):
-        return Leg(held + signed_qty, basis + coin_of(signed_qty, price, unit)), 0
-    closing = min(abs(held), abs(signed_qty))
-    side = 1 if held > 0 else -1
-    released = basis if closing == abs(held) else mul_div(basis, closing, abs(held), FLOOR)
-    realised = released - coin_of(side * closing, price, unit)
-    opened = signed_qty + side * closing
-    if opened == 0:
-        return Leg(held - side * closing, basis - released), realised
-    return Leg(opened, coin_of(opened, price, unit)), realised
-
-
-def fill_fee(qty: int, price: int, unit: int, rate: int) -> int:
-    """Return the fee in coin: contracts × size / price × rate, costs rounded up, rebates toward zero."""
-    return fee_of(coin_of(abs(qty), price, unit), rate)
+def lots_for_budget(budget: int, price: int, lot: int, fee_rate: int, unit: int) -> int:
+    """Return the largest quantity, a multiple of `lot`, whose worth plus fee at `price` fits a budget of coin."""
+    return lots_within(budget, unit, price, lot, fee_rate) if price > 0 else 0
 
 
 def margin_surplus(legs: Sequence[Leg], mark: int, unit: int, table: BracketTable) -> int:
@@ -99,3 +81,11 @@ def bankruptcy_price(wallet: int, leg: Leg, unit: int) -> int:
     if leg.qty > 0:
         return mul_div(leg.qty, unit, balance, CEIL) if balance > 0 else NO_PRICE
     return mul_div(-leg.qty, unit, -balance, FLOOR) if balance < 0 else NO_PRICE
+
+
+def reduction_to_lower_bracket(qty: int, mark: int, unit: int, lot: int, table: BracketTable) -> int:
+    """Return how much of a position leaves it in the next lower bracket: see `sim.liquidation`."""
+    held = abs(qty)
+    floor = bracket_of(table, mul_div(held, unit, mark, CEIL)).floor
+    kept = mul_div(floor, mark, unit, FLOOR)
+    return min(held, ceil_to(held - kept, lot))

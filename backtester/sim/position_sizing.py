@@ -9,13 +9,14 @@ from collections.abc import Sequence
 from itertools import pairwise
 from math import sqrt
 
-from backtester.core.numbers import CEIL, FLOOR, RATE_SCALE, mul_div, notional_of
+from backtester.core.numbers import CEIL, FLOOR, RATE_SCALE, mul_div
+from backtester.sim.contracts import Terms
 from backtester.sim.sizing import fee_of
 
 YEAR = 365 * 24 * 3600 * 1_000_000  # µs: these markets never close
 
 
-def loss_at_stop(qty: int, entry: int, stop: int, side: int, fee_rate: int, shift: int) -> int:
+def loss_at_stop(qty: int, entry: int, stop: int, side: int, fee_rate: int, terms: Terms) -> int:
     """Return the money that an entry loses when it is stopped, fees of both sides included.
 
     Args:
@@ -23,13 +24,13 @@ def loss_at_stop(qty: int, entry: int, stop: int, side: int, fee_rate: int, shif
         entry, stop: the prices at which both execute.
         side: +1 a purchase, -1 a sale.
         fee_rate: of both; 0 leaves costs out.
-        shift: see above.
+        terms: what it is worth.
     """
-    at_entry, at_stop = notional_of(qty, entry, shift), notional_of(qty, stop, shift)
-    return (at_entry - at_stop) * side + fee_of(at_entry, fee_rate) + fee_of(at_stop, fee_rate)
+    at_entry, at_stop = terms.worth(qty, entry), terms.worth(qty, stop)
+    return (at_entry - at_stop) * side * terms.gain + fee_of(at_entry, fee_rate) + fee_of(at_stop, fee_rate)
 
 
-def lots_for_risk(budget: int, entry: int, stop: int, side: int, fee_rate: int, lot: int, shift: int) -> int:
+def lots_for_risk(budget: int, entry: int, stop: int, side: int, fee_rate: int, lot: int, terms: Terms) -> int:
     """Return the largest quantity, a multiple of `lot`, that loses at most `budget` when it is stopped.
 
     0 when not even a lot does, or when the stop is not on the losing side of the entry.
@@ -39,12 +40,12 @@ def lots_for_risk(budget: int, entry: int, stop: int, side: int, fee_rate: int, 
     if budget <= 0 or (entry - stop) * side <= 0:
         return 0
     high = lot
-    while loss_at_stop(high, entry, stop, side, fee_rate, shift) <= budget:
+    while loss_at_stop(high, entry, stop, side, fee_rate, terms) <= budget:
         high *= 2
     low = high // 2 if high > lot else 0
     while high - low > lot:  # low loses no more than the budget, high does
         middle = low + (high - low) // lot // 2 * lot
-        if loss_at_stop(middle, entry, stop, side, fee_rate, shift) <= budget:
+        if loss_at_stop(middle, entry, stop, side, fee_rate, terms) <= budget:
             low = middle
         else:
             high = middle

@@ -1,4 +1,4 @@
-"""What expires: settlement prices from the index, delivery of futures, exercise of options. Plain integers.
+"""What expires: settlement prices from the index, exercise of options. Plain integers.
 
 Prices in 10^-p, quantities in 10^-q, money in 1e-8, times in µs; `shift` is p + q - 8.
 """
@@ -6,8 +6,7 @@ Prices in 10^-p, quantities in 10^-q, money in 1e-8, times in µs; `shift` is p 
 from collections.abc import Sequence
 from typing import Final
 
-from backtester.core.numbers import FLOOR, HALF_EVEN, mul_div, notional_of
-from backtester.sim.scales import worth_of
+from backtester.core.numbers import HALF_EVEN, mul_div
 
 _SECOND: Final = 1_000_000
 DELIVERY_WINDOW: Final = 3600 * _SECOND
@@ -19,37 +18,19 @@ def is_sampled(time: int, expiry: int, window: int) -> bool:
     return expiry - window <= time < expiry
 
 
-def settlement_price(samples: Sequence[int]) -> int:
+def settlement_price(samples: Sequence[int], coarser: int = 1) -> int:
     """Return the mean of index prices, half-even: neither side has a claim to the rest.
 
+    coarser: of how many units of the samples one unit of the result is.
+
     Raises:
-        ValueError: there are none.
+        ValueError: there are no samples.
     """
     if not samples:
         raise ValueError("a settlement price needs at least one index price")
-    return mul_div(sum(samples), 1, len(samples), HALF_EVEN)
+    return mul_div(sum(samples), 1, len(samples) * coarser, HALF_EVEN)
 
 
 def option_payoff(is_call: bool, strike: int, settlement: int) -> int:
     """Return what one base unit of an option pays at expiry, in price units: max(0, S - K), or max(0, K - S)."""
     return max(0, settlement - strike if is_call else strike - settlement)
-
-
-def exercise_amount(qty: int, unit: int, payoff: int, shift: int) -> int:
-    """Return what expiry adds to the wallet of a position: > 0 long, < 0 short.
-
-    Rounded down once: receipts down, payments up.
-
-    Args:
-        qty: signed contracts, 10^-q. unit: base units per contract, whole. payoff: of one base unit, 10^-p.
-        shift: p + q - 8.
-    """
-    return worth_of(qty * unit, payoff, shift, FLOOR)
-
-
-def delivery_profit(qty: int, basis: int, settlement: int, shift: int) -> int:
-    """Return the profit of a linear position that is delivered, rounded as a fill at the settlement price would be.
-
-    The venue charges the taker fee on that notional. An inverse position: `sim.inverse.profit_of`.
-    """
-    return notional_of(qty, settlement, shift) - basis

@@ -5,6 +5,7 @@ price is divided by 10^shift to give money.
 """
 
 from backtester.core.numbers import CEIL, FLOOR, RATE_SCALE, floor_to, mul_div, notional_of
+from backtester.sim.scales import ratio_of
 
 
 def fee_of(amount: int, rate: int) -> int:
@@ -17,27 +18,20 @@ def lots_for_budget(budget: int, price: int, lot: int, fee_rate: int, shift: int
 
     fee_rate is what the buyer pays on top in the same money; 0 when the fee is taken from what was bought.
     """
-    if budget <= 0 or price <= 0:
+    mul, den = ratio_of(shift)
+    return lots_within(budget, price * mul, den, lot, fee_rate)
+
+
+def lots_within(budget: int, mul: int, den: int, lot: int, fee_rate: int) -> int:
+    """Return the largest quantity, a multiple of `lot`, whose worth (quantity × mul / den, half-even) and fee fit.
+
+    As whole units, worth + ceil(worth × rate) <= budget just when worth <= budget / (1 + rate); and a worth rounds to
+    no more than that as long as it is less than half a unit above, or exactly that and the even one is below.
+    """
+    if budget <= 0 or mul <= 0:
         return 0
-    gross = RATE_SCALE + fee_rate
-    # An estimate that ignores roundings, then a search around it for the exact largest: low fits, high does not.
-    money = mul_div(budget, RATE_SCALE, gross, FLOOR)
-    low = money * int(10**shift) // price if shift >= 0 else money // (price * int(10**-shift))
-    low -= low % lot
-    step = lot
-    while low > 0 and cost_of(low, price, fee_rate, shift) > budget:
-        low = max(0, low - step)
-        step *= 2
-    high, step = low + lot, lot
-    while cost_of(high, price, fee_rate, shift) <= budget:
-        low, high, step = high, high + step, step * 2
-    while high - low > lot:
-        middle = low + (high - low) // lot // 2 * lot
-        if cost_of(middle, price, fee_rate, shift) <= budget:
-            low = middle
-        else:
-            high = middle
-    return low
+    most = mul_div(budget, RATE_SCALE, RATE_SCALE + fee_rate, FLOOR)
+    return floor_to(((2 * most + 1) * den - most % 2) // (2 * mul), lot)
 
 
 def cost_of(qty: int, price: int, fee_rate: int, shift: int) -> int:

@@ -1,6 +1,7 @@
 """What strategies are made of: `from backtester.strategy import Strategy` and the events that its hooks receive."""
 
 from backtester.core.events import Fill, OrderRejected, OrderUpdate, Side, Status
+from backtester.core.margin_events import MarginAlert, MarginState
 from backtester.core.market import (
     Candle,
     FundingRate,
@@ -15,14 +16,18 @@ from backtester.core.market import (
     VolatilityIndex,
 )
 from backtester.strategy.base import Intents, Strategy, StrategyParams
+from backtester.strategy.chain_view import ChainView
 
 __all__ = [
     "Candle",
+    "ChainView",
     "Fill",
     "FundingRate",
     "FuturesMetrics",
     "IndexPrice",
     "Intents",
+    "MarginAlert",
+    "MarginState",
     "MarkPrice",
     "OptionChain",
     "OptionQuote",

@@ -10,6 +10,7 @@ from msgspec import structs
 from backtester.core.bus import Bus
 from backtester.core.errors import BacktesterError, Interrupted, StrategyError
 from backtester.core.events import (
+    TRANSFER,
     AnyOrder,
     Cashflow,
     Fill,
@@ -17,7 +18,8 @@ from backtester.core.events import (
     OrderUpdate,
     SanitizedOrder,
 )
-from backtester.core.market import Candle, MarketEvent, TimerFired
+from backtester.core.margin_events import MarginAlert, MarginTermsSet, MarginWish
+from backtester.core.market import Candle, MarketEvent, OptionChain, TimerFired
 from backtester.core.risk_events import RiskAlert
 from backtester.core.time import format_time
 from backtester.core.topics import (
@@ -27,6 +29,9 @@ from backtester.core.topics import (
     T_FILLS,
     T_FUNDING,
     T_INDEX,
+    T_MARGIN,
+    T_MARGIN_INTENT,
+    T_MARGIN_TERMS,
     T_MARK,
     T_METRICS,
     T_NOTES,
@@ -80,6 +85,8 @@ class StrategyHost:
         self._hears_updates = self._overrides("on_order_update")
         strategy.bind(view, seed)
         self._on_candle = strategy.on_candle
+        if view.chains:
+            bus.subscribe(T_CHAIN, self.on_chain)
         if self._overrides("on_candle"):
             bus.subscribe(T_CANDLES, self.on_candle)
         for hook, topic in MARKET_HOOKS.items():
@@ -87,6 +94,9 @@ class StrategyHost:
                 bus.subscribe(topic, self._plain_handler(getattr(strategy, hook)), type(self).__name__)
         if self._overrides("on_risk_alert"):
             bus.subscribe(T_RISK_ALERT, self._plain_handler(strategy.on_risk_alert), type(self).__name__)
+        if self._overrides("on_margin"):
+            bus.subscribe(T_MARGIN, self._plain_handler(strategy.on_margin), type(self).__name__)
+        bus.subscribe(T_MARGIN_TERMS, self.on_margin_terms)
         bus.subscribe(T_TIMERS, self.on_timer)
         bus.subscribe(T_ORDERS_SANITIZED, self.on_sanitized)
         bus.subscribe(T_ORDERS_CHANGED, self.on_sanitized)
@@ -123,6 +133,11 @@ class StrategyHost:
         except _FAILURES as error:
             self._fail(self._on_candle, (candle,), error)
 
+    def on_chain(self, chain: OptionChain) -> None:
+        """Remember the last row of a chain that the run trades."""
+        if chain.instrument in self._view.chains:
+            self._view.chains[chain.instrument] = chain
+
     def on_timer(self, timer: TimerFired) -> None:
         """Call on_timer, if the strategy asked for this time: others set timers too."""
         if self._view.timer_is_due():
@@ -158,8 +173,14 @@ class StrategyHost:
             self._call(self._strategy.on_order_update, update)
 
     def on_cashflow(self, flow: Cashflow) -> None:
-        """Fold money that moved without a trade."""
+        """Fold money that moved without a trade; tell the strategy that its transfer has arrived."""
         self._view.ledger.apply_cashflow(flow)
+        if flow.kind == TRANSFER and flow.amount_units > 0:
+            self._call(self._strategy.on_transfer, flow)
+
+    def on_margin_terms(self, terms: MarginTermsSet) -> None:
+        """Fold how a position is secured from now on."""
+        self._view.ledger.apply_margin(terms)
 
     def _plain_handler(self, hook: Callable[[Any], Any]) -> Callable[[Any], None]:
         def handle(event: Any) -> None:  # a hot path of runs over trades and quotes: as on_candle
@@ -198,7 +219,10 @@ class StrategyHost:
             self.dropped_in_warmup += len(wanted)
             return
         for intent in wanted:
-            self._bus.publish(T_ORDERS_INTENT, intent)
+            if isinstance(intent, MarginWish):
+                self._bus.publish(T_MARGIN_INTENT, intent)
+            else:
+                self._bus.publish(T_ORDERS_INTENT, intent)
 
     def silence(self) -> None:
         """Call no hook any more; go on folding, so that the view stays true to the log."""
@@ -242,8 +266,12 @@ def _describe(args: tuple[Any, ...]) -> str:  # noqa: PLR0911 - a table
             return f" at the fill of order {fill.order_id} {fill.instrument} {format_time(fill.ts)}"
         case (OrderUpdate() | OrderRejected() as update,):
             return f" at the update of order {update.order_id} {update.instrument} {format_time(update.ts)}"
+        case (Cashflow() as flow,):
+            return f" at the arrival of transfer {flow.order_id} {format_time(flow.ts)}"
         case (RiskAlert() as alert,):
             return f" at the alert of breaker {alert.breaker} {format_time(alert.ts)}"
+        case (MarginAlert() as alert,):
+            return f" at the margin alert of {alert.instrument} {format_time(alert.ts)}"
         case (MarketEvent() as event,):
             return f" at {event.cause()} ({format_time(event.ts)})"
         case (int() as now,):

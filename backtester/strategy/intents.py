@@ -9,6 +9,7 @@ from backtester.core.events import (
     IcebergIntent,
     LimitOrderIntent,
     MarketOrderIntent,
+    MultiLegIntent,
     OrderIntent,
     ReplaceIntent,
     Side,
@@ -17,6 +18,7 @@ from backtester.core.events import (
     TrailingStopIntent,
     TwapIntent,
 )
+from backtester.core.margin_events import MarginMode, MarginWish, MoveMargin, SetLeverage, SetMarginMode
 from backtester.core.numbers import decimal_of
 from backtester.core.order_terms import (
     PLAIN,
@@ -29,6 +31,7 @@ from backtester.core.order_terms import (
     twap_fault,
 )
 from backtester.core.risk_events import ClosingIntent
+from backtester.core.transfer_events import TransferIntent
 
 _PRICES: dict[type, tuple[str, ...]] = {
     LimitOrderIntent: ("limit_price",),
@@ -45,19 +48,25 @@ _OPTIONAL_PRICES: dict[type, tuple[str, ...]] = {
 }
 
 
-def checked_intent(intent: object) -> AnyIntent:
+def checked_intent(intent: object) -> AnyIntent | MarginWish | TransferIntent:
     """Return an intent whose fields have the types that they declare.
 
     Raises:
         TypeError: it is no intent of a strategy, or a field has another type.
         ValueError: more than one size, or a number that is not finite.
     """
+    if isinstance(intent, TransferIntent):
+        return _checked_transfer(intent)
     if isinstance(intent, CancelIntent):
         _want(intent, "order_id", int)
+    elif isinstance(intent, SetLeverage | SetMarginMode | MoveMargin):
+        _check_wish(intent)
     elif isinstance(intent, ClosingIntent):
         raise TypeError("a ClosingIntent is risk's own; return self.close(name)")
     elif isinstance(intent, OrderIntent):
         checked_order(intent)
+    elif isinstance(intent, MultiLegIntent):
+        _check_combo(intent)
     elif isinstance(intent, ReplaceIntent):
         _want(intent, "order_id", int)
         changes = [name for name in ("qty", "limit_price", "stop_price") if getattr(intent, name) is not None]
@@ -70,6 +79,45 @@ def checked_intent(intent: object) -> AnyIntent:
     _want(intent, "ts", int)
     _want(intent, "instrument", str)
     return intent
+
+
+def _check_wish(wish: MarginWish) -> None:
+    if isinstance(wish, SetLeverage):
+        _want(wish, "leverage", int)
+        if wish.leverage < 1:
+            raise ValueError(f"leverage is {wish.leverage}, it must be at least 1")
+    elif isinstance(wish, SetMarginMode):
+        _want(wish, "mode", MarginMode)
+    else:
+        _want_decimal("amount", wish.amount)
+
+
+def _checked_transfer(intent: TransferIntent) -> TransferIntent:
+    _want(intent, "ts", int)
+    for name in ("asset", "source", "target", "tag"):
+        _want(intent, name, str)
+    if not isinstance(intent.amount, Decimal):
+        raise TypeError(f"amount of a transfer is {intent.amount!r}, it must be a Decimal")
+    decimal_of(intent.amount)
+    return intent
+
+
+def _check_combo(intent: MultiLegIntent) -> None:
+    _want(intent, "tag", str)
+    _want(intent, "legs", tuple)
+    _want(intent, "terms", Terms)
+    if len(intent.legs) < 2:
+        raise ValueError("a combination has at least two legs")
+    if intent.terms.post_only or intent.terms.only_reduces:
+        raise ValueError("a combination is neither post_only nor reduce_only")
+    fault = terms_fault(intent.terms, has_limit=True, is_plain_limit=True, triggers=False)
+    if fault is not None:
+        raise ValueError(fault)
+    for leg in intent.legs:
+        _want(leg, "instrument", str)
+        _want(leg, "side", Side)
+        _want_decimal("qty of a leg", leg.qty)
+        _want_decimal("limit_price of a leg", leg.limit_price)
 
 
 def checked_order(intent: OrderIntent) -> OrderIntent:

@@ -5,9 +5,11 @@ from decimal import Decimal
 from typing import Any
 
 from backtester.core.events import (
+    ComboLeg,
     IcebergIntent,
     LimitOrderIntent,
     MarketOrderIntent,
+    MultiLegIntent,
     OrderIntent,
     ReplaceIntent,
     SanitizedOrder,
@@ -125,6 +127,28 @@ def _sliced(
         raise ValueError('a TWAP needs both its span and the number of its slices: twap="30m", slices=6')
     return TwapIntent(
         span=span_us(twap) if isinstance(twap, str) else twap, slices=slices, limit_price=limit_price, **common
+    )
+
+
+def combo_intent(now: int, legs: Sequence[object], tag: str = "") -> MultiLegIntent:
+    """Return the wish to fill limit orders all together, or none of them.
+
+    Raises:
+        ValueError: fewer than two, or a leg is more than a plain limit order of a quantity.
+    """
+    first = legs[0] if legs else None
+    made = []
+    for leg in legs:
+        if not isinstance(leg, LimitOrderIntent) or leg.qty is None or leg.bracket is not None or leg.oco:
+            raise ValueError(f"a leg is a limit order of a quantity, without exits or group; this is {leg!r}")
+        assert isinstance(first, LimitOrderIntent)
+        if leg.terms != first.terms:
+            raise ValueError("the legs of a combination have one time in force")
+        made.append(ComboLeg(instrument=leg.instrument, side=leg.side, qty=leg.qty, limit_price=leg.limit_price))
+    if len(made) < 2 or not isinstance(first, LimitOrderIntent):
+        raise ValueError("a combination has at least two legs")
+    return MultiLegIntent(
+        ts=now, instrument=first.instrument, legs=tuple(made), tag=tag or first.tag, terms=first.terms
     )
 
 

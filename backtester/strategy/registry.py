@@ -12,6 +12,8 @@ from backtester.core.errors import StrategyError, UsageError
 from backtester.strategy.base import Strategy
 
 BUILT_IN = {
+    "covered_call": "backtester.strategy.covered_call:CoveredCall",
+    "funding_carry": "backtester.strategy.funding_carry:FundingCarry",
     "sma_cross": "backtester.strategy.sma_cross:SmaCross",
     "sma_cross_signal": "backtester.strategy.sma_cross_signal:SmaCrossSignal",
     "sma_extended": "backtester.strategy.sma_extended:SMAExtendedStrategy",

@@ -1,18 +1,34 @@
 """What a strategy may see of its own account: a read-only fold of the same events that everybody folds."""
 
 import heapq
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Collection, Mapping
 from decimal import Decimal
+from math import nan
 
 from backtester.core.board import Board
 from backtester.core.errors import UsageError
 from backtester.core.events import SanitizedOrder
 from backtester.core.folds import FLAT, Ledger
-from backtester.core.instruments import Instrument, InstrumentId, split_holding
+from backtester.core.funds import collateral_units
+from backtester.core.instruments import (
+    OPTION,
+    Instrument,
+    InstrumentId,
+    PositionSide,
+    holding_of,
+    instrument_id,
+    side_id,
+    split_holding,
+    split_side,
+)
+from backtester.core.margin import FULL, MarginTerms
+from backtester.core.market import OptionChain
 from backtester.core.numbers import MONEY_EXPONENT, decimal
 from backtester.core.rules import InstrumentRules, RuleBook
 from backtester.core.timeline import Timeline
 from backtester.core.valuation import Valuation
+from backtester.strategy.chain_view import ChainView
 
 
 class PositionView:
@@ -62,14 +78,15 @@ class PositionView:
         position = self._positions.get(self._id)
         if position is None:
             return decimal(0, MONEY_EXPONENT)
-        price = self._board.price_units[self._id]
+        price = self._board.price_units[self._instrument.listed]
         return decimal(self._instrument.profit_units(position.qty_units, position.basis_units, price), MONEY_EXPONENT)
 
 
 class StrategyView:
     """Positions, open orders, cash and equity, current before every decision.
 
-    positions and orders are keyed by `market:symbol` and, where it is unambiguous, by the bare symbol as well.
+    positions and orders are keyed by `market:symbol` and, where it is unambiguous, by the bare symbol as well; in hedge
+    mode those of a future by its sides. hedged: the instruments that have sides.
     """
 
     def __init__(
@@ -79,26 +96,44 @@ class StrategyView:
         rules: RuleBook,
         valuation: Valuation,
         sized: frozenset[InstrumentId] = frozenset(),
+        margin: MarginTerms = FULL,
+        named: Collection[str] | None = None,
     ) -> None:
-        """Make a flat view; sized: where the run finds the size of entries that do not say it."""
+        """Make a flat view; sized: where the run finds the size of entries that do not say it; margin: how positions
+        are secured at the start; named: the instruments that the run names, all unless given: the contracts of a whole
+        option chain are not.
+        """
         self.board = board
         self.instruments = instruments
         self._rules = rules
         self.currency = valuation.currency
         self.sized = sized
-        self.ledger = Ledger(instruments, valuation=valuation)
+        self.ledger = Ledger(instruments, margin, valuation)
+        listed = [spec for spec in instruments.values() if spec.position_side is None]
+        self.named = tuple(spec for spec in listed if named is None or spec.id in named)
+        underlyings = {spec.underlying for spec in instruments.values() if spec.is_option}
+        self.chains: dict[InstrumentId, OptionChain | None] = dict.fromkeys(sorted(underlyings))
         self._timers: list[int] = []
-        symbols = [i.symbol for i in instruments.values()]
+        symbols = Counter(i.symbol for i in instruments.values())
         self.ids: dict[str, InstrumentId] = {str(i): i for i in instruments}
-        self.ids |= {i.symbol: i.id for i in instruments.values() if symbols.count(i.symbol) == 1}
+        self.ids |= {i.symbol: i.id for i in instruments.values() if symbols[i.symbol] == 1}
+        self.hedged = {spec.listed for spec in instruments.values() if spec.position_side is not None}
         by_id = {i: PositionView(spec, rules[i], self.ledger, board) for i, spec in instruments.items()}
         orders: dict[InstrumentId, dict[int, SanitizedOrder]] = {i: {} for i in instruments}
-        self.positions = {name: by_id[i] for name, i in self.ids.items()}
+        self.positions = {name: by_id[i] for name, i in self.ids.items() if i not in self.hedged}
         self.orders = {name: orders[i] for name, i in self.ids.items()}
 
     def unknown(self, name: str) -> UsageError:
-        """Return the error for a name that is not in this run."""
-        return UsageError(f"{name!r} is not in this run", hint=f"it has: {', '.join(self.instruments)}")
+        """Return the error for a name that has no position or is not in this run."""
+        if self.ids.get(name) in self.hedged:
+            return UsageError(
+                f"{name!r} has a long and a short position: hedge mode", hint='say which: "long", "short"'
+            )
+        listed, side = split_side(InstrumentId(name))
+        if side is not None and listed in self.ids:
+            return UsageError(f"{listed!r} has one position, none that is {side}", hint="futures.position_mode=hedge")
+        there = [*(spec.id for spec in self.named), *self.chains]
+        return UsageError(f"{name!r} is not in this run", hint=f"it has: {', '.join(there)}")
 
     def resolve(self, name: str) -> InstrumentId:
         """Return the identity that `market:symbol` or an unambiguous bare symbol names in this run.
@@ -110,6 +145,30 @@ class StrategyView:
         if found is None:
             raise self.unknown(name)
         return found
+
+    def sides(self, name: str) -> list[InstrumentId]:
+        """Return what is held under a name: the instrument itself, or in hedge mode both its sides.
+
+        Raises:
+            UsageError: the run has no such instrument.
+        """
+        instrument = self.resolve(name)
+        return [instrument] if instrument not in self.hedged else [side_id(instrument, s) for s in PositionSide]
+
+    def chain(self, name: str) -> ChainView:
+        """Return the last row of a chain without what has expired; empty before the first.
+
+        Raises:
+            UsageError: the run has no such chain.
+        """
+        found = instrument_id(OPTION, name) if ":" not in name else InstrumentId(name)
+        if found not in self.chains:
+            raise self.unknown(name)
+        row, now = self.chains[found], self.board.now
+        if row is None:
+            return ChainView(found, 0, now, nan, ())
+        index = self.board.price_units.get(found, 0) / 10**MONEY_EXPONENT
+        return ChainView(found, row.ts, now, index or nan, tuple(q for q in row.quotes if q.expiry > now))
 
     def rules(self, name: str) -> InstrumentRules:
         """Return the rules that hold now; what they will be is not shown.
@@ -143,3 +202,15 @@ class StrategyView:
             for holding, account in self.ledger.assets.items()
             if split_holding(holding)[1] == asset and wallet in (None, split_holding(holding)[0])
         )
+
+    def free_units(self, wallet: str, asset: str) -> int:
+        """Return how much of an asset (1e-8) in a market's wallet no position and no open order binds."""
+        holding = holding_of(wallet, asset)
+        bound: dict[str, int] = {}  # of an oco group the most
+        for instrument in self.instruments:
+            for order in self.orders[instrument].values():
+                if order.reserved == holding:
+                    group = order.oco or f"#{order.order_id}"
+                    bound[group] = max(bound.get(group, 0), order.reserve_units)
+        collateral = collateral_units(self.ledger, self.board.price_units, holding)
+        return self.cash_units(wallet, asset) - collateral - sum(bound.values())

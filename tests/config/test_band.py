@@ -79,3 +79,16 @@ def test_a_mistake_in_the_band_is_named_by_its_key(tmp_path: Path, text: str, sa
     with pytest.raises(UsageError) as caught:
         load_backtest_config(tmp_path / "c.toml")
     assert said in caught.value.message
+
+
+def test_rates_of_an_end_hold_for_all_markets_but_those_that_it_names() -> None:
+    own = {"spot": {"maker_bps": 10, "taker_bps": 10}, "um": {"maker_bps": 2, "taker_bps": 5}}
+    ends = {"fees": {"taker_bps": 12}}
+    config = BacktestConfig.model_validate({"fees": {"markets": own}, "band": {"pessimistic": ends}})
+    worst = band_configs(config)["pessimistic"].fees
+    assert [(worst.of(m).maker_bps, worst.of(m).taker_bps) for m in ("spot", "um")] == [(10, 12), (2, 12)]
+    named = {"fees": {"taker_bps": 12, "markets": {"um": {"maker_bps": 3, "taker_bps": 7}}}}
+    config = BacktestConfig.model_validate({"fees": {"markets": own}, "band": {"pessimistic": named}})
+    worst = band_configs(config)["pessimistic"].fees
+    assert [(worst.of(m).maker_bps, worst.of(m).taker_bps) for m in ("spot", "um")] == [(10, 12), (3, 7)]
+    assert band_configs(config)["optimistic"].fees == config.fees

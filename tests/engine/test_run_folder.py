@@ -58,7 +58,7 @@ def test_run_json_names_everything_that_could_explain_a_difference(ran: Ran) -> 
     assert details["platform"]
     assert [p["path"].split("/")[2] for p in details["data"]] == [B, "ETHUSDT"]
     assert all(len(p["content"]) == 64 and p["rows"] == 200 for p in details["data"])
-    assert details["tables"].keys() == {"equity", "fills", "orders", "trades"}
+    assert details["tables"].keys() == {"equity", "exposure", "fills", "orders", "trades", "wallets"}
     assert details["range"] == {
         "start": "2024-01-01",
         "end": "2024-01-01T03:20:00Z",

@@ -41,7 +41,8 @@ def test_a_fee_can_be_taken_from_what_is_bought(tmp_path: Path) -> None:
     # buys 2 less 0.002; sells 1.998, whole lots of 0.001, for 199.8 less 0.1998
     assert [(f.qty, f.fee) for f in ran.fills] == [(2, Decimal("0.002")), (Decimal("1.998"), Decimal("0.1998"))]
     assert ran.details["final"]["cash"] == {"spot:BTC": "0.00000000", "spot:USDT": "9999.60020000"}
-    assert ran.result.metrics["fees"]["in_other_assets"] == {"BTC": "0.00200000"}
+    assert ran.result.metrics["fees"]["by_asset"] == {"BTC": "0.00200000", "USDT": "0.19980000"}
+    assert ran.result.metrics["fees"]["value"] == "0.39980000"  # a coin is worth 100
 
 
 def test_dust_below_one_lot_counts_as_flat(tmp_path: Path) -> None:

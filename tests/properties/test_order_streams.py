@@ -11,6 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from backtester.core.events import CancelIntent, Side
 from backtester.core.time import SECOND
 from backtester.execution.simulated import SimulatedExchange
+from backtester.risk.exposure import rough_lots
 from backtester.sim.paths import NEAR_EXTREME_FIRST, OPTIMISTIC, PESSIMISTIC
 from backtester.strategy.ordering import order_intent, replace_intent
 from tests.support.floor import Floor, price
@@ -110,7 +111,8 @@ class OrderStreams(RuleBasedStateMachine):
     @rule(percent=st.integers(90, 100))
     def a_purchase_with_nearly_all_money(self, percent: int) -> None:
         now, spec = self.floor.board.now, self.floor.spec
-        thousandths = self.floor.account.ledger.asset(spec.cash).cash_units * percent // self.last // 10**5
+        cash = self.floor.account.ledger.asset(spec.cash).cash_units
+        thousandths = rough_lots(spec, cash * percent // 100, self.last)
         if thousandths > 0:
             self.floor.want(order_intent(now, spec.id, Side.BUY, Decimal(thousandths) / 1000))
 

@@ -154,5 +154,5 @@ def test_tables_hold_by_date_and_one_that_came_later_is_said(tmp_path: Path) -> 
 
 def test_spot_has_no_leverage(tmp_path: Path) -> None:
     write_candles(tmp_path / "lake", flat(100, 4))
-    with pytest.raises(UsageError, match="spot has no leverage"):
+    with pytest.raises(UsageError, match="spot and options have no leverage"):
         prepared_run(scripted({}), config_of(tmp_path / "lake", ["BTCUSDT"], futures=at(2)))

@@ -83,7 +83,7 @@ def test_a_gap_beyond_the_bankruptcy_price_costs_the_margin_and_the_insurance_fu
     assert ran.fills[-1].fee == 0
     assert insured(ran) == ["400.00000000"]  # 800 lost, 400 were put in
     assert cash(ran) == 600
-    assert ran.details["liquidation"]["shortfall"] == "400.00000000"
+    assert ran.details["liquidation"]["shortfall"] == {"USDT": "400.00000000"}
     assert not any("ruined" in w for w in ran.result.warnings)
 
 
@@ -118,11 +118,13 @@ def test_a_large_position_is_reduced_to_the_next_lower_bracket_first(tmp_path: P
     # 2000 + 200 p - 20000 - (0.01 × 200 p - 35) = 0 at p = 90.7323…: not reached by 91, so one lower
     assert len(ran.fills) == 1
     lower = run(tmp_path / "lower", [*flat(100, 2), *falls(90.7)], {0: buy(200)}, account={"initial_cash": 3000})
-    first = lower.fills[1]
-    assert first.price == Decimal("90.73")
-    assert first.qty == Decimal("89.783")  # what is left is worth at most 10 000
-    assert cash(lower) >= 1000
-    assert Decimal(lower.details["final"]["positions"].get(f"um:{ETH}", {"qty": 0})["qty"]) >= 0
+    # what is left, 110.217, is worth 9 999.99 of at most 10 000, and would fall at 90.58: not reached
+    (first,) = lower.fills[1:]
+    assert (first.price, first.qty) == (Decimal("90.73"), Decimal("89.783"))
+    # its share of the margin, 897.83, less a loss of 89.783 × 9.27, is less than 2 % of what was closed
+    assert first.fee == Decimal("897.83") - Decimal("89.783") * Decimal("9.27")
+    assert cash(lower) == 3000 - Decimal("897.83")
+    assert lower.details["final"]["positions"][f"um:{ETH}"] == {"qty": "110.217", "basis": "11021.70000000"}
 
 
 def test_mark_candles_decide_where_they_are_stored(tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """Inverse contracts: worth in coin, profit, fees and liquidation, by hand and by fractions."""
 
 from fractions import Fraction
-from math import ceil
 
 import pytest
 from hypothesis import example, given
@@ -12,11 +11,11 @@ from backtester.sim.inverse import (
     bankruptcy_price,
     coin_of,
     contract_unit,
-    fill_fee,
+    cost_of,
     liquidation_band,
+    lots_for_budget,
     margin_surplus,
-    position_after,
-    profit_of,
+    reduction_to_lower_bracket,
 )
 from backtester.sim.liquidation import NO_PRICE, Band, Leg, is_liquidated
 from tests.sim.derivatives import UNIT, bracket_table, inverse_margin, tables
@@ -34,57 +33,43 @@ def test_the_worth_of_contracts_by_hand() -> None:
         contract_unit(5, price_exponent=0, qty_exponent=1)
 
 
-def test_a_long_gains_coin_when_the_price_rises_and_a_short_when_it_falls() -> None:
-    # 400 contracts at 40 000: 1 BTC. At 50 000 they are worth 0.8, at 32 000 1.25
-    long_, short = Leg(400, UNIT), Leg(-400, -UNIT)
-    assert [profit_of(long_, price, BTC) for price in (50_000_0, 40_000_0, 32_000_0)] == [20_000_000, 0, -25_000_000]
-    assert [profit_of(short, price, BTC) for price in (50_000_0, 40_000_0, 32_000_0)] == [-20_000_000, 0, 25_000_000]
+def test_costs_are_of_the_worth_in_coin_fees_up_and_rebates_toward_zero() -> None:
+    assert cost_of(400, 40_000_0, 5 * BPS, BTC) == UNIT + 50_000  # 5 bps of 1 BTC
+    assert cost_of(1, 30_000_0, 5 * BPS, BTC) == 333_333 + 167  # 166.67 up
+    assert cost_of(1, 30_000_0, -1 * BPS, BTC) == 333_333 - 33
 
 
-def test_fees_are_of_the_worth_in_coin() -> None:
-    assert fill_fee(400, 40_000_0, BTC, 5 * BPS) == 50_000  # 5 bps of 1 BTC
-    assert fill_fee(-1, 30_000_0, BTC, 5 * BPS) == 167  # 166.67 up
-    assert fill_fee(1, 30_000_0, BTC, -1 * BPS) == -33  # a rebate toward zero
+def test_a_budget_of_coin_buys_more_contracts_at_a_higher_price() -> None:
+    # 1 coin at 40 000 is 400 contracts of 100 USD; with a fee of 5 bps 399.8
+    assert lots_for_budget(UNIT, 40_000_0, 1, 0, BTC) == 400
+    assert lots_for_budget(UNIT, 40_000_0, 1, 5 * BPS, BTC) == 399
+    assert lots_for_budget(UNIT, 50_000_0, 10, 5 * BPS, BTC) == 490
+    assert lots_for_budget(0, 40_000_0, 1, 0, BTC) == lots_for_budget(UNIT, 0, 1, 0, BTC) == 0
 
 
-def test_adding_reducing_and_flipping() -> None:
-    held, profit = position_after(Leg(0, 0), 400, 40_000_0, BTC)
-    assert (held, profit) == (Leg(400, UNIT), 0)
-    held, profit = position_after(held, 400, 50_000_0, BTC)
-    assert (held, profit) == (Leg(800, 180_000_000), 0)  # 1 + 0.8 BTC
-    held, profit = position_after(held, -200, 50_000_0, BTC)
-    assert (held, profit) == (Leg(600, 135_000_000), 5_000_000)  # 0.45 released, worth 0.4
-    held, profit = position_after(held, -1_000, 50_000_0, BTC)
-    assert (held, profit) == (Leg(-400, -80_000_000), 15_000_000)  # 1.35 less 1.2, then 400 short at 0.8
-    held, profit = position_after(held, 400, 40_000_0, BTC)
-    assert (held, profit) == (Leg(0, 0), 20_000_000)
-
-
-def test_a_partial_close_releases_basis_against_the_trader_and_the_last_one_the_rest() -> None:
-    worth = coin_of(1, 50_000_0, BTC)
-    held, profit = position_after(Leg(3, 1_000_000), -1, 50_000_0, BTC)
-    assert (held, profit) == (Leg(2, 666_667), 333_333 - worth)
-    held, profit = position_after(held, -2, 50_000_0, BTC)
-    assert (held, profit) == (Leg(0, 0), 666_667 - 2 * worth)
-    held, profit = position_after(Leg(-3, -1_000_000), 1, 50_000_0, BTC)
-    assert (held, profit) == (Leg(-2, -666_666), worth - 333_334)
-
-
-fills = st.tuples(st.integers(-1000, 1000).filter(bool), st.integers(1_000_0, 90_000_0))
-
-
-@given(orders=st.lists(fills, min_size=1, max_size=12), last=st.integers(1_000_0, 90_000_0))
-def test_profit_realised_and_open_is_what_the_fills_are_worth_against_the_last_price(
-    orders: list[tuple[int, int]], last: int
+@given(
+    budget=st.integers(1, 10**12),
+    price=st.integers(1, 10**7),
+    rate=st.integers(-(10**6), 10**7),
+    lot=st.integers(1, 50),
+    unit=st.sampled_from([BTC, 10 * UNIT, 7]),
+)
+def test_a_budget_buys_what_fits_and_a_lot_more_would_not(
+    budget: int, price: int, rate: int, lot: int, unit: int
 ) -> None:
-    held, realised = Leg(0, 0), 0
-    for qty, price in orders:
-        held, profit = position_after(held, qty, price, BTC)
-        realised += profit
-    exact = sum((Fraction(qty * BTC, price) - Fraction(qty * BTC, last) for qty, price in orders), Fraction(0))
-    assert held.qty == sum(qty for qty, _ in orders)
-    # each fill rounds at most twice by half a unit, and the valuation once
-    assert abs(realised + profit_of(held, last, BTC) - exact) <= len(orders) + Fraction(1, 2)
+    qty = lots_for_budget(budget, price, lot, rate, unit)
+    assert qty % lot == 0
+    assert qty == 0 or cost_of(qty, price, rate, unit) <= budget
+    assert cost_of(qty + lot, price, rate, unit) > budget
+
+
+def test_a_reduction_leaves_the_lower_bracket() -> None:
+    table = bracket_table((1, 100, "0.005"), (5, 50, "0.01"))
+    # 800 contracts at 40 000 are 2 coins: the lower bracket holds 400 of them, at 20 000 only 200
+    assert reduction_to_lower_bracket(800, 40_000_0, BTC, 1, table) == 400
+    assert reduction_to_lower_bracket(-800, 20_000_0, BTC, 1, table) == 600
+    assert reduction_to_lower_bracket(801, 40_000_0, BTC, 10, table) == 410
+    assert reduction_to_lower_bracket(300, 40_000_0, BTC, 1, table) == 300  # the lowest: all
 
 
 def test_liquidation_prices_by_hand() -> None:
@@ -171,9 +156,3 @@ def test_closing_at_the_bankruptcy_price_leaves_nothing_and_one_tick_on_too_litt
         assert wallet + position.basis <= 0  # however high the price, the worth does not vanish
     else:
         assert wallet + position.basis >= 0 or balance(1) < 0
-
-
-@given(qty=quantities, price=prices, rate=st.integers(0, 10**7))
-def test_a_fee_is_never_less_than_its_rate_of_what_was_charged(qty: int, price: int, rate: int) -> None:
-    worth = abs(coin_of(qty, price, BTC))
-    assert fill_fee(qty, price, BTC, rate) == ceil(Fraction(worth * rate, UNIT))

@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backtester.sim.options import option_fee, out_of_the_money, short_margin
+from backtester.core.option_rates import out_of_the_money, short_margin
+from backtester.sim.options import option_fee
+from backtester.sim.scales import ratio_of
 
 UNIT = 10**8
 RATE = 30_000  # 3 bps
@@ -58,7 +60,7 @@ def test_a_rebate_is_not_capped() -> None:
 def test_the_margin_of_a_short_option_by_hand(is_call: bool, strike: int, initial: int, maintenance: int) -> None:
     def margin(rate: int, min_rate: int) -> int:
         return short_margin(
-            2_00, 1, is_call=is_call, strike=strike, index=30_000, mark=100, rate=rate, min_rate=min_rate, shift=-6
+            2_00, 10**6, 1, is_call=is_call, strike=strike, index=30_000, mark=100, rate=rate, min_rate=min_rate
         )
 
     # two contracts, of 10^-2, prices whole: shift 0 + 2 - 8
@@ -78,7 +80,8 @@ def test_the_margin_of_a_short_option_by_fractions(
     assert out_of_the_money(is_call, strike, index) == otm
     rate, min_rate = (Fraction(one, UNIT) for one in rates)
     exact = (max(rate * index - otm, min_rate * index) + mark) * unit * qty / Fraction(10) ** shift
+    mul, den = ratio_of(shift)
     told = short_margin(
-        qty, unit, is_call=is_call, strike=strike, index=index, mark=mark, rate=rates[0], min_rate=rates[1], shift=shift
+        qty, unit * mul, den, is_call=is_call, strike=strike, index=index, mark=mark, rate=rates[0], min_rate=rates[1]
     )
     assert told == ceil(exact)

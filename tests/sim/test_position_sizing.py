@@ -10,6 +10,7 @@ from hypothesis.strategies import floats, integers, lists, sampled_from
 
 from backtester.core.numbers import BPS, MONEY_SCALE, RATE_SCALE
 from backtester.core.time import timeframe_us
+from backtester.sim.contracts import Inverse, Linear
 from backtester.sim.position_sizing import (
     annualised,
     kelly_rate,
@@ -28,20 +29,33 @@ PERCENT = RATE_SCALE // 100
 
 def test_risk_per_trade_is_the_risk_over_the_distance_of_the_stop() -> None:
     """Van Tharp's percent risk: 1 % of 10000 is 100; a stop 5 below 100 makes 100 / 5 = 20."""
-    assert lots_for_risk(100 * MONEY_SCALE, 100_00, 95_00, 1, 0, 1, SHIFT) == 20_000
+    assert lots_for_risk(100 * MONEY_SCALE, 100_00, 95_00, 1, 0, 1, Linear(SHIFT)) == 20_000
 
 
 def test_fees_of_both_sides_are_part_of_the_loss() -> None:
     """Each unit loses 5, and 0.1 % of 100 and of 95: 100 / 5.195 = 19.2492..., in lots of 0.001."""
-    qty = lots_for_risk(100 * MONEY_SCALE, 100_00, 95_00, 1, 10 * BPS, 1, SHIFT)
+    qty = lots_for_risk(100 * MONEY_SCALE, 100_00, 95_00, 1, 10 * BPS, 1, Linear(SHIFT))
     assert qty == 19_249
-    assert loss_at_stop(qty, 100_00, 95_00, 1, 10 * BPS, SHIFT) == 9_999_855_500  # 19.249 × 5.195
-    assert lots_for_risk(100 * MONEY_SCALE, 95_00, 100_00, -1, 10 * BPS, 1, SHIFT) == 19_249  # a short, the other way
+    assert loss_at_stop(qty, 100_00, 95_00, 1, 10 * BPS, Linear(SHIFT)) == 9_999_855_500  # 19.249 × 5.195
+    short = lots_for_risk(100 * MONEY_SCALE, 95_00, 100_00, -1, 10 * BPS, 1, Linear(SHIFT))
+    assert short == 19_249  # the other way
+
+
+def test_inverse_contracts_lose_coin_at_a_stop() -> None:
+    """A contract of 100 USD is worth 0.0025 coin at 40000, and 0.003125 at 32000: a long loses the difference.
+
+    0.1 coin buys 160 of them; short from 40000 to 50000 each loses 0.0025 - 0.002: 200.
+    """
+    unit = Inverse(100 * MONEY_SCALE)
+    assert lots_for_risk(MONEY_SCALE // 10, 40_000, 32_000, 1, 0, 1, unit) == 160
+    assert lots_for_risk(MONEY_SCALE // 10, 40_000, 50_000, -1, 0, 1, unit) == 200
+    # fees of 0.1 % of 0.0025 and of 0.003125: 0.1 / 0.000630625 = 158.57...
+    assert lots_for_risk(MONEY_SCALE // 10, 40_000, 32_000, 1, 10 * BPS, 1, unit) == 158
 
 
 @pytest.mark.parametrize(("entry", "stop", "side"), [(100_00, 100_00, 1), (100_00, 101_00, 1), (100_00, 99_00, -1)])
 def test_a_stop_that_is_not_on_the_losing_side_sizes_nothing(entry: int, stop: int, side: int) -> None:
-    assert lots_for_risk(10**12, entry, stop, side, 10 * BPS, 1, SHIFT) == 0
+    assert lots_for_risk(10**12, entry, stop, side, 10 * BPS, 1, Linear(SHIFT)) == 0
 
 
 @given(
@@ -57,12 +71,12 @@ def test_the_size_by_risk_loses_no_more_and_a_lot_more_would(
     budget: int, entry: int, distance: int, side: int, fee_rate: int, lot: int, shift: int
 ) -> None:
     stop = entry - side * min(distance, entry - 1)
-    qty = lots_for_risk(budget, entry, stop, side, fee_rate, lot, shift)
+    qty = lots_for_risk(budget, entry, stop, side, fee_rate, lot, Linear(shift))
     assert qty % lot == 0
     if qty:
-        assert loss_at_stop(qty, entry, stop, side, fee_rate, shift) <= budget
+        assert loss_at_stop(qty, entry, stop, side, fee_rate, Linear(shift)) <= budget
     if budget:
-        assert loss_at_stop(qty + lot, entry, stop, side, fee_rate, shift) > budget
+        assert loss_at_stop(qty + lot, entry, stop, side, fee_rate, Linear(shift)) > budget
 
 
 @given(
@@ -73,7 +87,7 @@ def test_the_size_by_risk_loses_no_more_and_a_lot_more_would(
     lot=integers(1, 1000),
 )
 def test_more_equity_never_sizes_less(budget: int, more: int, stop: int, fee_rate: int, lot: int) -> None:
-    sizes = [lots_for_risk(b, 100_00, stop, 1, fee_rate, lot, SHIFT) for b in (budget, budget + more)]
+    sizes = [lots_for_risk(b, 100_00, stop, 1, fee_rate, lot, Linear(SHIFT)) for b in (budget, budget + more)]
     assert sizes == sorted(sizes)
 
 

@@ -1,8 +1,5 @@
 """Expiry: the mean of the index, delivery, and exercise in, at and out of the money."""
 
-from fractions import Fraction
-from math import floor
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,8 +7,6 @@ from hypothesis import strategies as st
 from backtester.sim.settlement import (
     DELIVERY_WINDOW,
     OPTION_WINDOW,
-    delivery_profit,
-    exercise_amount,
     is_sampled,
     option_payoff,
     settlement_price,
@@ -52,28 +47,12 @@ def test_payoffs(is_call: bool, settlement: int, payoff: int) -> None:
     assert option_payoff(is_call, 30_000, settlement) == payoff
 
 
-def test_longs_receive_and_shorts_pay() -> None:
-    # 0.5 contracts of 1 BTC, 1 000 in the money; prices 10^-2, contracts 10^-2, shift -4
-    assert exercise_amount(50, 1, 1_000_00, -4) == 500 * UNIT
-    assert exercise_amount(-50, 1, 1_000_00, -4) == -500 * UNIT
-    # 2 contracts of 100 XRP, 0.0301 in the money; prices 10^-4
-    assert exercise_amount(2_00, 100, 301, -2) == 6_02000000
-
-
-@given(
-    qty=st.integers(-(10**6), 10**6), unit=st.sampled_from([1, 100, 1000]), payoff=st.integers(0, 10**12),
-    shift=st.integers(-4, 4),
-)  # fmt: skip
-def test_exercise_rounds_against_the_trader_once(qty: int, unit: int, payoff: int, shift: int) -> None:
-    assert exercise_amount(qty, unit, payoff, shift) == floor(Fraction(qty * unit * payoff) / Fraction(10) ** shift)
-
-
 @given(settlement=st.integers(1, 10**7), strike=st.integers(1, 10**7))
 def test_a_call_less_a_put_is_a_forward(settlement: int, strike: int) -> None:
     assert option_payoff(True, strike, settlement) - option_payoff(False, strike, settlement) == settlement - strike
 
 
-def test_a_delivered_position_realises_its_profit_at_the_mean() -> None:
-    # 2 BTC bought at 60 000, delivered at 61 000.5: prices 10^-1, quantities 10^-3, shift -4
-    assert delivery_profit(2_000, 120_000 * UNIT, 61_000_5, -4) == 2_001 * UNIT
-    assert delivery_profit(-2_000, -120_000 * UNIT, 61_000_5, -4) == -2_001 * UNIT
+def test_a_mean_in_coarser_units_is_rounded_once() -> None:
+    # 100.04 and 100.05: 100.045 to one decimal is 100.0, not 100.1 by way of 100.05
+    assert settlement_price([100_04, 100_05], 10) == 100_0
+    assert settlement_price([100_10, 100_21], 10) == 100_2

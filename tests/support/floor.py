@@ -16,7 +16,6 @@ from backtester.core.board import Board
 from backtester.core.bus import Bus
 from backtester.core.events import AnyIntent, Cashflow, Event, Fill, SanitizedOrder
 from backtester.core.folds import Ledger
-from backtester.core.instruments import Asset
 from backtester.core.margin import MarginTerms
 from backtester.core.market import Dues, Expiry, MarketCandle, MarketOpen
 from backtester.core.numbers import BPS
@@ -36,19 +35,20 @@ from backtester.core.topics import (
     T_ORDERS_SANITIZED,
     Topic,
 )
-from backtester.core.valuation import PLAIN as IN_USDT
+from backtester.core.valuation import Valuation
 from backtester.engine.risk_setup import breaker_terms, order_limiter
 from backtester.execution.filling import ExchangeRules
 from backtester.execution.pool import NO_CAP
+from backtester.execution.settlement import Settlement, SettlementDesk
 from backtester.execution.simulated import SimulatedExchange
 from backtester.risk.guard import Guard
 from backtester.risk.order_validation import SymbolSpecs
 from backtester.risk.risk import Risk
 from backtester.risk.sizing import Sizing
 from backtester.sim.brackets import BracketTable
-from backtester.sim.default_brackets import DEFAULT_BRACKETS
+from backtester.sim.default_brackets import default_brackets
 from backtester.sim.sim_models import FeeModel, ImpactModel, SlippageModel
-from tests.support.specs import instrument, rules
+from tests.support.specs import instrument, inverse, rules
 
 CASH = 10_000 * 10**8
 MAX_WAIT = 3 * MINUTE
@@ -57,7 +57,9 @@ MAX_WAIT = 3 * MINUTE
 class Floor:
     """One instrument with prices in cents and lots of 0.001; the first candle has closed at 100.00.
 
-    choices: of ExchangeRules; and risk, control: sections of a config.
+    A contract of `cm` is 10000 USD, so that it costs 100 coins; the account is in what the instrument settles in.
+    choices: of ExchangeRules; and risk, control: sections of a config. expiry: after how many minutes the contract
+    expires, to be settled at settles_at (cents).
     """
 
     def __init__(
@@ -70,14 +72,21 @@ class Floor:
         **choices: Any,
     ) -> None:
         decimals = 8 if choices.get("fee_from_received") else 3
-        self.spec = instrument(market=market, qty_decimals=decimals)
+        expiry = MINUTE * (1 + choices["expiry"]) if choices.get("expiry") else 0
+        if market == "cm":
+            self.spec = inverse(contract=10_000, price_decimals=2, qty_decimals=3, expiry=expiry)
+        else:
+            self.spec = instrument(market=market, qty_decimals=decimals, expiry=expiry)
+        valuation = Valuation(self.spec.settle)
         specs = {self.spec.id: self.spec}
         book = {self.spec.id: Timeline.constant(rules(lot=10 ** (decimals - 3)))}
-        leverage = choices.get("leverage", 1) if market == "um" else 1
+        leverage = choices.get("leverage", 1) if self.spec.is_margined else 1
         cross = frozenset({self.spec.id} if choices.get("cross") else ())
         margin = MarginTerms({self.spec.id: leverage}, cross)
-        self.brackets: BracketTable = choices.get("brackets", DEFAULT_BRACKETS)
-        brackets = {self.spec.id: Timeline.constant(self.brackets)} if leverage > 1 else {}
+        self.brackets: BracketTable = choices.get(
+            "brackets", default_brackets(100 * 10**8 if market == "cm" else 10**8)
+        )
+        brackets = {self.spec.id: Timeline.constant(self.brackets)} if leverage > 1 or expiry else {}
         self.fees = fees = FeeModel.flat(*(rate * BPS for rate in choices.get("fees", (2, 5))))
         self.slippage = SlippageModel(choices.get("slippage", 0) * BPS)
         self.bus, self.board = Bus(), Board()
@@ -106,13 +115,21 @@ class Floor:
                 participation=choices.get("participation", 0),
                 margin=margin,
                 brackets=brackets,
+                liquidation_fees={self.spec.id: choices.get("liquidation_fee", 0)},
+                valuation=valuation,
             ),
             specs,
             self.board,
             self.bus,
         )
-        self.account = Account(specs, IN_USDT, MINUTE, lambda _: None, self.board, self.bus, margin)
-        limits, ledger = SymbolSpecs(specs, book), Ledger(specs, margin)
+        self.settlement = None
+        if expiry:
+            assert self.exchange.liquidator is not None
+            plan = {self.spec.id: Settlement(expiry, choices.get("settles_at", 0), "drawn")}
+            own = (self.exchange.liquidator, self.exchange.ledger, self.board, self.bus)
+            self.settlement = SettlementDesk(plan, self.exchange, *own)
+        self.account = Account(specs, valuation, MINUTE, lambda _: None, self.board, self.bus, margin)
+        limits, ledger = SymbolSpecs(specs, book), Ledger(specs, margin, valuation)
         fee_rates = {self.spec.id: Timeline.constant(fees.worst_rate())}
         sizing = Sizing(
             {self.spec.id: choices.get("sizing", SizingRules())},
@@ -152,7 +169,7 @@ class Floor:
         Slicer(book, self.board, self.bus)
         self._send(
             T_CASHFLOWS,
-            Cashflow(ts=MINUTE, kind="deposit", wallet=self.spec.market, asset=Asset("USDT"), amount_units=CASH),
+            Cashflow(ts=MINUTE, kind="deposit", wallet=market, asset=self.spec.settle, amount_units=CASH),
         )
 
     def _heard(self, topic: Topic[Any], event: Event) -> None:

@@ -7,6 +7,7 @@ from collections import defaultdict
 
 from backtester.core.events import Event, Fill, Liquidity, OrderRejected, OrderUpdate, SanitizedOrder, Side, Status
 from backtester.core.topics import T_ORDERS_CHANGED, T_ORDERS_SANITIZED
+from backtester.execution.settlement import TAG as SETTLES
 from backtester.sim.brackets import max_leverage
 from tests.support.floor import MAX_WAIT, Floor
 
@@ -48,7 +49,7 @@ class OrderRules:
         """
         for topic, event in self._floor.events[self._seen :]:
             self._hear(topic, event)
-            if isinstance(event, Fill):
+            if isinstance(event, Fill) and event.tag != SETTLES:  # which is no trade
                 require(traded, "filled while nobody traded")
                 inside = low <= event.reference_price_units <= high
                 require(inside or self._jumped_over(event, low, high), "filled where the market was not")
@@ -112,7 +113,7 @@ class OrderRules:
         if terms.only_reduces:
             require(abs(self._position) < abs(before), "what only reduces added")
             require(self._position * before >= 0, "what only reduces went through zero")
-        if fill.fee_asset == fill.base:
+        if self._floor.spec.is_spot and fill.fee_asset == fill.base:
             self._position -= fill.fee_units
         if order.parent_id and order.parent_id not in self._resized:
             parts = [n for i, n in self._filled.items() if self._floor.orders[i].parent_id == order.parent_id]
@@ -162,7 +163,7 @@ class OrderRules:
             require(fill.liquidity is Liquidity.TAKER, "what has no limit made no market")
         spec = self._floor.spec
         charged = spec.notional_units(fill.qty_units, fill.price_units)
-        if fill.fee_asset == fill.base:
+        if spec.is_spot and fill.fee_asset == fill.base:
             charged = spec.base_money(fill.qty_units)
         fee = self._floor.fees.fee_units(charged, fill.liquidity is Liquidity.MAKER, 0)
         require(fill.fee_units == fee, "another fee than declared")

@@ -193,6 +193,7 @@ def run_prepared(folder: Path, prepared: PreparedRun) -> Ran:
 class Scripted(Strategy):
     """Does what a test says after each candle: `script` maps the number of a candle to a function of the strategy."""
 
+    position_modes = ("one_way", "hedge")
     script: Mapping[int, Any] = {}
     first: str = ""  # the instrument whose candles are counted; the first of the run unless given
     on_fill_do: Any = None

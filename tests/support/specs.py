@@ -1,6 +1,6 @@
 """Instruments and rules for tests below the level of a run."""
 
-from backtester.core.instruments import Asset, Instrument, InstrumentId, Scale
+from backtester.core.instruments import Asset, Instrument, InstrumentId, Scale, expiry_of
 from backtester.core.rules import InstrumentRules, OrderLimits
 
 
@@ -10,6 +10,7 @@ def instrument(
     *,
     price_decimals: int = 2,
     qty_decimals: int = 3,
+    expiry: int = 0,
 ) -> Instrument:
     """An instrument in USDT."""
     return Instrument(
@@ -19,6 +20,23 @@ def instrument(
         base=Asset(symbol.removesuffix("USDT")),
         quote=Asset("USDT"),
         scale=Scale(price_decimals, qty_decimals),
+        expiry=expiry,
+    )
+
+
+def inverse(
+    symbol: str = "BTCUSD_PERP", *, contract: int = 100, price_decimals: int = 1, qty_decimals: int = 0, expiry: int = 0
+) -> Instrument:
+    """A COIN-M contract of so many USD; traded whole, unless a part of it is asked for."""
+    return Instrument(
+        id=InstrumentId(f"cm:{symbol}"),
+        market="cm",
+        symbol=symbol,
+        base=Asset(symbol.partition("USD")[0]),
+        quote=Asset("USD"),
+        scale=Scale(price_decimals, qty_decimals),
+        contract_units=contract * 10**8,
+        expiry=expiry or expiry_of(symbol),
     )
 
 

@@ -19,6 +19,8 @@ from backtester.data.feeds.units import price_units
 class CandleFeed:
     """The candles of one instrument and timeframe, for the exchange, for strategies, or for both."""
 
+    is_chain = False
+
     def __init__(
         self,
         instrument: InstrumentId,

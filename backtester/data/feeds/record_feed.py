@@ -20,6 +20,7 @@ class RecordFeed:
     """The rows of one instrument and kind, each an event, or (option chains) all rows of a time one event."""
 
     executes = False
+    is_chain = False
 
     def __init__(self, instrument: InstrumentId, kind: str, timeframe: str, batches: Iterator[Columns]) -> None:
         """Wrap batches in time order; timeframe is empty for kinds without one."""

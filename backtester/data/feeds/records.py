@@ -120,7 +120,7 @@ def _chains(rows: RecordRows) -> list[MarketEvent]:
     symbol = split_id(rows.instrument)[1]
     base = (split_symbol(symbol) or (symbol, ""))[0]
     expiries, strikes, calls = (rows.columns[name].tolist() for name in ("expiry", "strike", "is_call"))
-    contracts = [_contract(base, *one) for one in zip(expiries, strikes, calls, strict=True)]
+    contracts = [contract_symbol(base, *one) for one in zip(expiries, strikes, calls, strict=True)]
     quotes = list(map(OptionQuote, contracts, expiries, strikes, calls, *rows.floats(*_OPTION_COLUMNS)))
     starts = starts_of(rows.known).tolist()
     ends = [*starts[1:], len(rows.known)]
@@ -141,7 +141,7 @@ _OPTION_COLUMNS: Final = (
 )
 
 
-def _contract(base: str, expiry: int, strike: float, is_call: bool) -> str:
+def contract_symbol(base: str, expiry: int, strike: float, is_call: bool) -> str:
     """Return a contract's symbol as the venue writes it."""
     return f"{base}-{utc(expiry):%y%m%d}-{strike:.10f}".rstrip("0").rstrip(".") + ("-C" if is_call else "-P")
 

@@ -1,0 +1,39 @@
+"""From the option chains of a run to its instruments and their rules."""
+
+from collections.abc import Iterable, Mapping
+
+from backtester.config.configs import BacktestConfig, InstrumentSection
+from backtester.config.instruments import instrument_of, rules_of
+from backtester.core.errors import UsageError
+from backtester.core.instruments import Instrument, InstrumentId
+from backtester.core.rules import RuleBook
+from backtester.core.time import HOUR, timeframe_us
+from backtester.engine.option_plan import PRICE_DECIMALS, Chain
+
+
+def described(
+    ids: list[InstrumentId], chains: Mapping[InstrumentId, Chain], sections: Mapping[InstrumentId, InstrumentSection]
+) -> tuple[dict[InstrumentId, Instrument], RuleBook]:
+    """Return the instruments, and the rules of each; all contracts of a chain have one section and one timeline."""
+    described = {i: i for i in ids} | {i: chain.name for chain in chains.values() for i in chain.contracts}
+    instruments = {i: instrument_of(i, sections[by]) for i, by in sorted(described.items())}
+    for chain in chains:
+        if sections[chain].price_decimals != PRICE_DECIMALS:
+            raise UsageError(
+                f'instruments."{chain}".price_decimals is {sections[chain].price_decimals}: of chains it is '
+                f"{PRICE_DECIMALS}, for marks and settlement prices have as many"
+            )
+    rules = {by: rules_of(instruments[i], sections[by]) for by, i in {by: i for i, by in described.items()}.items()}
+    return instruments, {i: rules[described[i]] for i in instruments}
+
+
+def hourly(config: BacktestConfig) -> BacktestConfig:
+    """Return the config of a run of options alone: chains have a row an hour, and nothing finer happens."""
+    if timeframe_us(config.run.timeframe) >= HOUR:
+        return config
+    return config.model_copy(update={"run": config.run.model_copy(update={"timeframe": "1h"})})
+
+
+def known_before(chains: Iterable[InstrumentId], start: int) -> dict[InstrumentId, int]:
+    """Return from when on chains are read: so that one is known when the run begins."""
+    return dict.fromkeys(chains, start - HOUR)

@@ -1,0 +1,155 @@
+"""Options that are written: what they bind, when they are called and liquidated, and what that costs."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from backtester.config.options_section import OptionsSection
+from backtester.engine.replay import replay, verify
+from tests.support.chains import Quote, fills_of, run_chain
+from tests.support.market import flat, write_candles
+
+C, OTHER = "BTC-240126-31000-C", "BTC-240126-29000-P"
+
+
+def market(*rows: tuple[float, float], ask: float = 0, quantity: float = 5, contract: str = C) -> list[Quote]:
+    """One row an hour: index and mark; quotes stand around the mark."""
+    return [
+        Quote(n, contract, mark - 5, ask or mark + 5, quantity, quantity, mark=mark, index=index)
+        for n, (index, mark) in enumerate(rows)
+    ]
+
+
+def sell(qty: float = 1, name: str = C) -> Any:
+    return lambda s: [s.sell(name, qty, limit=1)]
+
+
+def short(cash: float, **more: Any) -> dict[str, Any]:
+    return {"options": {"allow_short": True} | more, "account": {"initial_cash": cash}}
+
+
+# At an index of 30 000 a call at 31 000 marked 100 binds max(4 500 - 1 000, 3 000) + 100 = 3 600, and must keep
+# max(2 250 - 1 000, 1 500) + 100 = 1 600.
+CALM = [(30_000, 100)] * 4
+
+
+@pytest.mark.parametrize(("cash", "filled"), [(3_506, True), (3_504, False)])
+def test_a_short_needs_its_initial_margin_less_the_premium_that_comes_in(
+    tmp_path: Path, cash: float, filled: bool
+) -> None:
+    # sold at a bid of 95, so 3 505 are missing
+    ran = run_chain(tmp_path, market(*CALM), {1: lambda s: [s.sell(C, 1, limit=95)]}, **short(cash, fee_cap_pct=0))
+    assert (fills_of(ran) == [(2, C, "sell", "1", "95", "0")]) is filled
+    assert [reason for _, reason, _ in ran.refusals] == ([] if filled else ["insufficient_balance"])
+
+
+def test_what_a_short_binds_is_not_there_for_others(tmp_path: Path) -> None:
+    quotes = [*market(*CALM), *market(*CALM, contract=OTHER)]
+    script = {1: sell(), 2: lambda s: [s.buy(OTHER, 15, limit=105), s.buy(OTHER, 14, limit=105)]}
+    # 5 000 + 95 - 3 600 = 1 495 are free: 15 × 105 are 1 575, 14 × 105 are 1 470
+    ran = run_chain(tmp_path, quotes, script, **short(5_000, fee_cap_pct=0))
+    assert [(reason, numbers["free"]) for _, reason, numbers in ran.refusals] == [("insufficient_balance", "1495")]
+    assert [f[2:4] for f in fills_of(ran)] == [("sell", "1"), ("buy", "5"), ("buy", "5")]
+
+
+def test_the_margin_that_is_bound_follows_index_and_mark(tmp_path: Path) -> None:
+    rows = [(30_000, 100), (30_000, 100), (32_000, 1_500), (32_000, 1_500)]
+    quotes = [*market(*rows), *market(*rows, contract=OTHER)]
+    script = {1: sell(), 3: lambda s: [s.buy(OTHER, 2, limit=1_600)]}
+    ran = run_chain(tmp_path, quotes, script, **short(9_000, fee_cap_pct=0))
+    # 9 000 + 95 - (15 % × 32 000 + 1 500)
+    assert [numbers["free"] for *_, numbers in ran.refusals] == ["2795"]
+
+
+def test_a_short_is_called_and_then_bought_back_at_the_ask_of_the_row_for_a_fee(tmp_path: Path) -> None:
+    # 4 000 + 95. At 32 000 it must keep 2 400 + 1 000 = 3 400 (83 %), at 33 000 2 475 + 2 000 = 4 475.
+    rows = [(30_000, 100), (30_000, 100), (32_000, 1_000), (33_000, 2_000), (33_000, 2_000)]
+    ran = run_chain(tmp_path, market(*rows), {1: sell()}, **short(4_000))
+    assert fills_of(ran) == [(2, C, "sell", "1", "95", "0"), (4, C, "buy", "1", "2005", "62.7")]  # 19 bps of 33 000
+    assert ran.events("fills")[1]["tag"] == "liquidation"
+    assert [(e["state"], e["numbers"]) for e in ran.events("margin")] == [
+        ("call", {"price": "1000.00000000", "balance": "4095.00000000", "maintenance": "3400.00000000"}),
+        ("liquidated", {"price": "2005.00000000", "balance": "4095.00000000", "maintenance": "4475.00000000"}),
+    ]
+    assert ran.details["final"]["cash"] == {"option:USDT": "2027.30000000"}
+    assert ran.details["options"]["liquidations"] == {f"option:{C}": 1}
+    assert ran.details["options"]["fees"] == {"liquidation": "62.70000000"}
+    assert any("short option liquidated (margin calls: 1)" in warning for warning in ran.result.warnings)
+    replay(ran.path)
+    verify(ran.path)
+
+
+def test_what_the_wallet_does_not_have_is_paid_by_the_insurance_fund(tmp_path: Path) -> None:
+    rows = [(30_000, 100), (30_000, 100), (36_000, 5_000)]
+    ran = run_chain(tmp_path, market(*rows), {1: sell()}, **short(4_000))
+    assert fills_of(ran)[1] == (3, C, "buy", "1", "5005", "0")
+    assert ran.details["final"]["cash"] == {"option:USDT": "0.00000000"}
+    assert ran.details["options"]["shortfall"] == "910.00000000"
+    assert [e["amount"] for e in ran.events("cashflows") if e["kind"] == "insurance"] == ["910.00000000"]
+    replay(ran.path)
+
+
+def test_without_an_ask_a_short_is_bought_back_at_its_mark_and_working_orders_go_first(tmp_path: Path) -> None:
+    calm = market(*CALM[:2])
+    jump = [Quote(2, C, 0, 0, 0, 0, mark=2_000, index=33_000)]
+    script = {1: sell(), 2: lambda s: [s.buy(C, 1, limit=50)]}
+    ran = run_chain(tmp_path, [*calm, *jump], script, **short(4_000))
+    assert fills_of(ran)[1][:5] == (3, C, "buy", "1", "2000")
+    assert (2, "cancelled", "liquidation") in ran.updates
+
+
+def test_the_short_that_must_keep_most_goes_first_and_the_rest_stays_when_it_is_safe(tmp_path: Path) -> None:
+    rows = [(30_000, 100), (30_000, 100), (33_000, 2_000), (33_000, 2_000)]
+    low = [Quote(q.hour, OTHER, 95, 105, mark=100 if q.hour < 2 else 10, index=q.index) for q in market(*rows)]
+    script = {1: lambda s: [s.sell(C, 1, limit=1), s.sell(OTHER, 1, limit=1)]}
+    ran = run_chain(
+        tmp_path,
+        [*market(*rows), *low],
+        script,
+        **short(7_300, maintenance_margin="0.15", min_maintenance_margin="0.1"),
+    )
+    assert [f[1] for f in fills_of(ran)] == [C, OTHER, C]
+    assert list(ran.details["final"]["positions"]) == [f"option:{OTHER}"]
+
+
+def test_longs_secure_no_shorts(tmp_path: Path) -> None:
+    rows = [(30_000, 100), (30_000, 100), (33_000, 2_000)]
+    long = [Quote(q.hour, "BTC-240126-30000-C", 2_000, 2_000, 9, 9, mark=2_000, index=q.index) for q in market(*rows)]
+    script = {1: lambda s: [s.sell(C, 1, limit=1), s.buy("BTC-240126-30000-C", 1, limit=2_000)]}
+    ran = run_chain(tmp_path, [*market(*rows), *long], script, **short(6_000))
+    assert [e["state"] for e in ran.events("margin")] == ["liquidated"]
+
+
+def test_buying_back_needs_no_more_than_the_money_that_is_there(tmp_path: Path) -> None:
+    rows = [(30_000, 100), (30_000, 100), (31_500, 600), (31_500, 600), (31_500, 600)]
+    script = {1: sell(), 3: lambda s: [s.buy(C, 1, limit=605)]}
+    ran = run_chain(tmp_path, market(*rows), script, **short(3_600))
+    assert fills_of(ran)[1] == (4, C, "buy", "1", "605", "0")
+    assert ran.details["final"]["positions"] == {}
+
+
+@pytest.mark.parametrize("spot", [False, True])
+def test_a_breaker_closes_options_at_the_next_row_and_asks_once_for_it(tmp_path: Path, spot: bool) -> None:
+    rows = [(30_000, 100), (30_000, 100), (30_000, 100), (30_000, 1_500), (30_000, 1_500), (30_000, 1_500)]
+    quotes = [*market(*rows, quantity=0.6), *market(*rows[::-1], contract=OTHER, quantity=0.6)]
+    script = {1: lambda s: [s.sell(C, 1, limit=1), s.buy(OTHER, 1, limit=2_000)]}
+    more: dict[str, Any] = {"risk": {"drawdown": {"limit_pct": 20, "action": "flatten"}}}
+    names = ["option:BTCUSDT"]
+    if spot:  # ticks of a minute between the rows
+        write_candles(tmp_path / "lake", flat(30_000, 360))
+        names.append("spot:BTCUSDT")
+        more["account"] = {"wallets": {"option:USDT": "6000"}}
+    ran = run_chain(tmp_path, quotes, script, symbols=names, **short(6_000) | more)
+    closing = [e for e in ran.events("orders_sanitized") if e["terms"].get("reduce_only")]
+    assert {(e["kind"], e["terms"]["time_in_force"]) for e in closing} == {("limit", "ioc")}
+    assert len(closing) <= 4
+    assert ran.details["final"]["positions"] == {}
+    assert [reason for _, reason, _ in ran.refusals] == []
+    replay(ran.path)
+
+
+def test_what_must_be_kept_is_never_more_than_what_is_needed_at_first() -> None:
+    with pytest.raises(ValidationError, match="cannot be more than what it needs at first"):
+        OptionsSection.model_validate({"maintenance_margin": "0.2"})
