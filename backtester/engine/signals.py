@@ -26,11 +26,16 @@ _NO_CANDLES = CandleColumns(np.empty(0, dtype=np.int64), _NONE, _NONE, _NONE, _N
 
 
 def signal_rows(run: PreparedRun, strategy: SignalStrategy) -> Rows:
-    """Return what computes a signal's targets on the candles of an instrument; of its frame only the times stay."""
+    """Return what computes a signal's targets on the candles of an instrument; of its frame only the times stay.
+
+    An instrument of which the run shows no candles (an option) has no rows.
+    """
     cache = _cache(run)
 
-    def rows_of(instrument: str) -> tuple[Source, Times, Targets]:
+    def rows_of(instrument: str) -> tuple[Source, Times, Targets] | None:
         source = Source(instrument, run.config.run.timeframe)
+        if source not in _feeds(run):
+            return None
         frames = signal_frames(run, strategy, source)
         if sum(frame.rows for frame in frames.values()) >= _WORTH_COMPILING:
             compile_indicators()
@@ -51,6 +56,8 @@ def signal_leaks(
     found: dict[InstrumentId, list[Leak]] = {}
     for instrument in run.instruments:
         source = Source(instrument, run.config.run.timeframe)
+        if source not in _feeds(run):
+            continue
         leaks = check_frame(strategy, signal_frames(run, strategy, source), source, cuts=cuts, seed=seed)
         if leaks:
             found[instrument] = leaks
@@ -59,8 +66,13 @@ def signal_leaks(
 
 def signal_frames(run: PreparedRun, strategy: SignalStrategy, source: Source) -> dict[Source, Frame]:
     """Return the frames that a signal needs for one instrument: the candles that the run shows, and no others."""
-    feeds = {Source(f.name.instrument, f.name.timeframe): f for f in run.feeds if f.name.kind == KLINES.kind}
+    feeds = _feeds(run)
     return {needed: _frame(run, feeds[needed], needed) for needed in strategy.plan_for(source).sources}
+
+
+def _feeds(run: PreparedRun) -> dict[Source, PlannedFeed]:
+    """Return the candles that the run shows."""
+    return {Source(f.name.instrument, f.name.timeframe): f for f in run.feeds if f.name.kind == KLINES.kind}
 
 
 def _frame(run: PreparedRun, feed: PlannedFeed, source: Source) -> Frame:

@@ -18,6 +18,7 @@ from backtester.strategy.indicators.means import Sma
 from backtester.strategy.indicators.pivots import Pivots
 from backtester.strategy.signals import ExitPlan, SignalStrategy, Targets
 from tests.strategy.signals.drawn import signal
+from tests.support.chains import Quote, write_chain
 from tests.support.lakes import two_coins, wandering
 from tests.support.market import flat, write_candles
 from tests.support.runs import config_of, prepared_run, run_on, run_prepared
@@ -203,3 +204,19 @@ def test_a_constant_target_needs_no_array(tmp_path: Path) -> None:
 
     assert len(run_on(tmp_path, flat(100, 5), Always).fills) == 1
     assert len(run_on(tmp_path / "drawn", flat(100, 5), signal([0.5])).fills) == 1
+
+
+def test_an_instrument_without_candles_of_its_own_has_no_rows_and_is_not_traded(tmp_path: Path) -> None:
+    lake = tmp_path / "lake"
+    write_candles(lake, flat(30_000, 6), timeframe="1h")
+    write_chain(lake, [Quote(hour, "BTC-240126-30000-C", 90, 100, mark=95) for hour in range(6)])
+    account = {"wallets": {"spot:USDT": "10000", "option:USDT": "1000"}}
+    config = config_of(lake, ["spot:BTCUSDT", "option:BTCUSDT"], run={"timeframe": "1h"}, account=account)
+    config = config.model_copy(update={"instruments": {}})
+    run = prepared_run(signal([0.5]), config)
+    assert len(run.instruments) > 1
+    ran = run_prepared(tmp_path, run)
+    assert {event["instrument"] for event in ran.events("fills")} == {"spot:BTCUSDT"}
+    strategy = run.make_strategy()
+    assert isinstance(strategy, SignalStrategy)
+    assert signal_leaks(run, strategy) == {}

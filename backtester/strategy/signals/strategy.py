@@ -16,8 +16,8 @@ from backtester.strategy.signals.desk import Desk
 from backtester.strategy.signals.exits import ExitPlan
 from backtester.strategy.signals.targets import Targets
 
-# By instrument, of its rows: the source, the closes of its candles (µs), and a target for each of them.
-Rows = Callable[[str], tuple[Source, Times, Targets]]
+# By instrument, of its rows: the source, the closes of its candles (µs), and a target for each; None: it has no rows.
+Rows = Callable[[str], tuple[Source, Times, Targets] | None]
 
 
 class SignalStrategy(Strategy):
@@ -139,8 +139,9 @@ class SignalStrategy(Strategy):
         if self._rows is None:
             raise EngineError("a signal runs without anybody who computes its rows")
         for instrument in self.instruments:
-            desk = Desk(self, *self._rows(instrument.id), plan=self.plan, min_change=self.min_change)
-            self._desks[instrument.id] = desk
+            rows = self._rows(instrument.id)
+            if rows is not None:
+                self._desks[instrument.id] = Desk(self, *rows, plan=self.plan, min_change=self.min_change)
 
     @final
     def on_candle(self, candle: Candle) -> Intents:
