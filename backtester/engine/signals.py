@@ -7,6 +7,7 @@ import numpy as np
 from backtester.core.instruments import InstrumentId
 from backtester.data.columns import CandleColumns
 from backtester.data.feature_cache import FeatureCache
+from backtester.data.lake import Lake
 from backtester.data.schemas import KLINES
 from backtester.engine.compiled import compile_indicators
 from backtester.engine.feed_plan import PlannedFeed
@@ -95,9 +96,12 @@ def _frame(run: PreparedRun, feed: PlannedFeed, source: Source) -> Frame:
 
 
 def _cache(run: PreparedRun) -> FeatureCache | None:
-    """Return the lake's cache of features, for columns that this very code makes."""
+    """Return the lake's cache of features, for columns that this very code makes.
+
+    None for a lake with made-up rows laid over it: what is computed from those nobody asks for again.
+    """
     size = run.config.data.feature_cache_mb * _MB
-    if not size:
+    if not size or type(run.lake) is not Lake:
         return None
     own = sorted(digest_of(path.read_bytes()) for path in modules_below(Path("/")).values())
     return FeatureCache(run.lake.root, size, code=digest_of(repr((engine_digest(), versions(), own)).encode()))

@@ -10,6 +10,7 @@ from hypothesis.strategies import booleans, integers, none, one_of, sampled_from
 
 from backtester.config.configs import BacktestConfig
 from backtester.core.errors import DataError, StrategyError, UsageError
+from backtester.data.lake import Lake
 from backtester.engine.prepare import prepare
 from backtester.engine.replay import replay, verify
 from backtester.engine.signals import signal_leaks
@@ -195,6 +196,19 @@ def test_a_signal_whose_parameters_change_its_features_derives_other_warm_up(tmp
         run = prepare(of_name(config, "sma_cross_signal"), params_options={"fast": 5, "slow": slow})
         starts.append((run.start - run.series[0].warmup_start) // 60_000_000)
     assert starts == [20, 100]
+
+
+def test_of_a_lake_with_other_rows_laid_over_it_no_features_are_kept(tmp_path: Path) -> None:
+    class Layered(Lake):
+        def __init__(self, lake: Lake) -> None:
+            self.__dict__.update(lake.__dict__)
+
+    two_coins(tmp_path / "lake", 300)
+    run = prepare(of_name(config_of(tmp_path / "lake", ["BTCUSDT"]), "sma_cross_signal"), params_options={"slow": 60})
+    run_prepared(tmp_path, run._replace(lake=Layered(run.lake)))
+    assert not (tmp_path / "lake" / "features").exists()
+    run_prepared(tmp_path, run)
+    assert (tmp_path / "lake" / "features").exists()
 
 
 def test_a_constant_target_needs_no_array(tmp_path: Path) -> None:
