@@ -64,11 +64,12 @@ def print_summary(run: PreparedRun, result: RunResult, seconds: float) -> None:
         settled = ", ".join(f"{n} {_SETTLED[how]}" for how, n in options["settled"].items()) or "none"
         fees = sum(Decimal(fee) for fee in options["fees"].values())
         table.add_row("settled", settled, "of that fees", f"{fees:,.2f}")
-        if options["liquidations"]:
-            table.add_row("liquidated", str(sum(options["liquidations"].values())), "shortfall", options["shortfall"])
     out.print(table)
     for instrument, numbers in result.details.get("settlement", {}).items():
         out.print(f"settled {_settlement(instrument, numbers)}", markup=False)
+    cash = next((str(spec.settle) for spec in run.instruments.values() if spec.is_option), "")
+    for words in liquidations_in_words(result.details, cash):
+        out.print(words, markup=False)
     for words in portfolio_in_words(result.details["portfolio"]):
         out.print(words, markup=False)
     for key, assumption in result.details["assumptions"].items():
@@ -87,6 +88,35 @@ def _settlement(instrument: str, numbers: dict[str, str]) -> str:
         return f"{words}: nothing was held"
     insured = f", {numbers['shortfall']} paid by the insurance fund" if "shortfall" in numbers else ""
     return f"{words}: {numbers['qty']} held, profit {numbers['profit']}, fee {numbers['fee']}{insured}"
+
+
+def liquidations_in_words(details: dict[str, Any], cash: str) -> list[str]:
+    """Return what was liquidated, what came near it, and what the insurance fund paid, of futures and options.
+
+    Args:
+        details: run.json.
+        cash: what options settle in.
+    """
+    futures, options = details.get("liquidation", {}), details.get("options", {})
+    counts = {
+        key: {**futures.get(key, {}), **options.get(key, {})}  # an instrument is one or the other
+        for key in ("liquidations", "margin_calls")
+    }
+    paid = {asset: Decimal(amount) for asset, amount in futures.get("shortfall", {}).items()}
+    paid[cash] = paid.get(cash, Decimal(0)) + Decimal(options.get("shortfall", 0))
+    said = []
+    if counts["liquidations"]:
+        said.append("liquidated " + ", ".join(f"{i} {_times(n)}" for i, n in sorted(counts["liquidations"].items())))
+    if insured := [money({"value": amount, "currency": asset}) for asset, amount in sorted(paid.items()) if amount]:
+        said.append(f"the insurance fund paid {' and '.join(insured)} of the losses, which the return does not bear")
+    lines = [", ".join(said)] if said else []
+    if counts["margin_calls"]:
+        lines.append("margin calls " + ", ".join(f"{i} {_times(n)}" for i, n in sorted(counts["margin_calls"].items())))
+    return lines
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
 
 
 def portfolio_in_words(portfolio: dict[str, Any]) -> list[str]:

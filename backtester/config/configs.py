@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_serializer, model_validator
 
-from backtester.config.fields import Bps, Exact, Multiplier, Section, Time, Timeframe
+from backtester.config.fields import Bps, Exact, Multiplier, NumberOrName, Section, Time, Timeframe
 from backtester.config.options_section import OptionsSection
 from backtester.config.risk_section import ControlSection, RiskSection
 from backtester.config.sizing import SizingSection
@@ -52,7 +52,7 @@ class AccountSection(Section):
     initial_cash: Annotated[Exact, Field(gt=0, le=10**10, decimal_places=8)] = Decimal(10_000)
     currency: Annotated[str, Field(min_length=1)] = "USDT"
     wallets: dict[str, Annotated[Exact, Field(ge=0, le=10**10, decimal_places=8)]] = Field(default_factory=dict)
-    conversions: dict[str, str] = Field(default_factory=dict)
+    conversions: dict[str, NumberOrName] = Field(default_factory=dict)
 
 
 class FeeTierSection(Section):

@@ -15,6 +15,12 @@ def _exact(value: object) -> object:
     return decimal_of(value) if isinstance(value, float) else value
 
 
+def _number_text(value: object) -> object:
+    """Accept a number where text may be one, and keep it as its shortest text."""
+    is_number = isinstance(value, int | float | Decimal) and not isinstance(value, bool)
+    return f"{decimal_of(value) if isinstance(value, float) else value}" if is_number else value
+
+
 def _time_text(value: object) -> object:
     """Accept dates and times as text or as TOML's own, and keep them as canonical text."""
     text = value.isoformat() if hasattr(value, "isoformat") else value
@@ -35,6 +41,7 @@ def _known_timeframe(value: str) -> str:
 Exact = Annotated[Decimal, BeforeValidator(_exact), Field(allow_inf_nan=False)]
 Bps = Annotated[Exact, Field(gt=-10_000, lt=10_000, decimal_places=4)]
 Multiplier = Annotated[Exact, Field(ge=0, decimal_places=8)]
+NumberOrName = Annotated[str, BeforeValidator(_number_text)]
 Time = Annotated[str, BeforeValidator(_time_text)]
 Timeframe = Annotated[str, AfterValidator(_known_timeframe)]
 

@@ -299,3 +299,13 @@ def split_symbol(symbol: str) -> tuple[str, str] | None:
         if head.endswith(quote) and len(head) > len(quote):
             return head.removesuffix(quote), quote
     return None
+
+
+def usual_pair(one: str, other: str) -> str:
+    """Return the symbol under which two assets are usually traded for each other: BTCUSDT, ETHBTC."""
+
+    def rank(asset: str) -> int:
+        return -1 if asset == "USDT" else _QUOTES.index(asset) if asset in _QUOTES else len(_QUOTES)
+
+    quote, base = sorted((one, other), key=rank)
+    return f"{base}{quote}"

@@ -18,6 +18,7 @@ from backtester.core.numbers import RATE_SCALE, decimal, exact_units
 from backtester.core.time import day_of, format_time
 from backtester.data.rules.lake_rules import LakeRules
 from backtester.data.rules.values import FeeRates, SymbolRules
+from backtester.engine.own_sections import own_sections
 
 _DATES_SHOWN = 3
 _OF_ALL_CONTRACTS = ("tick_size", "lot_size", "min_qty", "max_qty")
@@ -44,8 +45,9 @@ def applied_sections(
     """
     lake = LakeRules(Path(config.data.dir))
     sections = {}
+    own = own_sections("instruments", config.instruments, price_decimals.keys(), config.run.market, warnings)
     for instrument, decimals in price_decimals.items():
-        section = config.instruments.get(instrument, InstrumentSection())
+        section = own.get(instrument, InstrumentSection())
         known = known_rules(lake, instrument)
         if not has_rules(instrument, section, known):
             warnings.append(

@@ -57,6 +57,8 @@ def assumptions(run: PreparedRun) -> dict[str, str]:
         words["liquidation"] = liquidation_in_words(run)
     if run.settlements:
         words["expiry"] = settlements_in_words(run.settlements)
+    if run.blind:
+        words["before_expiry"] = "; ".join(run.blind)
     return words | options_in_words(run)
 
 

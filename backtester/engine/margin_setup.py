@@ -12,7 +12,6 @@ from backtester.core.instruments import (
     InstrumentId,
     for_sides,
     holding_of,
-    parse_instrument,
     split_holding,
 )
 from backtester.core.margin import FULL, MarginTerms
@@ -22,6 +21,7 @@ from backtester.core.timeline import EVER, Timeline
 from backtester.data.rules.bracket_tables import bracket_tables
 from backtester.data.rules.lake_rules import LakeRules
 from backtester.data.rules.values import Brackets
+from backtester.engine.own_sections import own_sections
 from backtester.engine.position_sides import listed_only
 from backtester.sim.brackets import BracketTable
 from backtester.sim.default_brackets import default_brackets
@@ -58,14 +58,12 @@ def resolved_futures(config: BacktestConfig, ids: Iterable[InstrumentId], warnin
     """Return `[futures]` with what each of the run's futures has of its own, under their identities; ids: the futures.
 
     Raises:
-        UsageError: there are no futures, and the config asks for leverage.
+        UsageError: there are no futures, and the config asks for leverage; or `futures.instruments` is wrong.
     """
     section, ids = config.futures, list(ids)
-    own = {parse_instrument(name, config.run.market): one for name, one in section.instruments.items()}
-    if not ids and (section.leverage > 1 or any((one.leverage or 1) > 1 for one in own.values())):
+    if not ids and (section.leverage > 1 or any((one.leverage or 1) > 1 for one in section.instruments.values())):
         raise UsageError("spot and options have no leverage", hint="--set futures.leverage=1, or --market um")
-    if strangers := sorted(own.keys() - set(ids)):
-        warnings.append(f"futures.instruments names {', '.join(strangers)}: not in this run")
+    own = own_sections("futures.instruments", section.instruments, ids, config.run.market, warnings, what="a future")
     return section.model_copy(update={"instruments": {str(i): own[i] for i in ids if i in own}})
 
 
@@ -122,6 +120,7 @@ def margin_plan(
 
     Raises:
         DataError: a leverage table is not sound; or none is known, leverage is more than 1, and the run is strict.
+        UsageError: no table of the range allows the leverage, however small the position.
     """
     own = {i: section.instruments.get(i, OwnLeverage()) for i in ids}
     terms = MarginTerms(
@@ -153,7 +152,40 @@ def margin_plan(
             if strict and found is None:
                 raise DataError(f"{problem}; execution.strict refuses that", hint=_HINT)
             warnings.append(f"{problem} ({_HINT})")
+        asked = "leverage" if own[instrument].leverage is None else f'instruments."{instrument}".leverage'
+        asked = f"futures.{asked}={terms.leverage_of(instrument)}"
+        check_leverage(instrument, asked, brackets[instrument], is_known=found is not None, warnings=warnings)
     return MarginPlan(terms, brackets, {i: _liquidation_fee(rules, i, start) for i in ids}, sources)
+
+
+def check_leverage(
+    instrument: InstrumentId, asked: str, tables: Timeline[BracketTable], *, is_known: bool, warnings: list[str]
+) -> None:
+    """Refuse a leverage with which nothing can be opened in all of a run, and say so where it is a part of it.
+
+    Args:
+        asked: the key that asks for it, and how much: `futures.leverage=100`.
+        tables: those that hold in the run, by date.
+        is_known: they come from the lake; else it is the built-in one.
+        warnings: takes the dates whose tables allow less for any size.
+
+    Raises:
+        UsageError: no table allows it.
+    """
+    key, _, leverage = asked.rpartition("=")
+    allowed = [max(bracket.max_leverage for bracket in table) for table in tables.values]
+    too_low = [(date, most) for date, most in zip(tables.dates, allowed, strict=True) if most < int(leverage)]
+    if not too_low:
+        return
+    if len(too_low) == len(allowed):
+        dates = " and ".join(day_of(date) for date in tables.dates if is_known)
+        whose = f"its leverage table of {dates}" if is_known else "the built-in leverage table (no other is known)"
+        raise UsageError(
+            f"{instrument}: {asked}, and {whose} allows at most {max(allowed)}x, for any size: nothing could be opened",
+            hint=f"--set '{key}={max(allowed)}' or less" + ("" if is_known else f", or {_HINT}"),
+        )
+    said = ", ".join(f"that of {day_of(date)} at most {most}x" for date, most in too_low)
+    warnings.append(f"{instrument}: {asked}, and not all of its leverage tables allow that, for any size: {said}")
 
 
 def _liquidation_fee(rules: LakeRules, instrument: InstrumentId, time: int) -> int:

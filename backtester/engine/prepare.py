@@ -16,6 +16,7 @@ from backtester.data.lake import Lake, damaged_error
 from backtester.data.partition import Partition
 from backtester.data.schemas import KLINES
 from backtester.engine.applied_rules import applied_sections
+from backtester.engine.expiry_grid import blind_expiries, checked_expiries
 from backtester.engine.feed_plan import (
     FEED_HINT,
     FeedName,
@@ -33,6 +34,7 @@ from backtester.engine.mark_paths import check_marks, mark_paths
 from backtester.engine.option_plan import CHAIN_KIND, PRICE_DECIMALS, Chain, chain_span, chains_of, read_chains
 from backtester.engine.option_settlement import OptionSettlement, option_settlements
 from backtester.engine.option_setup import described, hourly, known_before
+from backtester.engine.own_sections import own_sections
 from backtester.engine.position_sides import check_position_mode, listed_only, with_sides
 from backtester.engine.resolution import check_mark_feeds, check_resolution, finer_candles, mark_feeds
 from backtester.engine.settlement_plan import settlement_plan
@@ -77,7 +79,8 @@ class PreparedRun(NamedTuple):
     funding: None where none is applied. margin: how positions in futures are secured. marks: by which they are
     liquidated, where that is known. settlements: of futures that expire. valuation: in what currency the account is
     summed up, and how. openings: the prices (10^-p) of what the account starts with, before the first candle closes.
-    chains: of options, by name; option_settlements: what their expiries settle at.
+    chains: of options, by name; option_settlements: what their expiries settle at. blind: what is not watched before
+    contracts expire, in words.
     """
 
     config: BacktestConfig
@@ -98,6 +101,7 @@ class PreparedRun(NamedTuple):
     openings: dict[InstrumentId, int]
     chains: dict[InstrumentId, Chain]
     option_settlements: dict[tuple[InstrumentId, int], OptionSettlement]
+    blind: list[str]
     start: int
     end: int
     warnings: list[str]
@@ -170,7 +174,7 @@ def prepare(
         )
         for i in ids
     }
-    check_resolution(config, {i: timeframe for i, timeframe in sources.items() if i not in tapes})
+    check_resolution(config, _by_candles(tapes, sources))
     check_mark_feeds(config, names, sources, warnings)
     stored, trades = _candles_of(lake, sources), tape_partitions(lake, tapes)
     spans = {i: _span(stored[i], sources[i], trades.get(i)) for i in ids} | {i: chain_span(lake, i) for i in chained}
@@ -191,8 +195,8 @@ def prepare(
     read = _partitions_of(lake, feeds, end)
     _check_origin(read, start, end, warnings)
     check_tapes(lake, tapes, sources, start, end)
-    age = config.execution.max_wait * timeframe_us(timeframe)
     quoted = [i for i in tapes if quotes_name(i) in names]
+    age = config.execution.max_wait * timeframe_us(timeframe)
     warnings += check_quotes(lake, quoted, start, end, longest_us=age, strict=config.execution.strict)
     gaps = gaps_of_run(lake, sources, feeds, start, end)
     check_gaps(gaps, config.data, str(lake.root), warnings)
@@ -200,8 +204,9 @@ def prepare(
     pauses = _pauses(config, lake, sources, start, gaps)
     futures = resolved_futures(config, _margined(instruments), warnings)
     funding, margin, marks, settlements = _secured(config, futures, lake, instruments, sources, start, end, warnings)
+    blind = blind_expiries(instruments, _by_candles(tapes, sources), start, end)
+    warnings += checked_expiries(blind, strict=config.execution.strict)
     instruments = with_sides(instruments, futures.position_mode)
-    margin = margin.for_sides(instruments)
     if damaged := lake.damaged(p for own in read.values() for p in own):
         raise damaged_error(lake.root, damaged)
     return PreparedRun(
@@ -216,17 +221,23 @@ def prepare(
         gaps,
         pauses,
         funding,
-        margin,
+        margin.for_sides(instruments),
         marks,
         settlements,
         valuation,
         opening_prices(account, valuation, lake, instruments, sources, start, warnings),
         chains,
         option_settlements(lake, chains, instruments, start, end, strict=config.execution.strict, warnings=warnings),
+        blind,
         start,
         end,
         warnings,
     )
+
+
+def _by_candles(tapes: Mapping[InstrumentId, str], sources: Mapping[InstrumentId, str]) -> dict[InstrumentId, str]:
+    """Return the timeframes of the candles that execute: where there is a tape, trades do."""
+    return {i: timeframe for i, timeframe in sources.items() if i not in tapes}
 
 
 def _margined(instruments: Mapping[InstrumentId, Instrument]) -> list[InstrumentId]:
@@ -406,10 +417,7 @@ def _needs(found: FoundStrategy, params: StrategyParams, timeframe: str) -> _Nee
 
 def _sizing(config: BacktestConfig, ids: list[InstrumentId], warnings: list[str]) -> SizingSection:
     """Return the sizing with the rules of its own that the run's instruments have, under their identities."""
-    own = {parse_instrument(name, config.run.market): rules for name, rules in config.sizing.instruments.items()}
-    strangers = sorted(own.keys() - set(ids))
-    if strangers:
-        warnings.append(f"sizing.instruments names {', '.join(strangers)}: not in this run")
+    own = own_sections("sizing.instruments", config.sizing.instruments, ids, config.run.market, warnings)
     return config.sizing.model_copy(update={"instruments": {i: own[i] for i in ids if i in own}})
 
 

@@ -7,14 +7,17 @@ from backtester.config.configs import AccountSection, BacktestConfig
 from backtester.core.errors import UsageError
 from backtester.core.instruments import (
     MARKETS,
+    SPOT,
     Asset,
     Contract,
     Holding,
     Instrument,
     InstrumentId,
     holding_of,
+    instrument_id,
     split_holding,
     split_id,
+    usual_pair,
 )
 from backtester.core.numbers import MONEY_EXPONENT, decimals_of, exact_units
 from backtester.core.valuation import Conversion, Valuation
@@ -105,9 +108,11 @@ class _Search:
         """
         found = self._direct(asset) or self._by_another(asset)
         if found is None:
+            usual = instrument_id(SPOT, usual_pair(asset, self._currency))
             raise UsageError(
                 f"nothing in this run says what {asset} is worth in {self._currency}",
-                hint=f"--set account.conversions.{asset}=1 (a number, or an instrument of the run), or --set "
+                hint=f"add the symbol whose price says it, usually {usual}; or, for one price in all of the run, --set "
+                f"account.conversions.{asset}=PRICE ({self._currency} for one {asset}); or --set "
                 f"account.currency={asset}",
             )
         return found
@@ -143,7 +148,7 @@ class _Search:
             number = Decimal(text)
         except InvalidOperation:
             return self._by_instrument(asset, text)
-        if number <= 0 or decimals_of(number) > _RATE_DECIMALS:
+        if not number.is_finite() or number <= 0 or decimals_of(number) > _RATE_DECIMALS:
             raise UsageError(f"account.conversions.{asset} is {text}: it must be above 0, with at most 8 decimals")
         return Conversion(rate_units=exact_units(number, _RATE_DECIMALS))
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis.strategies import integers
 
 from backtester.core.errors import UsageError
-from backtester.core.instruments import parse_instrument, split_id, split_symbol
+from backtester.core.instruments import parse_instrument, split_id, split_symbol, usual_pair
 from tests.support.specs import instrument
 
 
@@ -63,3 +63,17 @@ def test_notional_is_quantity_times_price_to_the_money_unit(qty: int, price: int
 def test_a_quantity_becomes_units_of_the_base_balance() -> None:
     spec = instrument(qty_decimals=5)
     assert Decimal(spec.base_money(12_345)).scaleb(-8) == Decimal("0.12345")
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "pair"),
+    [
+        ("BTC", "USDT", "BTCUSDT"),
+        ("USDT", "BTC", "BTCUSDT"),
+        ("BTC", "ETH", "ETHBTC"),
+        ("FDUSD", "USDT", "FDUSDUSDT"),
+        ("SOL", "BNB", "SOLBNB"),
+    ],
+)
+def test_two_assets_are_traded_under_their_usual_pair(one: str, other: str, pair: str) -> None:
+    assert usual_pair(one, other) == pair

@@ -98,3 +98,20 @@ def test_links_lead_somewhere(name: str) -> None:
 
 def test_the_topology_page_is_fresh() -> None:
     assert PAGE.read_text(encoding="utf-8") == topology_page()
+
+
+@pytest.mark.parametrize(
+    ("topic", "component"),
+    [
+        ("dues", "Liquidator"),
+        ("opens", "Liquidator"),
+        ("market", "Liquidator"),
+        ("market_chain", "OptionDesk"),
+        ("expiries", "SettlementDesk"),
+        ("expiries", "OptionDesk"),
+        ("funding_due", "FundingDesk"),
+    ],
+)
+def test_the_topology_page_lists_what_listens_only_for_futures_and_options(topic: str, component: str) -> None:
+    [row] = [line for line in page("docs/bus_topology.md").splitlines() if line.startswith(f"| `{topic}` |")]
+    assert component in row.split("|")[5].replace("→", " ").split()

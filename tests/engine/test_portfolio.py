@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from backtester.config.loading import load_backtest_config
+from backtester.config.loading import dotted_layer, load_backtest_config
 from backtester.core.errors import UsageError
 from backtester.engine.prepare import prepare
 from backtester.engine.replay import verify
@@ -88,6 +88,7 @@ def test_the_record_names_wallets_conversions_and_the_last_exposure(tmp_path: Pa
     ("conversions", "said"),
     [
         ({"BTC": "0"}, "it must be above 0"),
+        ({"BTC": "nan"}, "it must be above 0"),
         ({"BTC": "much"}, "neither a number nor an instrument of this run"),
         ({"BTC": PERP}, "neither a number nor an instrument of this run"),
         ({"ETH": SPOT}, "that has BTC and USDT, no ETH"),
@@ -108,7 +109,31 @@ def test_what_nothing_converts_is_refused(tmp_path: Path) -> None:
     write_candles(lake, flat(0.5, 6), symbol="ETHBTC")
     with pytest.raises(UsageError, match="nothing in this run says what BTC is worth in USDT") as caught:
         prepared_run(scripted({}), config_of(lake, [ETH], account={"wallets": {"spot:BTC": 3}}))
-    assert "account.conversions.BTC=1" in caught.value.hint
+    assert caught.value.hint.startswith("add the symbol whose price says it, usually spot:BTCUSDT; or, for")
+    assert "--set account.conversions.BTC=PRICE (USDT for one BTC)" in caught.value.hint
+    assert "=1" not in caught.value.hint  # one unit of money for a coin would ruin every figure
+
+
+@pytest.mark.parametrize("written", ["42000.5", '"42000.5"', "42_000.50"])
+def test_a_conversion_is_a_number_in_a_file_and_as_an_option(tmp_path: Path, written: str) -> None:
+    lake = tmp_path / "lake"
+    write_candles(lake, flat(0.5, 6), symbol="ETHBTC")
+    path = tmp_path / "run.toml"
+    head = (
+        f'run.symbols = ["ETHBTC"]\nstrategy.name = "sma_cross"\ndata.dir = "{lake}"\naccount.wallets."spot:BTC" = 3\n'
+    )
+    path.write_text(f"{head}account.conversions.BTC = {written}\n")
+    in_file = load_backtest_config(path)
+    path.write_text(head)
+    as_option = load_backtest_config(path, dotted_layer([f"account.conversions.BTC={written}"]))
+    for config in (in_file, as_option):
+        assert prepare(config).valuation.conversions["BTC"].rate_units == 42_000_50000000
+
+
+@pytest.mark.parametrize("written", ["true", "nan", "[1]"])
+def test_a_conversion_that_is_no_number_is_refused(tmp_path: Path, written: str) -> None:
+    with pytest.raises(UsageError, match=r"account\.conversions\.BTC"):
+        load_backtest_config(None, dotted_layer([f"account.conversions.BTC={written}"]))
 
 
 def test_wallets_are_given_in_a_file_too(tmp_path: Path) -> None:

@@ -280,3 +280,41 @@ def test_a_settlement_beyond_bankruptcy_costs_the_margin_and_the_fund_pays_the_r
     assert coin(ran) == Decimal("0.5") - Decimal("0.0005") - lost
     assert ran.details["liquidation"]["shortfall"] == {"BTC": f"{paid:.8f}"}
     replay(ran.path)
+
+
+# --- an expiry inside a candle ---------------------------------------------------------------------------------------
+
+INSIDE = f"cm:{COIN} expires at 2024-01-05T08:00:00Z, inside a candle of 1d"
+
+
+def daily(folder: Path, timeframe: str, **sections: Any) -> Ran:
+    """Ten times leverage, and a market that falls to half on the day of expiry, before anybody may know."""
+    rows: list[Row | None] = [*flat(40_000, 8), *[(40_000.0, 40_000.0, 20_000.0, 20_000.0)] * 2]
+    start = "2024-01-01" if timeframe == "1d" else "2024-01-02T08:00:00Z"
+    base: dict[str, Any] = {"run": {"end": "2024-01-06"}, "futures": {"leverage": 10}}
+    script = {0: lambda s: [s.buy(COIN, 40), s.sell(COIN, 40, limit=60_000)]}
+    rows = rows[4:] if timeframe == "1d" else rows
+    return coin_run(folder, rows, script, symbol=COIN, timeframe=timeframe, start=start, **(base | sections))
+
+
+def test_a_contract_that_expires_inside_a_candle_is_not_watched_before_and_the_run_says_so(tmp_path: Path) -> None:
+    ran = daily(tmp_path, "1d")
+    assert [e["tag"] for e in ran.events("fills")] == ["", "settlement"]  # not liquidated, though the day was halved
+    [said] = [w for w in ran.result.warnings if w.startswith(INSIDE)]
+    assert "from 2024-01-05 until then nothing is watched" in said
+    assert "--set execution.timeframe=1h" in said
+    assert ran.details["assumptions"]["before_expiry"].startswith(INSIDE)
+    verify(ran.path)
+
+
+def test_a_strict_run_refuses_a_contract_that_expires_inside_a_candle(tmp_path: Path) -> None:
+    index(tmp_path / "lake", rising(39_900), market="cm", pair="BTCUSD", start="2024-01-05T07:00:00Z")
+    with pytest.raises(DataError, match=r"inside a candle of 1d.*execution\.strict refuses that"):
+        daily(tmp_path, "1d", futures={}, execution={"strict": True})
+
+
+def test_candles_that_end_at_expiry_hide_nothing(tmp_path: Path) -> None:
+    ran = daily(tmp_path, "8h")
+    assert not [w for w in ran.result.warnings if "inside a candle" in w]
+    assert "before_expiry" not in ran.details["assumptions"]
+    assert "liquidation" in [e["tag"] for e in ran.events("fills")]

@@ -132,11 +132,12 @@ def test_an_instrument_may_have_leverage_of_its_own(tmp_path: Path) -> None:
     assert position(ran) == 99
     assert ran.details["margin"][f"um:{ETH}"]["leverage"] == 10
     assert ran.details["margin"][f"um:{ETH}"]["mode"] == "cross"
-    assert "futures.instruments names um:BTCUSDT: not in this run" in ran.result.warnings
+    assert "futures.instruments names um:BTCUSDT: not a future of this run, and not used" in ran.result.warnings
 
 
 def test_without_a_leverage_table_a_strict_one_is_assumed_and_said(tmp_path: Path) -> None:
-    ran = run(tmp_path, flat(100, 4), {0: buy(1)}, tables=False, futures=at(21))
+    rich = {"initial_cash": 10_000}
+    ran = run(tmp_path, flat(100, 4), {0: buy(501)}, tables=False, futures=at(20), account=rich)
     assert any("no leverage table is known" in w and "bt data rules import" in w for w in ran.result.warnings)
     assert "a built-in leverage table" in ran.details["assumptions"]["leverage"]
     assert ran.refusals[0][1] == "leverage_bracket"
@@ -156,3 +157,37 @@ def test_spot_has_no_leverage(tmp_path: Path) -> None:
     write_candles(tmp_path / "lake", flat(100, 4))
     with pytest.raises(UsageError, match="spot and options have no leverage"):
         prepared_run(scripted({}), config_of(tmp_path / "lake", ["BTCUSDT"], futures=at(2)))
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_a_leverage_that_the_table_allows_for_no_size_is_refused_before_the_run(tmp_path: Path, own: bool) -> None:
+    futures = {"instruments": {ETH: {"leverage": 100}}} if own else at(100)
+    key = f'futures.instruments."um:{ETH}".leverage' if own else "futures.leverage"
+    with pytest.raises(UsageError) as caught:
+        run(tmp_path, flat(100, 4), {0: buy(1)}, futures=futures)
+    assert caught.value.message.startswith(
+        f"um:{ETH}: {key}=100, and its leverage table of 2023-01-01 allows at most 75x"
+    )
+    assert caught.value.hint == f"--set '{key}=75' or less"
+
+
+def test_the_built_in_table_refuses_more_than_it_allows_for_any_size(tmp_path: Path) -> None:
+    with pytest.raises(
+        UsageError, match=r"futures\.leverage=21, and the built-in leverage table .* at most 20x"
+    ) as caught:
+        run(tmp_path, flat(100, 4), {0: buy(1)}, tables=False, futures=at(21))
+    assert "--set 'futures.leverage=20' or less, or bt data rules import" in caught.value.hint
+
+
+@pytest.mark.parametrize("first", [75, 50])
+def test_a_leverage_that_some_tables_of_the_range_allow_is_warned_of(tmp_path: Path, first: int) -> None:
+    """The tables change at the third candle: from 75x to 50x, or the other way round; 60x opens under one of them."""
+    table = UM_BRACKETS[0]
+    for date, most in (("2023-01-01", first), ("2024-01-01T00:02:00Z", 125 - first)):
+        steps = [step | {"initialLeverage": min(step["initialLeverage"], most)} for step in table["brackets"]]
+        put_rules(tmp_path / "lake", [table | {"brackets": steps}], date=date)
+    ran = run(tmp_path, flat(100, 6), {0: buy(1), 4: buy(2)}, tables=False, futures=at(60))
+    day = "2023-01-01" if first == 50 else "2024-01-01"
+    [said] = [w for w in ran.result.warnings if "futures.leverage=60" in w]
+    assert said.endswith(f"not all of its leverage tables allow that, for any size: that of {day} at most 50x")
+    assert position(ran) == (1 if first == 75 else 2)
