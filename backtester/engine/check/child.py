@@ -153,7 +153,7 @@ def _report(request: Request, prepared: Any, sightings: dict[Sighting, None], la
 
 def _generator_states() -> tuple[Any, ...]:
     """Return where the process-wide generators stand."""
-    name, words, *rest = np.random.get_state()  # noqa: NPY002 - the one that nobody should use
+    name, words, *rest = np.random.get_state()
     return random.getstate(), name, np.asarray(words).tobytes(), rest
 
 

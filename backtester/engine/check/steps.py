@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from backtester.core.errors import StrategyError
-from backtester.core.time import format_time
+from backtester.core.time import format_time, parse_time
 from backtester.engine.check.child import Report, run_apart
 from backtester.engine.check.comparing import compare_decisions, decision_ticks, parting
 from backtester.engine.check.cutting import Cut, cut_run
@@ -155,7 +155,9 @@ def _cut_finding(subject: Subject, cut: Cut) -> Finding | None:
     what = "taken away" if cut.seed is None else "replaced"
     at = format_time(cut.time)
     with subject.probed(cut_run(subject.run, cut), f"cut {at}") as other:
-        parted = parting(subject.log, other.path / _LOG, until=cut.time, opens=cut.opens)
+        # Moments between records come only with the next record, which a run without a future has not.
+        last = parse_time(other.details["range"]["last_tick"]) if other.error is None else cut.time
+        parted = parting(subject.log, other.path / _LOG, until=min(cut.time, last), opens=cut.opens)
     if parted is None:
         return None
     failed = f" ({other.error})" if other.error is not None else ""

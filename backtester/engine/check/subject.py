@@ -1,6 +1,7 @@
 """What is checked, and what a step of the check hands back."""
 
 import contextlib
+import gc
 import os
 import shutil
 import tempfile
@@ -77,6 +78,7 @@ class Subject:
         Raises:
             Interrupted: the user stopped it.
         """
+        gc.collect()  # of the run before, so that nothing of it can be found
         with scratch() as folder:
             with (
                 self.shown(name, run) as progress,

@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Final, NamedTuple
 
+from msgspec import structs
+
 from backtester.engine.check.blame import Blame, Place
 from backtester.engine.provenance import PACKAGE_ROOT
 
@@ -74,6 +76,7 @@ def _calls() -> dict[Any, tuple[str, str]]:
     for method in (datetime.datetime.now, datetime.datetime.utcnow, datetime.datetime.today, datetime.date.today):
         found[method] = ("clock", str(method.__qualname__))
     found[builtins.id] = ("identity", "id")
+    found[structs.force_setattr] = ("engine", "msgspec.structs.force_setattr")
     for name in ("start_new_thread", "start_joinable_thread"):
         if hasattr(_thread, name):
             found[getattr(_thread, name)] = ("thread", f"_thread.{name}")
