@@ -173,22 +173,22 @@ def _in_words(step: str, facts: dict[str, Any]) -> str:
     same = "the same log" if facts.get("identical") else "another log"
     match step:
         case "repeat":
-            return f"repeat: again in this process: {same}"
+            said = f"again in this process: {same}"
         case "watch":
-            return f"watch: in a process of its own, PYTHONHASHSEED={facts['hash_seed']}, watched: {same}"
+            said = f"in a process of its own, PYTHONHASHSEED={facts['hash_seed']}, watched: {same}"
         case "processes":
             seeds = ", ".join(map(str, facts["hash_seeds"]))
-            return f"processes: PYTHONHASHSEED={seeds or 'none'}, symbols in the opposite order: {same}"
+            said = f"PYTHONHASHSEED={seeds}, symbols in the opposite order: {same}" if seeds else "none but the watched"
         case "cuts":
             at = ", ".join(f"{cut['time']} ({cut['why']})" for cut in facts["at"])
-            return f"cuts: without and with another future after {at}"
-        case "warmup" if facts["tried"] is None:
-            return f"warmup: {facts['declared']} candles declared; the lake has no more before the start to try"
+            said = f"without a future and with another after {at}"
         case "warmup":
-            tried = f"{facts['declared']} candles declared, {facts['tried']} tried"
-            return f"warmup: {tried}: {facts['different']} of {facts['decisions']} decisions gone"
+            tried = f"{facts['tried']} tried: {facts['different']} of {facts['decisions']} decisions gone"
+            older = tried if facts["tried"] is not None else "the lake has nothing older to try"
+            said = f"{facts['declared']} candles declared, {older}"
         case _:
-            return f"{step}: {facts}"
+            said = str(facts)
+    return f"{step}: {said}"
 
 
 def raise_findings(checked: "Checked") -> None:

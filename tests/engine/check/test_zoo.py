@@ -16,8 +16,8 @@ START = "2024-01-01T00:40:00Z"
 # What must see each of them; where it looks ahead, the cuts, too.
 CHEATS: dict[str, dict[str, str]] = {
     "peeking": {
-        "engine look_ahead": "NextClose WholeSeriesScaling MinMaxScaling CentredWindow UnclosedHigherCandle BackwardFill "
-        "AsOfOpenTime SortedByFutureVolume FittedOnAllData UnconfirmedPivot MaximumToCome",
+        "engine look_ahead": "NextClose WholeSeriesScaling MinMaxScaling CentredWindow UnclosedHigherCandle "
+        "BackwardFill AsOfOpenTime SortedByFutureVolume FittedOnAllData UnconfirmedPivot MaximumToCome",
     },
     "reaching": {
         "engine look_ahead": "NextCandleFromGarbage Referrers Frames",
