@@ -104,7 +104,7 @@ def test_run_with_check_keeps_the_run_of_a_cheat_and_ends_with_4(lake: Path, own
 def test_a_strategy_that_writes_into_a_candle_is_told_where(lake: Path, own: Path) -> None:
     said = bt("check", f"{own}:Writes", *ARGS, "--data", lake)
     assert said.code == 1
-    assert "own.py, line 21" in said.message
+    assert "own.py, line 20" in said.message
     assert "immutable type: 'Candle'" in said.message
 
 
