@@ -183,9 +183,11 @@ def _in_words(step: str, facts: dict[str, Any]) -> str:
             at = ", ".join(f"{cut['time']} ({cut['why']})" for cut in facts["at"])
             said = f"without a future and with another after {at}"
         case "warmup":
-            tried = f"{facts['tried']} tried: {facts['different']} of {facts['decisions']} decisions gone"
-            older = tried if facts["tried"] is not None else "the lake has nothing older to try"
-            said = f"{facts['declared']} candles declared, {older}"
+            said = f"{facts['declared']} candles declared, {facts['loaded']} loaded, "
+            if facts["tried"] is None:
+                said += "the lake has nothing older to try"
+            else:
+                said += f"{facts['tried']} tried: {facts['different']} of {facts['decisions']} decisions gone"
         case _:
             said = str(facts)
     return f"{step}: {said}"

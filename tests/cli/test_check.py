@@ -68,10 +68,17 @@ def test_a_strategy_that_ships_is_proven_on_the_screen_and_nothing_is_kept(tmp_p
     said = bt("check", "sma_cross", *ARGS, *QUICK, "-p", "fast=3", "-p", "slow=9", "--data", lake)
     assert said.code == 0, said.err
     assert "sma_cross, 2024-01-01T01:00:00Z to 2024-01-01T04:00:00Z: proven" in said.out
-    for step in ("repeat:", "watch:", "processes:", "cuts:", "warmup: 9 candles declared, 60 tried"):
+    for step in ("repeat:", "watch:", "processes:", "cuts:", "warmup: 9 candles declared, 9 loaded, 60 tried"):
         assert step in said.out
     assert said.err == ""
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lake_that_begins_at_the_start_is_no_trouble(lake: Path) -> None:
+    said = bt("check", "sma_cross", "--symbols", "BTCUSDT", *QUICK, "-p", "fast=3", "-p", "slow=9", "--data", lake)
+    assert said.code == 0, said.err
+    assert "warmup: 9 candles declared, 0 loaded, the lake has nothing older to try" in said.out
+    assert "warning: warm-up: 0 candles before the start instead of the 9 that the strategy declares" in said.out
 
 
 def test_run_with_check_seals_the_run_and_its_certificate(tmp_path: Path, lake: Path, own: Path) -> None:

@@ -186,6 +186,11 @@ def warmup(subject: Subject) -> StepResult:
     candles = min((run.start - start) // run.timeframe_us for start in starts.values())
     loaded = min((run.start - item.warmup_start) // run.timeframe_us for item in run.series)
     result = StepResult("warmup", {"declared": declared, "loaded": loaded, "tried": None, "different": None})
+    if loaded < declared:
+        result.warnings.append(
+            f"warm-up: {loaded} candles before the start instead of the {declared} that the strategy declares: the lake "
+            "has no more without a gap"
+        )
     if candles <= loaded:
         return result  # the lake has nothing older
     earliest = min(starts.values())
