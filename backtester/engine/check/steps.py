@@ -188,8 +188,8 @@ def warmup(subject: Subject) -> StepResult:
     result = StepResult("warmup", {"declared": declared, "loaded": loaded, "tried": None, "different": None})
     if loaded < declared:
         result.warnings.append(
-            f"warm-up: {loaded} candles before the start instead of the {declared} that the strategy declares: the lake "
-            "has no more without a gap"
+            f"warm-up: {loaded} candles before the start instead of the {declared} that the strategy declares: the "
+            "lake has no more without a gap"
         )
     if candles <= loaded:
         return result  # the lake has nothing older
