@@ -75,7 +75,6 @@ def run_apart(
     environment = os.environ | {
         "PYTHONHASHSEED": str(hash_seed),
         "PYTHONPATH": os.pathsep.join(searched),
-        "PYTHONDONTWRITEBYTECODE": "1",
     }
     command = [sys.executable, "-m", __name__, str(path)]
     try:

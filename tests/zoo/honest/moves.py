@@ -20,7 +20,7 @@ class Mover(Strategy):
         raise NotImplementedError
 
     def on_candle(self, candle: Candle) -> Intents:
-        name, up, position = candle.instrument, self.up(candle), self.position(candle.instrument)
+        name, up, position = candle.instrument, bool(self.up(candle)), self.position(candle.instrument)
         if self.open_orders(name) or up is not position.is_flat:
             return None
         return [self.buy(name, quote=100)] if up else [self.sell(name, position.qty)]
