@@ -59,6 +59,10 @@ class Blame:
                 return Place.IMPORTING if inner.startswith(_IMPORTING) else Place.STANDARD
         return Place.ENGINE if file.startswith(f"{PACKAGE_ROOT}/") else Place.OWN
 
+    def itself(self, frame: FrameType) -> str | None:
+        """Return where a frame of the strategy's own code is; None for any other."""
+        return self._found(frame, set())
+
     def direct(self, frame: FrameType | None) -> str | None:
         """Return where the strategy's own code did it, itself or through the standard library; None: it did not."""
         return self._found(frame, {Place.STANDARD})

@@ -28,7 +28,7 @@ HINTS: Final = {
     "clock": "the time of a run is self.now; a moment is asked for with self.call_at",
     "random": "randomness comes from self.rng, which the run seeds",
     "environment": "what a strategy is told comes by its parameters: the environment is no part of a run",
-    "identity": "id() is another one in every process: use names, numbers or order ids",
+    "identity": "id() and os.getpid() are others in every process: use names, numbers or order ids",
     "engine": "a strategy sees what its hooks are given, and self.position, self.equity and the like: nothing below",
     "watch": "a strategy leaves profilers, traces and hooks alone",
 }
@@ -55,7 +55,7 @@ _AUDITED: Final = (  # the first that fits
 _BY_LIBRARIES_TOO: Final = frozenset({"file", "network", "process", "thread"})
 # Native readers open files without Python's knowledge; what can be seen is the Python around them.
 _READERS: Final = (
-    *("/polars/io/", "/polars/lazyframe/opt", "/pyarrow/parquet/", "/pyarrow/dataset.py", "/pyarrow/fs.py"),
+    *("/polars/io/", "/pyarrow/parquet/", "/pyarrow/dataset.py", "/pyarrow/fs.py"),
     *("/pandas/io/parquet", "/pandas/io/parsers", "/pandas/io/pickle", "/pandas/io/common", "/pandas/io/sql"),
     *("/numpy/lib/_npyio", "/numpy/lib/npyio", "/duckdb/", "/fsspec/", "/h5py/"),
 )
@@ -87,9 +87,10 @@ def _calls() -> dict[Any, tuple[str, str]]:
     for name, function in vars(system).items():
         if type(function) is type(os.open) and name not in _PURE:
             found[function] = ("random", f"os.{name}") if "random" in name else ("file", f"os.{name}")
-    for name in ("fork", "forkpty", "kill", "getpid", "getppid", "system"):
+    processes = dict.fromkeys(("fork", "forkpty", "kill", "system"), "process")
+    for name, kind in {**processes, "getpid": "identity", "getppid": "identity"}.items():
         if hasattr(system, name):
-            found[getattr(system, name)] = ("process", f"os.{name}")
+            found[getattr(system, name)] = (kind, f"os.{name}")
     return found
 
 
@@ -134,6 +135,12 @@ class Watch:
         """Return where the strategy's own code is, at or around a frame."""
         return self._blame.direct(frame)
 
+    def _blamed(self, kind: str, frame: FrameType) -> str | None:
+        """Return where the strategy did it; of id(), only its own call counts: copying and printing need it, too."""
+        if kind == "identity":
+            return self._blame.itself(frame)
+        return self._blame.anyhow(frame) if kind in _BY_LIBRARIES_TOO else self._blame.direct(frame)
+
     def _audit(self, event: str, args: tuple[Any, ...]) -> None:
         if not self._depth or self._busy:
             return
@@ -143,7 +150,7 @@ class Watch:
         self._busy = True  # looking at frames is an event, too
         try:
             frame = sys._getframe(1)
-            where = self._blame.anyhow(frame) if kind in _BY_LIBRARIES_TOO else self._blame.direct(frame)
+            where = self._blamed(kind, frame)
             detail = f" {args[0]}" if kind == "file" and args and isinstance(args[0], str) else ""
             self.saw(kind, f"{event}{detail}", where)
         finally:
@@ -155,8 +162,7 @@ class Watch:
         if event == "c_call":
             found = self._calls.get(arg)
             if found is not None:
-                own = self._blame.anyhow(frame) if found[0] in _BY_LIBRARIES_TOO else self._blame.direct(frame)
-                self.saw(*found, own)
+                self.saw(*found, self._blamed(found[0], frame))
         elif event == "call":
             file = frame.f_code.co_filename
             kind = self._readers.get(file)
@@ -178,6 +184,6 @@ class Watch:
 def _reader(file: str) -> str:
     if any(part in file for part in _READERS):
         return "file"
-    if file == os.__file__:
+    if file in (os.__file__, "<frozen os>"):
         return "environment"
     return "engine" if file.startswith(_BELOW) and not file.startswith(f"{PACKAGE_ROOT}/engine/check/") else ""

@@ -29,7 +29,7 @@ class ClassAttribute(Mover):
 class DefaultArgument(Mover):
     def up(self, candle: Candle, seen: list[float] = []) -> bool:  # noqa: B006 - that is the point
         seen.append(candle.close)
-        return candle.close < sum(seen) / len(seen)
+        return len(seen) % 7 < 3
 
 
 class AnotherModule(Mover):

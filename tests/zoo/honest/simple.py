@@ -178,7 +178,7 @@ class Slices(Strategy):
 
     def on_candle(self, candle: Candle):
         self.seen += 1
-        return [self.buy(candle.instrument, quote=600, twap="6m", slices=3)] if self.seen % 90 == 5 else None
+        return [self.buy(candle.instrument, 3, twap="6m", slices=3)] if self.seen % 90 == 5 else None
 
 
 class Timers(Strategy):
