@@ -21,7 +21,8 @@ CHEATS: dict[str, dict[str, str]] = {
     },
     "reaching": {
         "engine look_ahead": "Referrers Frames",
-        "engine": "NextCandleFromGarbage Stack ReadsTheView ReadsBelowAPosition PrintsMoney ReplacesTheBus PaysNoFees WritesIntoACandle",
+        "engine": "NextCandleFromGarbage Stack ReadsTheView ReadsBelowAPosition PrintsMoney "
+        "ReplacesTheBus PaysNoFees WritesIntoACandle",
         "watch": "TakesOffTheWatch",
     },
     "files": {
