@@ -44,7 +44,7 @@ def run_command(
     Example: bt run --strategy sma_extended --symbols BTCUSDT ETHUSDT --band
     """
     from backtester.cli.summary import print_summary, result_object
-    from backtester.core.errors import UsageError
+    from backtester.core.errors import Interrupted, UsageError
     from backtester.engine.run import COMPLETE, run_backtest
 
     if band and check:
@@ -66,10 +66,14 @@ def run_command(
             result = run_backtest(prepared, runs, progress=progress)
         seconds = time.perf_counter() - began
         checked: Checked | None = None
+        stopped: Interrupted | None = None
         if check and result.status == COMPLETE:
             from backtester.cli.check import checked_run
 
-            checked = checked_run(prepared, result.path, result.details, seconds, asked.relative_to, quiet=as_json)
+            try:
+                checked = checked_run(prepared, result.path, result.details, seconds, asked.relative_to, quiet=as_json)
+            except Interrupted as error:  # the run itself is sealed, and shown
+                stopped = error
     if as_json:
         print_json(result_object(result, checked))
     else:
@@ -79,6 +83,8 @@ def run_command(
     if result.status == "interrupted":
         print_error(f"interrupted; what was done is sealed in {result.path}")
         raise typer.Exit(130)
+    if stopped is not None:
+        raise stopped
     if checked is not None:
         from backtester.cli.check import raise_findings
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from backtester.core.errors import Interrupted
 from tests.support.cli import bt
 
 ARGS = ("--symbols", "BTCUSDT", "--start", "2024-01-01T01:00:00Z")
@@ -190,3 +191,17 @@ def test_help_shows_an_example() -> None:
     assert said.code == 0
     assert "bt check sma_cross --symbols BTCUSDT" in said.out
     assert "STRATEGY|RUN" in said.out
+
+
+def test_a_check_that_is_interrupted_leaves_the_run_and_proves_nothing(
+    lake: Path, own: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: object) -> None:
+        raise Interrupted("the check was interrupted: it proves nothing")
+
+    monkeypatch.setattr("backtester.engine.check.checking.check", stopped)
+    said = bt("run", "--strategy", f"{own}:Honest", *ARGS, "--data", lake, "--check", "--json")
+    assert said.code == 130
+    assert said.json["check"] == "unproven"
+    assert not (Path(said.json["path"]) / "certificate.json").exists()
+    assert "it proves nothing" in said.message

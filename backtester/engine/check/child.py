@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 
 from backtester.config.configs import BacktestConfig
-from backtester.core.errors import BacktesterError, StrategyError
+from backtester.core.errors import BacktesterError, Interrupted, StrategyError
 from backtester.engine.check.integrity import Integrity, shadowed
 from backtester.engine.check.watch import Sighting, Watch
 from backtester.engine.check.watched import WatchedRun
@@ -66,6 +66,7 @@ def run_apart(
 
     Raises:
         ChildFailed: it was killed, or ran far longer than the first run.
+        Interrupted: the user stopped it.
     """
     relative = None if relative_to is None else str(relative_to.absolute())
     request = Request(config.model_dump_json(), relative, str(folder), watched)
@@ -87,6 +88,8 @@ def run_apart(
             check=False,
             stdin=subprocess.DEVNULL,
         )
+    except KeyboardInterrupt:
+        raise Interrupted("the check was interrupted: it proves nothing") from None
     except subprocess.TimeoutExpired:
         raise ChildFailed(
             f"run again in a process of its own, the strategy had not ended after {timeout_s:.0f} s",
