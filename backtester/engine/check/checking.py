@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 from backtester.core.time import format_time
 from backtester.engine.check.certificate import FOUND, PROVEN, identity_of, sealed
-from backtester.engine.check.steps import NEED_REPEATABLE, NOT_REPEATABLE, STEPS
+from backtester.engine.check.steps import LOOK_AHEAD, NEED_REPEATABLE, NOT_REPEATABLE, STEPS
 from backtester.engine.check.subject import Finding, StepResult, Subject
 
 
@@ -50,5 +50,5 @@ def check(subject: Subject, details: dict[str, Any]) -> Checked:
 
 
 def _weight(finding: Finding) -> int:
-    """Order findings by how much they explain: what was touched tells why a run is not repeatable."""
-    return 1 if finding.kind == NOT_REPEATABLE else 0
+    """Order findings by how much they say: where it looks ahead, what it touches, and that it cannot be repeated."""
+    return {LOOK_AHEAD: 0, NOT_REPEATABLE: 2}.get(finding.kind, 1)
