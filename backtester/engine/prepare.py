@@ -188,9 +188,7 @@ def prepare(
     valuation = valuation_of(account, instruments, warnings, config.futures.collateral)
     sizing = _sizing(config, asked, warnings)
     warmup = max(needs.warmup_candles, sizing.warmup_candles, config.model_window and config.model_window + 1)
-    starts = {i: _warmup_start(lake, i, sources[i], timeframe, start, warmup) for i in ids} | known_before(
-        chains, start
-    )
+    starts = {i: warmup_start(lake, i, sources[i], timeframe, start, warmup) for i in ids} | known_before(chains, start)
     feeds = planned_feeds(lake, sorted({*traded_candles(ids, timeframe), *names}), sources, starts, end)
     read = _partitions_of(lake, feeds, end)
     _check_origin(read, start, end, warnings)
@@ -421,7 +419,7 @@ def _sizing(config: BacktestConfig, ids: list[InstrumentId], warnings: list[str]
     return config.sizing.model_copy(update={"instruments": {i: own[i] for i in ids if i in own}})
 
 
-def _warmup_start(lake: Lake, instrument: InstrumentId, source: str, timeframe: str, start: int, candles: int) -> int:
+def warmup_start(lake: Lake, instrument: InstrumentId, source: str, timeframe: str, start: int, candles: int) -> int:
     """Return from when to read so that the strategy is warm at `start`: as far back as the lake goes without a gap."""
     if candles <= 0:
         return start
