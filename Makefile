@@ -7,7 +7,7 @@ VENV_TEST ?= .venv-test
 DATA ?= data
 RUNS ?= runs
 PYTEST_ARGS ?= -n auto
-TEST_EXTRAS = [test,quality,judges]
+TEST_EXTRAS = [test,quality,judges,fast]
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint clean

@@ -25,6 +25,7 @@ from backtester.core.snapshots import AccountSnapshot, AssetRow, PositionRow
 from backtester.core.time import DAY
 from backtester.core.topics import (
     T_ACCOUNT_SNAPSHOT,
+    T_BALANCE,
     T_CASHFLOWS,
     T_DUES,
     T_FILLS,
@@ -78,16 +79,24 @@ class Account:
         bus.subscribe(T_CASHFLOWS, self.on_cashflow)
         bus.subscribe(T_MARGIN_TERMS, self.on_margin)
         bus.subscribe(T_DUES, self.on_dues)
+        bus.subscribe(T_BALANCE, self.on_balance)
         bus.subscribe(T_MARKS, self.on_marks)
 
     def on_dues(self, dues: Dues) -> None:
-        """Publish a snapshot when one is due; ask to be called at the next midnight."""
+        """Let a snapshot follow when one is due; ask to be called at the next midnight.
+
+        It follows behind what others who hear of DUES have just published: a liquidation, and its money.
+        """
         ts = dues.ts
         if self._moved or ts >= self._midnight:
-            self._moved = False
             self._midnight = ts - ts % DAY + DAY
-            self._bus.publish(T_ACCOUNT_SNAPSHOT, self.snapshot(ts))
+            self._bus.publish(T_BALANCE, dues)
         self._board.want_dues(self._midnight)
+
+    def on_balance(self, dues: Dues) -> None:
+        """Publish a snapshot."""
+        self._moved = False
+        self._bus.publish(T_ACCOUNT_SNAPSHOT, self.snapshot(dues.ts))
 
     def on_marks(self, marks: Marks) -> None:
         """Value the boundaries of the ticks that are over."""

@@ -7,6 +7,7 @@ import typer
 
 from backtester.cli.argv import rewritten
 from backtester.cli.bench import bench_app
+from backtester.cli.check import check_command
 from backtester.cli.console import guarded, print_error
 from backtester.cli.data import data_app
 from backtester.cli.data_rules import rules_app
@@ -26,6 +27,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("run")(run_command)
+app.command("check")(check_command)
 app.command("replay")(replay_command)
 app.command("download")(download_command)
 data_app.command("available")(available_command)

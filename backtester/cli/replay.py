@@ -42,6 +42,7 @@ def replay_command(
                 "digest": done.digest,
                 "snapshots": done.account.snapshots,
                 "verified": verify,
+                "check": done.check,
                 "cash": {asset: f"{amount:f}" for asset, amount in sorted(done.account.cash.items())},
             }
         )
@@ -55,6 +56,8 @@ def replay_command(
     out.print("cash " + ", ".join(f"{amount:f} {asset}" for asset, amount in sorted(done.account.cash.items())))
     if verify:
         out.print("ran again: the same log, byte for byte")
+    if done.check != "unproven":
+        out.print(f"check: {done.check}, by a certificate of this run")
     if not done.sealed:
         out.print("this run was killed before it was sealed: it is not a result", style="yellow")
     out.print(f"digest {done.digest}")

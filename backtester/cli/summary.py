@@ -5,9 +5,12 @@ from typing import Any
 
 from rich.table import Table
 
+from backtester.cli.check import print_check
 from backtester.cli.console import console
 from backtester.core.instruments import InstrumentId, split_id
 from backtester.core.time import format_time
+from backtester.engine.check.certificate import UNPROVEN
+from backtester.engine.check.checking import Checked
 from backtester.engine.prepare import PreparedRun
 from backtester.engine.run import RunResult
 
@@ -27,8 +30,8 @@ def money(metric: dict[str, Any]) -> str:
     return f"{Decimal(metric['value']):,.{places}f} {metric['currency']}"
 
 
-def result_object(result: RunResult) -> dict[str, Any]:
-    """Return what `--json` prints of a run."""
+def result_object(result: RunResult, checked: Checked | None = None) -> dict[str, Any]:
+    """Return what `--json` prints of a run; checked: what a check of it came to."""
     return {
         "run_id": result.run_id,
         "path": str(result.path),
@@ -36,12 +39,14 @@ def result_object(result: RunResult) -> dict[str, Any]:
         "digest": result.digest,
         "metrics": result.metrics,
         "warnings": result.warnings,
+        "check": UNPROVEN if checked is None else checked.verdict,
+        **({"certificate": checked.certificate} if checked else {}),
         **({"error": str(result.error)} if result.error else {}),
     }
 
 
-def print_summary(run: PreparedRun, result: RunResult, seconds: float) -> None:
-    """Print the summary of a run."""
+def print_summary(run: PreparedRun, result: RunResult, seconds: float, checked: Checked | None = None) -> None:
+    """Print the summary of a run; checked: what a check of it came to."""
     m = result.metrics
     out = console()
     names = run.config.run.symbols
@@ -76,6 +81,10 @@ def print_summary(run: PreparedRun, result: RunResult, seconds: float) -> None:
         out.print(f"assumes {key.replace('_', ' ')}: {assumption}", style="dim", markup=False)
     for warning in result.warnings:
         out.print(f"warning: {warning}", style="yellow", markup=False)
+    if checked is None:
+        out.print(f"unproven: nothing shows yet that it does not look ahead; bt check {result.path}", markup=False)
+    else:
+        print_check(checked)
     out.print(f"log {result.digest}, {result.details['log']['lines']} lines, {seconds:.1f} s", style="dim")
     out.print(f"run {result.path}", markup=False)
     out.print(f"try bt replay {result.path} --verify", style="dim", markup=False)

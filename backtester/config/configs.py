@@ -210,11 +210,10 @@ class FuturesSection(Section):
 class DataSection(Section):
     """Where the lake is, what a run reads of it, and what gaps in that mean.
 
-    feeds: market data besides the run's candles, as `[MARKET:SYMBOL/]KIND[:TIMEFRAME]`; a timeframe alone means
-    candles.
+    feeds: market data besides the run's candles: `[MARKET:SYMBOL/]KIND[:TIMEFRAME]`; a timeframe alone: candles.
     gap_policy: gaps of unknown cause refuse the run; or it runs over them; or it does so and opens no position from
     the first missing candle on until pause_candles good ones have followed. Recorded outages never refuse a run.
-    incomplete: whether derived candles that lack parts are dropped, or shown to the strategy with a flag.
+    incomplete: derived candles that lack parts are dropped, or shown with a flag. feature_cache_mb: kept of features.
     """
 
     dir: str = "data"
@@ -222,6 +221,7 @@ class DataSection(Section):
     gap_policy: Literal["refuse", "continue", "pause_entries"] = "refuse"
     pause_candles: Annotated[int, Field(ge=1, le=1_000_000)] = 10
     incomplete: Literal["drop", "publish"] = "drop"
+    feature_cache_mb: Annotated[int, Field(ge=0, le=1_000_000)] = 512
 
 
 class TradingRules(Section):

@@ -141,9 +141,9 @@ def collateral_units(ledger: Ledger, prices: Mapping[InstrumentId, int], holding
     return bound
 
 
-def pledged_units(ledger: Ledger, prices: Mapping[InstrumentId, int], holding: Holding) -> int:
+def pledged_units(ledger: Ledger, prices: Mapping[InstrumentId, int], holding: Holding, *, whole: bool = False) -> int:
     """Return what other assets of the wallet add (1e-8 of this one) to what secures its positions with cross margin:
-    their worth at these prices, as much of it as counts.
+    their worth at these prices, as much of it as counts; or whole, as it pays for losses.
     """
     rates = ledger.margin.collateral
     if not rates or holding in rates:
@@ -154,8 +154,28 @@ def pledged_units(ledger: Ledger, prices: Mapping[InstrumentId, int], holding: H
         owner, pledged = split_holding(other)
         if owner == wallet and (held := ledger.assets.get(other)) is not None:
             worth = ledger.valuation.worth(pledged, max(0, held.cash_units), prices)
-            total += mul_div(worth, rate, RATE_SCALE, FLOOR)
+            total += worth if whole else mul_div(worth, rate, RATE_SCALE, FLOOR)
     return ledger.valuation.amount(asset, total, prices)
+
+
+def bound_units(ledger: Ledger, instrument: Instrument, prices: Mapping[InstrumentId, int], holding: Holding) -> int:
+    """Return how much of an asset is bound for who wants to open a position in an instrument.
+
+    An isolated position is paid for with money that is there: profit of others that is not realised, and other assets,
+    secure only what is secured together.
+    """
+    alone = instrument.is_margined and instrument.id not in ledger.margin.cross
+    return (settled_collateral if alone else collateral_units)(ledger, prices, holding)
+
+
+def settled_collateral(ledger: Ledger, prices: Mapping[InstrumentId, int], holding: Holding) -> int:
+    """Return how much of an asset secures positions when profit and other assets count for no more than they secure."""
+    alone = sum(
+        ledger.margin_of(i)
+        for i in ledger.positions
+        if ledger.instruments[i].is_margined and ledger.instruments[i].cash == holding and i not in ledger.margin.cross
+    )
+    return alone + max(0, collateral_units(ledger, prices, holding) - alone)
 
 
 def transferable_units(
@@ -166,13 +186,7 @@ def transferable_units(
     Profit that is not realised, and other assets, count for no more than the margin that they secure: they cannot be
     taken out. What is pledged itself may leave as far as the rest secures the positions.
     """
-    alone = sum(
-        ledger.margin_of(i)
-        for i in ledger.positions
-        if ledger.instruments[i].is_margined and ledger.instruments[i].cash == holding and i not in ledger.margin.cross
-    )
-    together = collateral_units(ledger, prices, holding) - alone
-    free = ledger.asset(holding).cash_units - alone - max(0, together) - reserved(holding)
+    free = ledger.asset(holding).cash_units - settled_collateral(ledger, prices, holding) - reserved(holding)
     if holding in ledger.margin.collateral:
         free = min(free, _unneeded_pledge(ledger, prices, holding, reserved))
     return free

@@ -102,6 +102,9 @@ T_FUNDING_DUE: Final = Topic[FundingDue](
 T_DUES: Final = Topic[Dues](
     "dues", Dues, logged=False, purpose="DUES: the instant for funding, expiry, margin and snapshots"
 )
+T_BALANCE: Final = Topic[Dues](
+    "balance", Dues, logged=False, purpose="after DUES and all that it moved: the account says how it stands"
+)
 T_CANDLES: Final = Topic[Candle]("candles", Candle, logged=False, purpose="DECIDE: closed candles")
 T_TRADES: Final = Topic[Trade]("trades", Trade, logged=False, purpose="TAPE: prints on the tape")
 T_QUOTES: Final = Topic[Quote]("quotes", Quote, logged=False, purpose="TAPE: best bid and ask")

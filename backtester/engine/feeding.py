@@ -1,9 +1,12 @@
 """Fresh feeds for a prepared run: what executes, what strategies see, and all else that was asked for."""
 
+from collections.abc import Iterator
+
 from backtester.core.feed import Feed
 from backtester.core.instruments import split_id
 from backtester.core.time import HOUR, timeframe_us
 from backtester.core.topics import Topic
+from backtester.data.columns import CandleColumns
 from backtester.data.feeds.candle_feed import CandleFeed
 from backtester.data.feeds.chain_feed import ChainFeed
 from backtester.data.feeds.record_feed import RecordFeed
@@ -66,13 +69,25 @@ def _tape(run: PreparedRun, feed: PlannedFeed, *, decides: bool) -> TradeFeed | 
 
 
 def _candles(run: PreparedRun, feed: PlannedFeed) -> CandleFeed:
+    drop = run.config.data.incomplete == "drop"
+    return CandleFeed(
+        feed.name.instrument,
+        feed.name.timeframe,
+        candle_batches(run, feed),
+        executes=None,
+        decides=True,
+        drop_incomplete=drop,
+    )
+
+
+def candle_batches(run: PreparedRun, feed: PlannedFeed) -> Iterator[CandleColumns]:
+    """Yield the candles of a feed up to the run's end, derived where the lake has shorter ones."""
     instrument, _, timeframe = feed.name
     source = run.lake.read_candles(*split_id(instrument), feed.stored_timeframe, feed.start, run.end)
     if feed.stored_timeframe != timeframe:
         lengths = timeframe_us(feed.stored_timeframe), timeframe_us(timeframe)
         source = derive_candles(source, *lengths, start=feed.start, end=run.end)
-    drop = run.config.data.incomplete == "drop"
-    return CandleFeed(instrument, timeframe, source, executes=None, decides=True, drop_incomplete=drop)
+    return source
 
 
 def _records(run: PreparedRun, feed: PlannedFeed) -> RecordFeed:

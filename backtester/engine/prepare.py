@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from backtester.config.configs import AccountSection, BacktestConfig, FuturesSection, InstrumentSection
 from backtester.config.loading import Layer, merged, read_toml, validated
 from backtester.config.sizing import SizingSection
-from backtester.core.errors import DataError, StrategyError, UsageError
+from backtester.core.errors import BacktesterError, DataError, StrategyError, UsageError
 from backtester.core.instruments import MARKETS, OPTION, Instrument, InstrumentId, for_sides, parse_instrument, split_id
 from backtester.core.rules import RuleBook
 from backtester.core.time import first_open, format_time, last_open, parse_time, timeframe_us
@@ -52,6 +52,7 @@ from backtester.execution.mark_path import MarkPath
 from backtester.execution.settlement import Settlement
 from backtester.strategy.base import Strategy, StrategyParams
 from backtester.strategy.registry import FoundStrategy, find_strategy
+from backtester.strategy.signals import SignalStrategy
 
 
 class Series(NamedTuple):
@@ -129,7 +130,7 @@ class PreparedRun(NamedTuple):
         Raises:
             StrategyError: its constructor failed.
         """
-        return _made(self.found, self.params)
+        return _made(self.found, self.params, self.config.run.timeframe)
 
 
 def prepare(
@@ -161,7 +162,7 @@ def prepare(
     chained = chains_of(lake, [i for i in asked if split_id(i)[0] == OPTION])
     config = config if ids else hourly(config)
     timeframe = config.run.timeframe
-    needs = _needs(found, params)
+    needs = _needs(found, params, timeframe)
     names = feed_names([*config.data.feeds, *needs.feeds, *mark_feeds(config, ids)], ids, config.run.market)
     tapes = tapes_of(lake, config.execution.data, names, ids)
     more = [*(tape_name(i, kind) for i, kind in tapes.items()), *(FeedName(one, CHAIN_KIND, "") for one in chained)]
@@ -187,9 +188,7 @@ def prepare(
     valuation = valuation_of(account, instruments, warnings, config.futures.collateral)
     sizing = _sizing(config, asked, warnings)
     warmup = max(needs.warmup_candles, sizing.warmup_candles, config.model_window and config.model_window + 1)
-    starts = {i: _warmup_start(lake, i, sources[i], timeframe, start, warmup) for i in ids} | known_before(
-        chains, start
-    )
+    starts = {i: warmup_start(lake, i, sources[i], timeframe, start, warmup) for i in ids} | known_before(chains, start)
     feeds = planned_feeds(lake, sorted({*traded_candles(ids, timeframe), *names}), sources, starts, end)
     read = _partitions_of(lake, feeds, end)
     _check_origin(read, start, end, warnings)
@@ -374,7 +373,7 @@ def _check_origin(read: Mapping[str, list[Partition]], start: int, end: int, war
         warnings.append("the candles are synthetic: made up for a first try, no market ever traded them")
 
 
-def _made(found: FoundStrategy, params: StrategyParams) -> Strategy:
+def _made(found: FoundStrategy, params: StrategyParams, timeframe: str) -> Strategy:
     try:
         strategy = found.cls(params)
     except Exception as error:
@@ -384,6 +383,8 @@ def _made(found: FoundStrategy, params: StrategyParams) -> Strategy:
             f"strategy {found.name} does not initialise its base class",
             hint="begin its __init__ with super().__init__(params)",
         )
+    if isinstance(strategy, SignalStrategy):
+        strategy.decide_on(timeframe)
     return strategy
 
 
@@ -394,12 +395,14 @@ class _Needs(NamedTuple):
     feeds: tuple[str, ...]
 
 
-def _needs(found: FoundStrategy, params: StrategyParams) -> _Needs:
-    strategy = _made(found, params)
+def _needs(found: FoundStrategy, params: StrategyParams, timeframe: str) -> _Needs:
+    strategy = _made(found, params, timeframe)
     asked: dict[str, Any] = {}
     for name in ("warmup_candles", "feeds"):
         try:
             asked[name] = getattr(strategy, name)
+        except BacktesterError:
+            raise
         except Exception as error:
             raise StrategyError(f"strategy {found.name} failed in {name}: {type(error).__name__}: {error}") from error
     candles, feeds = asked["warmup_candles"], asked["feeds"]
@@ -416,7 +419,7 @@ def _sizing(config: BacktestConfig, ids: list[InstrumentId], warnings: list[str]
     return config.sizing.model_copy(update={"instruments": {i: own[i] for i in ids if i in own}})
 
 
-def _warmup_start(lake: Lake, instrument: InstrumentId, source: str, timeframe: str, start: int, candles: int) -> int:
+def warmup_start(lake: Lake, instrument: InstrumentId, source: str, timeframe: str, start: int, candles: int) -> int:
     """Return from when to read so that the strategy is warm at `start`: as far back as the lake goes without a gap."""
     if candles <= 0:
         return start

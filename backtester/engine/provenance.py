@@ -42,8 +42,12 @@ def platform_text() -> str:
     return f"{platform.system()} {platform.machine()} {platform.python_implementation()}"
 
 
+@cache
 def git_sha() -> str:
-    """Return the revision of the engine's own checkout, with `+` when it has changes; empty when it is installed."""
+    """Return the revision of the engine's own checkout, with `+` when it has changes; empty when it is installed.
+
+    As it was when it was first asked for: what is loaded does not change any more.
+    """
     root = PACKAGE_ROOT.parent
     try:
         if Path(_git(root, "rev-parse", "--show-toplevel")).resolve() != root:
@@ -70,13 +74,18 @@ def modules_below(folder: Path) -> dict[str, Path]:
 
     The engine itself and installed packages are left out: they have digests and versions of their own.
     """
-    installed = [PACKAGE_ROOT, Path(sys.prefix).resolve(), Path(sys.base_prefix).resolve()]
     found = {}
     for module in list(sys.modules.values()):
         file = getattr(module, "__file__", None)
-        if file and file.endswith(".py") and Path(file).resolve().is_relative_to(folder):
-            path = Path(file).resolve()
-            if any(path.is_relative_to(root) for root in installed):
-                continue
+        path = _source(file) if file else None
+        if path is not None and path.is_relative_to(folder):
             found[path.relative_to(folder).as_posix()] = path
     return dict(sorted(found.items()))
+
+
+@cache
+def _source(file: str) -> Path | None:
+    """Return where a module lies, None for one that is installed or has no source; many are asked for at every run."""
+    path = Path(file).resolve()
+    installed = [PACKAGE_ROOT, Path(sys.prefix).resolve(), Path(sys.base_prefix).resolve()]
+    return None if path.suffix != ".py" or any(path.is_relative_to(root) for root in installed) else path

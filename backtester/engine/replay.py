@@ -13,6 +13,7 @@ from backtester.audit.fold import Divergence, FoldedAccount, fold
 from backtester.audit.reader import LogLine, read_log
 from backtester.config.loading import load_backtest_config
 from backtester.core.errors import CheckFailed, DataError, StorageError, UsageError
+from backtester.engine.check.certificate import UNPROVEN, read_certificate
 from backtester.engine.columns import table_digest
 from backtester.engine.config_snapshot import CONFIG
 from backtester.engine.prepare import PreparedRun, prepare
@@ -22,22 +23,39 @@ from backtester.engine.run import COMPLETE, run_backtest
 LOG = "audit.jsonl"
 
 
+class Diverged(CheckFailed):
+    """A run that was made again has another log; changed: the recorded inputs that are not what they were."""
+
+    def __init__(self, message: str, changed: list[str]) -> None:
+        said = "; ".join(changed) if changed else "nothing that is recorded"
+        super().__init__(message, hint=f"changed since the run: {said}")
+        self.changed = changed
+
+
 class Replay(NamedTuple):
-    """What a fold of the log gave. sealed: the folder has its run.json; partial runs do not."""
+    """What a fold of the log gave. sealed: the folder has its run.json; partial runs do not. check: the verdict of
+    its certificate.
+    """
 
     status: str
     sealed: bool
     lines: int
     digest: str
     account: FoldedAccount
+    check: str
 
 
-def replay(folder: Path) -> Replay:
+def replay(folder: Path, *, certified: bool = True) -> Replay:
     """Fold a run's log and compare every snapshot, the digest and the final balances with what the run recorded.
+
+    Args:
+        folder: the run.
+        certified: look at its certificate, too, if it has one.
 
     Raises:
         UsageError: there is no log or no readable run.json.
-        CheckFailed: the log was changed or cut, or a snapshot is not what its events make.
+        CheckFailed: the log was changed or cut, a snapshot is not what its events make, or its certificate is of
+            another run.
     """
     recorded = read_run_json(folder)
     try:
@@ -45,7 +63,7 @@ def replay(folder: Path) -> Replay:
     except Divergence as error:
         raise CheckFailed(f"replay diverged: {folder / LOG}, {error}") from None
     if recorded is None:
-        return Replay("not sealed", False, lines, digest, account)
+        return Replay("not sealed", False, lines, digest, account, UNPROVEN)
     if digest != recorded["log"]["digest"]:
         raise CheckFailed(
             f"{folder / LOG}: the log has {lines} lines and digest {digest}, "
@@ -57,7 +75,9 @@ def replay(folder: Path) -> Replay:
     except (ArithmeticError, KeyError, TypeError, AttributeError) as error:
         raise CheckFailed(f"{folder}/run.json was changed: its final state cannot be read ({error!r})") from None
     _compare_tables(folder, recorded)
-    return Replay(recorded["status"], True, lines, digest, account)
+    certificate = read_certificate(folder, recorded) if certified else None
+    check = UNPROVEN if certificate is None else str(certificate["verdict"])
+    return Replay(recorded["status"], True, lines, digest, account, check)
 
 
 def _compare_final(folder: Path, account: FoldedAccount, final: dict[str, Any]) -> None:
@@ -125,25 +145,30 @@ def verify(folder: Path, *, data: Path | None = None) -> PreparedRun:
     recorded = read_run_json(folder)
     if recorded is None:
         raise UsageError(f"{folder} was never sealed: it names no inputs to run again", hint=f"bt replay {folder}")
-    replay(folder)
-    layer: dict[str, Any] = {} if data is None else {"data": {"dir": str(data)}}
-    config = load_backtest_config(folder / CONFIG, layer)
-    try:
-        run = prepare(config, relative_to=folder)
-    except DataError as error:
-        raise CheckFailed(f"cannot run again: {error.message}", hint="--data DIR says where the lake is now") from None
+    replay(folder, certified=False)
+    run = prepared_again(folder, data)
     with tempfile.TemporaryDirectory(prefix="bt-verify-") as scratch:
         again = run_backtest(run, Path(scratch))
         if recorded["status"] == COMPLETE and again.digest == recorded["log"]["digest"]:
             return run
         difference = _first_difference(folder / LOG, again.path / LOG, prefix=recorded["status"] != COMPLETE)
         if difference is not None:
-            changed = _changed_inputs(folder, recorded, again.details)
-            raise CheckFailed(
-                f"verification failed: {difference}",
-                hint="changed since the run: " + ("; ".join(changed) if changed else "nothing that is recorded"),
-            )
+            raise Diverged(f"verification failed: {difference}", _changed_inputs(folder, recorded, again.details))
     return run
+
+
+def prepared_again(folder: Path, data: Path | None = None) -> PreparedRun:
+    """Return what a run's own config makes of the lake today; data: where that is, when it has moved.
+
+    Raises:
+        CheckFailed: the lake has not got it any more.
+    """
+    layer: dict[str, Any] = {} if data is None else {"data": {"dir": str(data)}}
+    config = load_backtest_config(folder / CONFIG, layer)
+    try:
+        return prepare(config, relative_to=folder)
+    except DataError as error:
+        raise CheckFailed(f"cannot run again: {error.message}", hint="--data DIR says where the lake is now") from None
 
 
 def _first_difference(was: Path, now: Path, *, prefix: bool) -> str | None:

@@ -23,6 +23,7 @@ from backtester.engine.feeding import make_feeds
 from backtester.engine.funding_schedule import FundingSchedule
 from backtester.engine.prepare import PreparedRun
 from backtester.engine.risk_setup import breaker_terms, order_limiter
+from backtester.engine.signals import signal_rows
 from backtester.engine.tables import EquityTable, Recorder
 from backtester.engine.wallets import deposits
 from backtester.execution.funding import FundingDesk
@@ -35,6 +36,7 @@ from backtester.risk.risk import Risk
 from backtester.risk.sizing import Sizing
 from backtester.sim.sim_models import FeeModel
 from backtester.strategy.host import StrategyHost
+from backtester.strategy.signals import SignalStrategy
 from backtester.strategy.view import StrategyView
 
 
@@ -122,7 +124,7 @@ def wire(run: PreparedRun, folder: Path) -> Wired:
         travel=bool(rules.delays),
         brackets=run.margin.brackets,
     )
-    MarginGate(ledger, run.margin.brackets, risk.open_orders, risk.free, board, bus, unproven=run.unproven)
+    MarginGate(ledger, run.margin.brackets, risk.open_orders, risk.free_for, board, bus, unproven=run.unproven)
     guard = None
     if limiter is not None and (config.control or breaker_terms(config.risk)):
         ControlScript(config.control, run.start, board, bus)
@@ -139,7 +141,10 @@ def wire(run: PreparedRun, folder: Path) -> Wired:
     sized = frozenset(i for i, spec in instruments.items() if config.sizing.of(spec.listed).model != "none")
     named = frozenset(config.run.symbols)
     view = StrategyView(board, instruments, run.rules, run.valuation, sized, rules.margin, named)
-    host = StrategyHost(run.make_strategy(), run.found.name, view, bus, start=run.start, seed=config.run.seed)
+    strategy = run.make_strategy()
+    if isinstance(strategy, SignalStrategy):
+        strategy.rows_from(signal_rows(run, strategy))
+    host = StrategyHost(strategy, run.found.name, view, bus, start=run.start, seed=config.run.seed)
     recorder = Recorder(folder, instruments, run.rules, board, bus)
     feeds = make_feeds(run, {topic for topic, handlers in bus.handlers.items() if handlers})
     board.quote_at.update({feed.instrument: feed.at for feed in feeds if isinstance(feed, QuoteFeed)})

@@ -6,8 +6,8 @@ from typing import NamedTuple
 from backtester.core.board import Board
 from backtester.core.events import Cashflow, Fill, Liquidity, Reason, SanitizedOrder, Side
 from backtester.core.folds import Ledger, Reservations
-from backtester.core.funds import collateral_units, opening_qty, released_units, sellable_units
-from backtester.core.instruments import Holding, Instrument, InstrumentId, listed_id
+from backtester.core.funds import bound_units, collateral_units, opening_qty, released_units, sellable_units
+from backtester.core.instruments import Instrument, InstrumentId, listed_id
 from backtester.core.margin import FULL, MarginTerms
 from backtester.core.numbers import CEIL, FLOOR, floor_to, mul_div
 from backtester.core.option_rates import OptionRates, initial_margin
@@ -345,10 +345,11 @@ class Cashier:
             payable = self._can_carry(order, spec, qty, notional, cost, others)
         return None if payable else Reason.INSUFFICIENT_BALANCE
 
-    def free(self, holding: Holding) -> int:
-        """Return what neither orders nor positions bind of an asset in a wallet (1e-8)."""
-        bound = self.reservations.total(holding) + collateral_units(self.ledger, self._board.price_units, holding)
-        return self.ledger.asset(holding).cash_units - bound
+    def free_for(self, instrument: InstrumentId) -> int:
+        """Return what neither orders nor positions bind (1e-8) of the asset that secures an instrument."""
+        spec = self._instruments[instrument]
+        bound = bound_units(self.ledger, spec, self._board.price_units, spec.cash)
+        return self.ledger.asset(spec.cash).cash_units - bound - self.reservations.total(spec.cash)
 
     def _opens_forbidden_short(self, order: SanitizedOrder, spec: Instrument, qty: int) -> bool:
         """Say whether a sale would go below zero where that is not allowed; each of two sales alone may only reduce."""
@@ -373,7 +374,7 @@ class Cashier:
             return True
         free = self.ledger.asset(spec.cash).cash_units - others
         prices = self._board.price_units
-        free -= collateral_units(self.ledger, prices, spec.cash)
+        free -= bound_units(self.ledger, spec, prices, spec.cash)
         free += released_units(self.ledger, spec, qty, opening, notional, prices)
         opened = notional - mul_div(notional, qty - opening, qty, FLOOR)
         return self.ledger.margin.margin_units(spec.id, opened) + cost - notional <= free

@@ -124,14 +124,7 @@ class Liquidator:
             else:
                 self._quiet.forget()
             return
-        if ts != self._tick:
-            self._tick, self._candles, self._paths = ts, {}, {}
-            self._sought = False
-        marks = self._rules.mark_paths.get(instrument)
-        path = None if marks is None else marks.over(market.open_time, ts)
-        if path is None:
-            path = Path(market.open_units, market.low_units, market.high_units, market.close_units)
-        self._candles[instrument], self._paths[instrument] = market, path
+        path, _ = self._path_of(market)
         if self._is_held(instrument) and not self._is_quiet(instrument, path, ts):
             self._quiet.forget()
             if self._is_cross(instrument):
@@ -141,6 +134,36 @@ class Liquidator:
             else:
                 self._isolated_sides(instrument, path, ts)
         self._seen[instrument] = path.close
+
+    def _path_of(self, candle: MarketCandle) -> tuple[Path, bool]:
+        """Return by what of a candle positions are judged, noted for its tick, and whether marks say it."""
+        if candle.ts != self._tick:
+            self._tick, self._candles, self._paths = candle.ts, {}, {}
+            self._sought = False
+        marks = self._rules.mark_paths.get(candle.instrument)
+        path = None if marks is None else marks.over(candle.open_time, candle.ts)
+        traded = Path(candle.open_units, candle.low_units, candle.high_units, candle.close_units)
+        self._candles[candle.instrument], self._paths[candle.instrument] = candle, path or traded
+        return path or traded, path is not None
+
+    def judge_entry(
+        self, instrument: InstrumentId, candle: MarketCandle, ahead: tuple[int, int], *, by_marks: bool
+    ) -> None:
+        """Judge a position that grew within a candle by the prices that may have come after that.
+
+        Args:
+            ahead: the lowest and the highest of them.
+            by_marks: where marks are known, by all of the candle's: when they were there nobody knows.
+        """
+        path, marked = self._path_of(candle)
+        low, high = (path.low, path.high) if marked and by_marks else ahead
+        self._quiet.forget()
+        is_long = self._ledger.position(instrument).qty_units > 0
+        if instrument not in self._ledger.margin.cross:
+            self._isolated(instrument, Path(high if is_long else low, low, high, path.close), candle.ts)
+            return
+        prices = {i: self._last(i) for i in self._listed(self._crossed())}
+        self._cross(prices | {candle.instrument: low if is_long else high}, candle.ts)
 
     def _is_quiet(self, instrument: InstrumentId, path: Path, ts: int) -> bool:
         """Say whether a candle needs no look; where nothing is known any more, ask once a tick."""
@@ -311,7 +334,7 @@ class Liquidator:
         if instrument not in self._ledger.margin.cross:
             return self.isolated_wallet(instrument) + profit
         others = [i for i in self._crossed(spec.cash) if i != instrument]
-        balance = self._cross_wallet(spec.cash) + profit
+        balance = self._cross_wallet(spec.cash, whole=True) + profit
         balance += sum(self._ledger.unrealised_units(i, self._last(self._ledger.instruments[i].listed)) for i in others)
         return max(0, balance) if others else balance
 
@@ -372,7 +395,8 @@ class Liquidator:
             market = specs[worst].listed
             price = self._traded(market, prices[market])
             closes_at = {**prices, market: price}
-            balance = wallet + sum(self._ledger.unrealised_units(i, closes_at[specs[i].listed]) for i in held)
+            balance = self._cross_wallet(asset, whole=True)
+            balance += sum(self._ledger.unrealised_units(i, closes_at[specs[i].listed]) for i in held)
             step = terms_of(specs[worst]).reduction(qty, price, self._lot(worst, ts), table)
             size = abs(qty) if balance <= 0 else step
             last = len(held) == 1 and size == abs(qty)
@@ -381,9 +405,11 @@ class Liquidator:
             self._execute(specs[worst], side, size, price, balance if last else max(0, balance), ts)
         return closed
 
-    def _cross_wallet(self, asset: Holding) -> int:
+    def _cross_wallet(self, asset: Holding, *, whole: bool = False) -> int:
+        """Return what secures positions together; whole: what there is to lose, not only what counts of collateral."""
         margins = sum(self._ledger.margin_of(i) for i in self._alone(asset))
-        return self._cash(asset) - margins + pledged_units(self._ledger, self._board.price_units, asset)
+        pledged = pledged_units(self._ledger, self._board.price_units, asset, whole=whole)
+        return self._cash(asset) - margins + pledged
 
     def _legs(self, listed: InstrumentId) -> list[Leg]:
         """Return what is held of an instrument: one position, or its sides."""

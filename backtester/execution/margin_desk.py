@@ -7,7 +7,7 @@ from backtester.core.board import Board
 from backtester.core.bus import Bus
 from backtester.core.events import OrderRejected
 from backtester.core.folds import Ledger
-from backtester.core.instruments import Holding, InstrumentId, sides_of
+from backtester.core.instruments import InstrumentId, sides_of
 from backtester.core.margin_changes import Refused, Standing, changed_terms, terms_in_force
 from backtester.core.margin_events import MarginWish
 from backtester.core.timeline import Timeline
@@ -25,11 +25,12 @@ class MarginDesk:
         self,
         ledger: Ledger,
         brackets: Mapping[InstrumentId, Timeline[BracketTable]],
-        free: Callable[[Holding], int],
+        free: Callable[[InstrumentId], int],
         board: Board,
         bus: Bus,
     ) -> None:
-        """ledger: the exchange's own, which changes here. free: what nothing binds in a wallet (1e-8)."""
+        """ledger: the exchange's own, which changes here. free: what nothing binds of the
+        asset that secures positions in an instrument (1e-8)."""
         self.changes: Counter[InstrumentId] = Counter()
         self.highest: dict[InstrumentId, int] = {}
         self._ledger = ledger
@@ -46,7 +47,7 @@ class MarginDesk:
         standing = Standing(
             ledger,
             self._board.price_units,
-            self._free(spec.cash),
+            self._free(spec.id),
             orders,
             None if tables is None else lambda leverage: max_size(tables.at(now), leverage),
             now,

@@ -37,7 +37,8 @@ class Exchange(Protocol):
 class Meeting:
     """One candle and the orders that work along it.
 
-    met: some order did from its open on. ambiguous: another path might have ended otherwise.
+    met: some order did from its open on. ambiguous: another path might have ended otherwise. ahead: the lowest and the
+    highest price that may come after what executes now.
 
     What is left of an order that the pool could not fill is done with this candle. watches: whether what waits for a
     trigger looks at this candle.
@@ -55,6 +56,7 @@ class Meeting:
         watches: bool = True,
     ) -> None:
         self.ambiguous = False
+        self.ahead = (candle.low_units, candle.high_units)
         self._exchange = exchange
         self._book = book
         self._candle = candle
@@ -235,10 +237,11 @@ class Meeting:
         """Go from open over both extremes to the close and trigger orders as they are met."""
         candle = self._candle
         at = candle.open_units
-        ends = (*corners(self._path, at, candle.high_units, candle.low_units, favour), candle.close_units)
-        for end in (at, *ends):
+        ends = [at, *corners(self._path, at, candle.high_units, candle.low_units, favour), candle.close_units]
+        for place, end in enumerate(ends):
             while (hit := self._next_on_leg(at, end)) is not None:
                 working, at = hit
+                self.ahead = (min(at, *ends[place:]), max(at, *ends[place:]))
                 self._meet(working, at, candle.ts)
             at = end
             for working in self._orders:

@@ -60,7 +60,7 @@ from backtester.execution.pool import Pool
 from backtester.execution.tape import Tape
 from backtester.execution.transfers import TransferDesk
 from backtester.sim.matching import NO_FILL, stop_is_through
-from backtester.sim.paths import PESSIMISTIC, middle
+from backtester.sim.paths import OPTIMISTIC, PESSIMISTIC, middle
 
 
 class SimulatedExchange:
@@ -79,6 +79,7 @@ class SimulatedExchange:
         self.ambiguous_candles: Counter[InstrumentId] = Counter()
         self.ambiguous_marks = 0  # mark candles that may or may not have triggered an order that came within them
         self._rules = rules
+        self._meeting: tuple[Meeting, MarketCandle] | None = None  # while orders meet a candle
         self._forced = 0
         self._instruments = instruments
         self._board = board
@@ -104,7 +105,7 @@ class SimulatedExchange:
         self._transfers = TransferDesk(self.ledger, self._cashier.reservations, board, bus)
         bus.subscribe(T_CASHFLOWS, self._cashier.on_cashflow, type(self).__name__)
         bus.subscribe(T_CASHFLOWS, self._transfers.on_cashflow)
-        self.margin_desk = MarginDesk(self.ledger, rules.brackets, self._cashier.free, board, bus)
+        self.margin_desk = MarginDesk(self.ledger, rules.brackets, self._cashier.free_for, board, bus)
         # before the orders: the worse of a candle comes first
         self.liquidator = Liquidator(self, rules, self.ledger, board, bus) if rules.brackets else None
         self._market = bus.subscribe(T_MARKET, self.on_market)
@@ -345,14 +346,18 @@ class SimulatedExchange:
             touch_fills=rules.touch_fills,
             watches=not rules.triggers_on_mark,
         )
+        self._meeting = meeting, candle
         meeting.run()
         if rules.market_at_mid:
             self._fill_at_mid(candle, pool, meeting)
+        self._meeting = None
         self.candles_met[candle.instrument] += meeting.met
         self.ambiguous_candles[candle.instrument] += meeting.ambiguous
 
     def _fill_at_mid(self, candle: MarketCandle, pool: Pool, meeting: Meeting) -> None:
         """Fill the market orders that waited for the middle of this candle, which only its close tells."""
+        at_best = self._rules.path == OPTIMISTIC
+        meeting.ahead = (candle.close_units,) * 2 if at_best else (candle.low_units, candle.high_units)
         book = self._book[candle.instrument]
         waiting = [w for w in book.values() if self._fills_at_mid(w) and w.waits_for_open]
         for working in [w for w in waiting if w.accepted <= candle.open_time]:
@@ -463,7 +468,19 @@ class SimulatedExchange:
             born = self._brackets.bring_to_life(working, fill, before, watched, pool)
         if order.order_id in self._book[order.instrument]:
             self._go_on(working, fill.ts)
+        if self._meeting is not None and self.liquidator is not None and spec.is_margined:
+            self._judge_entry(fill)
+            born = [w for w in born if w.order.order_id in self._book[order.instrument]]
         return born
+
+    def _judge_entry(self, fill: Fill) -> None:
+        """Let a position that grew within a candle be judged by what of it may still have come."""
+        assert self._meeting is not None
+        assert self.liquidator is not None
+        meeting, candle = self._meeting
+        if self.ledger.position(fill.instrument).qty_units * fill.side.sign > 0:
+            at_best = self._rules.path == OPTIMISTIC
+            self.liquidator.judge_entry(fill.instrument, candle, meeting.ahead, by_marks=not at_best)
 
     def _go_on(self, working: WorkingOrder, ts: int) -> None:
         """Let an order that filled in part wait for what trades next, unless it may not or has nothing left to do."""
@@ -515,7 +532,9 @@ class SimulatedExchange:
             path = (candle.open_units, candle.high_units, candle.low_units)
             own = [w for w in book.values() if w.order.instrument == instrument]
             there = [w for w in own if w.waits_for_trigger and w.accepted <= candle.open_time]
-            if any(w.met_at(*path, True) != NO_FILL for w in there):
+            if self._meeting is not None:
+                self._meeting[0].ambiguous = True
+            elif any(w.met_at(*path, True) != NO_FILL for w in there):
                 self.candles_met[instrument] += 1
                 self.ambiguous_candles[instrument] += 1
         for working in [w for w in book.values() if w.order.instrument == instrument]:

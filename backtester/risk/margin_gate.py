@@ -8,7 +8,7 @@ from backtester.core.board import Board
 from backtester.core.bus import Bus
 from backtester.core.events import OrderRejected, Reason
 from backtester.core.folds import Ledger
-from backtester.core.instruments import Holding, InstrumentId, listed_id, split_side
+from backtester.core.instruments import InstrumentId, listed_id, split_side
 from backtester.core.margin_changes import Refused, Standing, changed_terms
 from backtester.core.margin_events import MarginTermsSet, MarginWish, SetLeverage
 from backtester.core.timeline import Timeline
@@ -27,7 +27,7 @@ class MarginGate:
         ledger: Ledger,
         brackets: Mapping[InstrumentId, Timeline[BracketTable]],
         open_orders: OpenOrders,
-        free: Callable[[Holding], int],
+        free: Callable[[InstrumentId], int],
         board: Board,
         bus: Bus,
         *,
@@ -89,7 +89,7 @@ class MarginGate:
         standing = Standing(
             self._ledger,
             board.price_units,
-            self._free(spec.cash),
+            self._free(spec.id),
             sum(listed_id(order.instrument) == spec.listed for order in working),
             None if tables is None else lambda leverage: max_size(tables.at(board.now), leverage),
             board.now,

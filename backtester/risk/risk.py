@@ -32,8 +32,8 @@ from backtester.core.folds import Ledger, Reservations
 from backtester.core.funds import (
     Need,
     affordable_budget,
+    bound_units,
     budget_need,
-    collateral_units,
     opening_qty,
     order_need,
     released_units,
@@ -187,7 +187,7 @@ class Risk:
     def _sized(self, intent: OrderIntent) -> SanitizedOrder | Refusal:
         """Return the order of an intent whose size the run's sizing finds."""
         spec = self._specs.get(intent.instrument)
-        free = 0 if spec is None else self._affordable(spec, self.free(spec.cash))
+        free = 0 if spec is None else self._affordable(spec, self._free(spec, spec.cash))
         refused = None if spec is None else self._contract_refusal(intent, spec)
         sized = refused or self._sizing.sized(intent, free)
         if isinstance(sized, Refusal):
@@ -409,7 +409,7 @@ class Risk:
             if isinstance(ruling, Refusal):
                 return ruling
             terms = structs.replace(terms, reduce_only=True) if ruling else terms
-        free = self.free(need.holding)
+        free = self._free(spec, need.holding)
         if spec.is_spot and intent.side is Side.SELL:
             free = min(free, sellable_units(self._ledger, spec) - self._reservations.total(need.holding))
         if spec.is_margined and rounded.qty_units and opening:
@@ -460,7 +460,7 @@ class Risk:
             return Need(spec.cash, 0)
         wanted = spec.base_money(rounded.qty_units)
         extra = self._reservations.extra(spec.coin, wanted, intent.oco)
-        return Need(spec.coin, wanted - max(0, extra - max(0, self.free(spec.coin))))
+        return Need(spec.coin, wanted - max(0, extra - max(0, self._free(spec, spec.coin))))
 
     def _opening_refusal(
         self, intent: OrderIntent, spec: Instrument, opening: int, limits: OrderLimits
@@ -501,7 +501,7 @@ class Risk:
         sells_spot = spec.is_spot and intent.side is Side.SELL
         opening = lots if spec.is_spot else opening_qty(self._ledger, spec, intent.side, lots)
         if intent.fraction is not None and opening and not sells_spot:
-            budget = min(budget, self._affordable(spec, self.free(spec.cash)))
+            budget = min(budget, self._affordable(spec, self._free(spec, spec.cash)))
         least = max(limits.min_notional_units, spec.notional_units(limits.min_qty_units, rounded.price_units))
         most = limits.max_notional_units
         if most and budget > most:
@@ -535,10 +535,15 @@ class Risk:
 
     # --- what is there -------------------------------------------------------------------------------------------
 
-    def free(self, holding: Holding) -> int:
-        """Return what neither orders nor positions bind of an asset in a wallet (1e-8)."""
-        collateral = collateral_units(self._ledger, self._board.price_units, holding)
-        return self._ledger.asset(holding).cash_units - collateral - self._reservations.total(holding)
+    def free_for(self, instrument: InstrumentId) -> int:
+        """Return what neither orders nor positions bind (1e-8) of the asset that secures an instrument."""
+        spec = self._ledger.instruments[instrument]
+        return self._free(spec, spec.cash)
+
+    def _free(self, spec: Instrument, holding: Holding) -> int:
+        """Return what neither orders nor positions bind of an asset, for who opens a position in an instrument."""
+        bound = bound_units(self._ledger, spec, self._board.price_units, holding)
+        return self._ledger.asset(holding).cash_units - bound - self._reservations.total(holding)
 
     def _affordable(self, spec: Instrument, free: int) -> int:
         """Return the largest budget that what is free can pay for, or secure."""

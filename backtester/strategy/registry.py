@@ -15,6 +15,7 @@ BUILT_IN = {
     "covered_call": "backtester.strategy.covered_call:CoveredCall",
     "funding_carry": "backtester.strategy.funding_carry:FundingCarry",
     "sma_cross": "backtester.strategy.sma_cross:SmaCross",
+    "sma_cross_signal": "backtester.strategy.sma_cross_signal:SmaCrossSignal",
     "sma_extended": "backtester.strategy.sma_extended:SMAExtendedStrategy",
 }
 ENTRY_POINT_GROUP = "backtester.strategies"

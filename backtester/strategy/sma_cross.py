@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from backtester.core.market import Candle
 from backtester.strategy.base import Intents, Strategy, StrategyParams
-from backtester.strategy.indicators.sma import Sma
+from backtester.strategy.indicators import Sma
 from backtester.strategy.view import PositionView
 
 
@@ -62,7 +62,7 @@ class SmaCross(Strategy):
         name = candle.instrument
         fast_mean, slow_mean, scale, position = self._states[name]
         units = round(candle.close * scale)
-        fast, slow = fast_mean.push_units(units), slow_mean.push_units(units)
+        fast, slow = fast_mean.update_units(units), slow_mean.update_units(units)
         if slow is None or fast is None or fast == slow:
             return None
         if (fast > slow) is not position.is_flat or self.open_orders(name):

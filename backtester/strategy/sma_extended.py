@@ -10,7 +10,7 @@ from backtester.core.events import Fill, OrderRejected, OrderUpdate, Reason, Sid
 from backtester.core.market import Candle
 from backtester.core.time import DAY
 from backtester.strategy.base import Intents, Strategy, StrategyParams
-from backtester.strategy.indicators.sma import Sma
+from backtester.strategy.indicators import Sma
 
 _EQUITY_PCT = Decimal(40)
 ENTRY, STOP, TARGET, EXIT = "entry", "stop", "target", "exit"
@@ -89,7 +89,7 @@ class SMAExtendedStrategy(Strategy):
         state = self._states[name]
         position = self.position(name)
         self._watch_the_day(candle.ts, moved=not position.is_flat)
-        fast, slow = state.fast.push(candle.close), state.slow.push(candle.close)
+        fast, slow = state.fast.update(candle.close), state.slow.update(candle.close)
         state.cooldown_left = max(0, state.cooldown_left - 1)
         if fast is None or slow is None or fast == slow:
             return None

@@ -6,7 +6,15 @@ import pytest
 
 from tests.docs.pages import blocks, run_as_reader
 
-PAGES = ["README.md", "docs/strategies.md", "docs/config.md", "docs/cli.md", "docs/run-folder.md"]
+PAGES = [
+    "README.md",
+    "docs/strategies.md",
+    "docs/features.md",
+    "docs/config.md",
+    "docs/cli.md",
+    "docs/check.md",
+    "docs/run-folder.md",
+]
 
 
 @pytest.mark.parametrize("name", PAGES)

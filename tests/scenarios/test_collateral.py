@@ -98,6 +98,22 @@ def test_the_worth_of_collateral_alone_can_liquidate(tmp_path: Path) -> None:
     replay(ran.path)
 
 
+def test_the_fund_pays_only_what_the_whole_worth_of_the_collateral_cannot(tmp_path: Path) -> None:
+    """Half of the coin's worth counts: that decides when the position falls, not what its owner has lost."""
+    lake = tmp_path / "lake"
+    write_candles(lake, flat(1000, 12))
+    write_candles(lake, [*flat(100, 5), *flat(40, 7)], market="um")
+    account = {"wallets": {"um:USDT": 10, "um:BTC": 1}, "conversions": {"BTC": SPOT}}
+    futures = {"margin_mode": "cross", "leverage": 10, "collateral": {"BTC": "0.5"}}
+    config = config_of(lake, [SPOT, PERP], account=account, futures=futures)
+    ran = run_prepared(tmp_path, prepared_run(scripted({1: buy(16)}, first=SPOT), config))
+    replay(ran.path)
+    fee = sum(Decimal(e["fee"]) for e in ran.events("fills") if e["tag"] == "liquidation")
+    assert [e for e in ran.events("cashflows") if e["kind"] == "insurance"] == []
+    assert Decimal(ran.details["final"]["cash"]["um:USDT"]) == 10 - 16 * 60 - fee
+    assert Decimal(ran.result.metrics["final_equity"]["value"]) == 1010 - 960 - fee
+
+
 def test_what_is_pledged_can_leave_as_far_as_the_rest_secures(tmp_path: Path) -> None:
     ran = run(tmp_path, {1: buy(5), 3: move("5.8", "BTC"), 4: move("5.7", "BTC"), 6: move("4.3", "BTC")})
     # 500 are bound, 100 are money: 400 of 950 must stay, 4.21052632 coins

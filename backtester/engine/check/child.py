@@ -1,0 +1,170 @@
+"""The same run in a process of its own, watched: `python -m backtester.engine.check.child REQUEST`."""
+
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from backtester.config.configs import BacktestConfig
+from backtester.core.errors import BacktesterError, Interrupted, StrategyError
+from backtester.engine.check.integrity import Integrity, shadowed
+from backtester.engine.check.watch import Sighting, Watch
+from backtester.engine.check.watched import WatchedRun
+from backtester.engine.prepare import prepare
+from backtester.engine.provenance import PACKAGE_ROOT
+from backtester.engine.run import run_backtest
+from backtester.strategy.registry import BUILT_IN, strategy_names
+
+_REPORT = "report.json"
+_TAIL = 400
+
+
+class Request(msgspec.Struct, frozen=True):
+    """What a child is to run. config: resolved, as JSON. folder: where its run and report go."""
+
+    config: str
+    relative_to: str | None
+    folder: str
+    watched: bool
+
+
+class Report(msgspec.Struct, frozen=True):
+    """What became of it. path: the run's folder; empty where none could be made. error: why it did not end well."""
+
+    status: str
+    path: str
+    digest: str
+    error: str
+    sightings: list[Sighting]
+
+
+class ChildFailed(StrategyError):
+    """A run in a process of its own did not come to an end."""
+
+
+def run_apart(
+    config: BacktestConfig,
+    folder: Path,
+    *,
+    hash_seed: int,
+    relative_to: Path | None = None,
+    watched: bool = False,
+    timeout_s: float,
+) -> Report:
+    """Run a resolved config in a new process and return what became of it.
+
+    Args:
+        folder: empty; takes the run.
+        hash_seed: its PYTHONHASHSEED.
+        relative_to: a folder in which a relative strategy file is looked for.
+        watched: look at what the strategy touches.
+
+    Raises:
+        ChildFailed: it was killed, or ran far longer than the first run.
+        Interrupted: the user stopped it.
+    """
+    relative = None if relative_to is None else str(relative_to.absolute())
+    request = Request(config.model_dump_json(), relative, str(folder), watched)
+    path = folder / "request.json"
+    path.write_bytes(msgspec.json.encode(request))
+    searched = [str(PACKAGE_ROOT.parent), *(p for p in sys.path if p)]
+    environment = os.environ | {
+        "PYTHONHASHSEED": str(hash_seed),
+        "PYTHONPATH": os.pathsep.join(searched),
+    }
+    command = [sys.executable, "-m", __name__, str(path)]
+    try:
+        done = subprocess.run(
+            command,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+    except KeyboardInterrupt:
+        raise Interrupted("the check was interrupted: it proves nothing") from None
+    except subprocess.TimeoutExpired:
+        raise ChildFailed(
+            f"run again in a process of its own, the strategy had not ended after {timeout_s:.0f} s",
+            hint="something in it waits: a sleep, a lock, a thread, an answer from elsewhere",
+        ) from None
+    report = folder / _REPORT
+    if not report.is_file():
+        raise ChildFailed(
+            f"run again in a process of its own, the run ended with code {done.returncode} and without a result: "
+            f"{done.stderr[-_TAIL:].strip()}",
+            hint="a strategy must not end its process",
+        )
+    return msgspec.json.decode(report.read_bytes(), type=Report)
+
+
+def _own_files(name: str) -> frozenset[str]:
+    """Return the files of the package that are the strategy's own: those of one that ships."""
+    target = strategy_names().get(name, "") if name in BUILT_IN else ""
+    module = target.partition(":")[0].removeprefix("backtester.").replace(".", "/")
+    return frozenset({str(PACKAGE_ROOT / f"{module}.py")} if module else ())
+
+
+def run_request(request: Request) -> Report:
+    """Run what was asked for in this process."""
+    config = BacktestConfig.model_validate_json(request.config)
+    relative_to = None if request.relative_to is None else Path(request.relative_to)
+    if not request.watched:
+        return _report(request, lambda: prepare(config, relative_to=relative_to), {})
+    watch = Watch(_own_files(config.strategy.name))
+    engine = Integrity()
+    seeds = _generator_states()
+    last: list[Any] = []
+
+    def watched_run() -> WatchedRun:
+        with watch.watching():
+            run = WatchedRun(*prepare(config, relative_to=relative_to))
+        run.watch = watch
+        return run
+
+    report = _report(request, watched_run, watch.sightings, last)
+    strategy = Path(config.strategy.name.rpartition(":")[0]).name or config.strategy.name
+    for name in engine.replaced():
+        watch.saw("engine", f"replaced {name}", strategy)
+    for name in shadowed(last[0]) if last else ():
+        watch.saw("engine", f"replaced {name}", strategy)
+    if seeds != _generator_states() and not any(s.kind == "random" for s in watch.sightings):
+        watch.saw("random", "a process-wide generator", strategy)
+    return msgspec.structs.replace(report, sightings=list(watch.sightings))
+
+
+def _report(request: Request, prepared: Any, sightings: dict[Sighting, None], last: list[Any] | None = None) -> Report:
+    def remember(_: int, wired: Any) -> None:
+        if last is not None:
+            last[:] = [wired]
+
+    try:
+        result = run_backtest(prepared(), Path(request.folder), progress=remember)
+    except BacktesterError as error:
+        return Report("failed", "", "", error.message, list(sightings))
+    error_text = "" if result.error is None else str(result.error)
+    return Report(result.status, str(result.path), result.digest, error_text, list(sightings))
+
+
+def _generator_states() -> tuple[Any, ...]:
+    """Return where the process-wide generators stand."""
+    name, words, *rest = np.random.get_state()
+    return random.getstate(), name, np.asarray(words).tobytes(), rest
+
+
+def main() -> None:
+    """Do what the request in the file that is named says, and write the report beside it."""
+    request = msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=Request)
+    report = run_request(request)
+    (Path(request.folder) / _REPORT).write_bytes(msgspec.json.encode(report))
+
+
+if __name__ == "__main__":
+    main()

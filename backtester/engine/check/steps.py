@@ -1,0 +1,214 @@
+"""The steps of a check of event strategies; each runs the subject again under one change that must not matter."""
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from backtester.core.errors import StrategyError
+from backtester.core.time import format_time, parse_time
+from backtester.engine.check.child import Report, run_apart
+from backtester.engine.check.comparing import compare_decisions, decision_ticks, parting
+from backtester.engine.check.cutting import Cut, cut_run
+from backtester.engine.check.subject import Finding, StepResult, Subject, scratch
+from backtester.engine.check.watch import HINTS
+from backtester.engine.prepare import PreparedRun, warmup_start
+from backtester.engine.run import FAILED
+
+Step = Callable[[Subject], StepResult]
+
+LOOK_AHEAD, NOT_REPEATABLE = "look_ahead", "not_repeatable"
+_LOG: Final = "audit.jsonl"
+_LONGER: Final = 200  # candles of warm-up that are tried more, at least
+_PATIENCE_S, _PATIENCE = 120.0, 30.0  # a process of its own may take so long, and so many times the first run
+
+
+def repeat(subject: Subject) -> StepResult:
+    """Run once more in the same process: the same log, or something is kept, drawn or timed between runs."""
+    result = StepResult("repeat", {"identical": True}, runs=1)
+    with subject.probed(subject.run, "again") as again:
+        parted = parting(subject.log, again.path / _LOG)
+    if parted is not None:
+        result.facts["identical"] = False
+        result.findings.append(
+            Finding(
+                NOT_REPEATABLE,
+                f"{subject.name} is not repeatable: run again in the same process, it differs from {parted.in_words()}",
+                "it draws by chance without self.rng, asks a clock, or keeps something from one run to the next "
+                "(a global, a class attribute, a file)",
+                line=parted.seq,
+            )
+        )
+    return result
+
+
+def watch(subject: Subject) -> StepResult:
+    """Run in a process of its own, with another hash seed, and look at what the strategy touches."""
+    result = StepResult("watch", runs=1)
+    seed = subject.options.seed
+    report, parted = _apart(subject, subject.run, seed, watched=True, result=result)
+    result.facts = {
+        "hash_seed": seed,
+        "identical": parted is None,
+        "touched": len(report.sightings) if report else None,
+    }
+    for kind, what, where in report.sightings if report else ():
+        result.findings.append(Finding(kind, f"{subject.name} touches what it may not ({where}): {what}", HINTS[kind]))
+    return result
+
+
+def processes(subject: Subject) -> StepResult:
+    """Run in processes of other hash seeds, the symbols named in the opposite order."""
+    result = StepResult("processes", {"hash_seeds": [], "symbols_reversed": True, "identical": True})
+    config = subject.run.config
+    symbols = tuple(reversed(config.run.symbols))
+    turned = subject.run._replace(
+        config=config.model_copy(update={"run": config.run.model_copy(update={"symbols": symbols})})
+    )
+    for number in range(1, subject.options.processes):
+        seed = subject.options.seed + number
+        result.facts["hash_seeds"].append(seed)
+        result.runs += 1
+        _, parted = _apart(subject, turned, seed, watched=False, result=result)
+        if parted:
+            result.facts["identical"] = False
+            break
+    return result
+
+
+def _apart(
+    subject: Subject, run: PreparedRun, hash_seed: int, *, watched: bool, result: StepResult
+) -> tuple[Report | None, bool | None]:
+    """Run in another process and compare; what differs becomes a finding. Return its report, and whether it parted."""
+    with scratch() as folder:
+        try:
+            report = run_apart(
+                run.config,
+                folder,
+                hash_seed=hash_seed,
+                relative_to=subject.relative_to,
+                watched=watched,
+                timeout_s=_PATIENCE_S + _PATIENCE * subject.seconds,
+            )
+        except StrategyError as error:
+            result.findings.append(Finding(NOT_REPEATABLE, f"{subject.name}: {error.message}", error.hint))
+            return None, True
+        if not report.path:
+            message = f"{subject.name} is not repeatable: it fails in a process of its own: {report.error}"
+            result.findings.append(Finding(NOT_REPEATABLE, message, "it hangs on what is only in this process"))
+            return report, True
+        parted = parting(subject.log, Path(report.path) / _LOG)
+    if parted is None:
+        return report, None
+    failed = f" ({report.error})" if report.status == FAILED else ""
+    result.findings.append(
+        Finding(
+            NOT_REPEATABLE,
+            f"{subject.name} is not repeatable: in a process of its own, with PYTHONHASHSEED={hash_seed}, it differs "
+            f"from {parted.in_words()}{failed}",
+            "it goes by the order of a set, by hash(), by id(), by chance without self.rng, or by the environment: "
+            "sort what has no order, and draw from self.rng",
+            line=parted.seq,
+        )
+    )
+    return report, True
+
+
+def cuts(subject: Subject) -> StepResult:
+    """Cut the data at instants, some of them decisions: without a future or with another, the past is the same."""
+    run, options = subject.run, subject.options
+    chosen, decisions = chosen_cuts(subject)
+    result = StepResult("cuts", {"decisions": decisions, "at": []})
+    if not decisions:
+        result.warnings.append("the strategy wanted nothing in this range: there was no decision to put to the proof")
+    taped = any(item.tape for item in run.series) or any(
+        feed.name.kind in ("trades", "aggTrades") for feed in run.feeds
+    )
+    for time, why in chosen:
+        result.facts["at"].append({"time": format_time(time), "why": why})
+        for cut in (Cut(time, opens=taped), Cut(time, opens=True, seed=options.seed)):
+            result.runs += 1
+            finding = _cut_finding(subject, cut)
+            if finding is not None:
+                result.findings.append(finding)
+                return result  # one is enough, and the others would say the same
+    return result
+
+
+def chosen_cuts(subject: Subject) -> tuple[list[tuple[int, str]], int]:
+    """Return the cuts as (UTC µs, why), in time order, and in how many ticks the run decided something.
+
+    The first half are decisions: there a look ahead of one candle shows. The others are any instants of the grid.
+    """
+    run, options = subject.run, subject.options
+    luck = random.Random(options.seed)
+    candles = (run.end - run.start) // run.timeframe_us
+    decided, count = decision_ticks(subject.log, (options.cuts + 1) // 2, luck, before=run.end)
+    found = dict.fromkeys(decided, "a decision")
+    free = max(0, min(options.cuts - len(found), candles - 1))
+    for number in luck.sample(range(1, candles), free) if free else ():
+        found.setdefault(run.start + number * run.timeframe_us, "by chance")
+    return sorted(found.items()), count
+
+
+def _cut_finding(subject: Subject, cut: Cut) -> Finding | None:
+    what = "taken away" if cut.seed is None else "replaced"
+    at = format_time(cut.time)
+    with subject.probed(cut_run(subject.run, cut), f"cut {at}") as other:
+        # Moments between records come only with the next record, which a run without a future has not.
+        last = parse_time(other.details["range"]["last_tick"]) if other.error is None else cut.time
+        parted = parting(subject.log, other.path / _LOG, until=min(cut.time, last), opens=cut.opens)
+    if parted is None:
+        return None
+    failed = f" ({other.error})" if other.error is not None else ""
+    return Finding(
+        LOOK_AHEAD,
+        f"{subject.name} looks ahead: with all data after {at} {what}, it differs from {parted.in_words()}{failed}",
+        f"what it decided at {format_time(parted.tick)} hangs on data that nobody had by {at}: decide by what the "
+        "hooks were given up to then, and keep nothing from one run to the next",
+        cut.time,
+        parted.seq,
+    )
+
+
+def warmup(subject: Subject) -> StepResult:
+    """Run with more candles before the start: who then decides otherwise asked for too few."""
+    run = subject.run
+    declared = int(run.make_strategy().warmup_candles)
+    longer = declared + max(declared, _LONGER)
+    starts = {
+        item.instrument: min(
+            item.warmup_start,
+            warmup_start(run.lake, item.instrument, item.stored_timeframe, run.config.run.timeframe, run.start, longer),
+        )
+        for item in run.series
+    }
+    candles = min((run.start - start) // run.timeframe_us for start in starts.values())
+    loaded = min((run.start - item.warmup_start) // run.timeframe_us for item in run.series)
+    result = StepResult("warmup", {"declared": declared, "loaded": loaded, "tried": None, "different": None})
+    if loaded < declared:
+        result.warnings.append(
+            f"warm-up: {loaded} candles before the start instead of the {declared} that the strategy declares: the "
+            "lake has no more without a gap"
+        )
+    if candles <= loaded:
+        return result  # the lake has nothing older
+    earliest = min(starts.values())
+    series = [item._replace(warmup_start=starts[item.instrument]) for item in run.series]
+    feeds = [feed._replace(start=min(feed.start, starts.get(feed.name.instrument, earliest))) for feed in run.feeds]
+    result.runs = 1
+    with subject.probed(run._replace(series=series, feeds=feeds), "warm-up") as warmer:
+        found = compare_decisions(subject.log, warmer.path / _LOG)
+    result.facts |= {"tried": candles, "different": found.only_was, "other": found.only_now, "decisions": found.was}
+    if found.first is not None:
+        result.warnings.append(
+            f"warm-up: with {candles} candles before the start instead of {loaded}, {found.only_was} of {found.was} "
+            f"decisions are gone and {found.only_now} are others, the first at {format_time(found.first)}; it declares "
+            f"warmup_candles = {declared}: declare more, or take it that the result hangs on where the run begins"
+        )
+    return result
+
+
+# In this order; a check of frames is one more. What is not repeatable cannot be compared under cuts.
+STEPS: Final[tuple[Step, ...]] = (repeat, watch, processes, cuts, warmup)
+NEED_REPEATABLE: Final = frozenset({cuts, warmup, processes})

@@ -1,0 +1,1 @@
+"""Indicators, judged by fractions, by their own other face, and by TA-Lib."""
