@@ -224,7 +224,7 @@ def test_a_signal_is_checked_on_its_frame(tmp_path: Path, lake: Path) -> None:
     found = bt("check", f"{file}:Peeks", *ARGS, *QUICK, "--data", lake)
     assert found.code == 4
     assert "Peeks looks ahead: exposure of spot:BTCUSDT at" in found.err
-    assert "without the rows after the cut" in found.err
+    assert "after the cut at" in found.err
     honest = bt("check", "sma_cross_signal", *ARGS, *QUICK, "-p", "fast=3", "-p", "slow=8", "--data", lake, "--json")
     assert honest.code == 0
     assert honest.json["steps"]["frames"] == {"cuts": 2, "leaks": 0}
