@@ -181,6 +181,9 @@ def _in_words(step: str, facts: dict[str, Any]) -> str:
         case "processes":
             seeds = ", ".join(map(str, facts["hash_seeds"]))
             said = f"PYTHONHASHSEED={seeds}, symbols in the opposite order: {same}" if seeds else "none but the watched"
+        case "frames":
+            changed = facts["leaks"] or "no"
+            said = f"its rows after {facts['cuts']} instants left out and replaced: {changed} values changed"
         case "cuts":
             at = ", ".join(f"{cut['time']} ({cut['why']})" for cut in facts["at"])
             said = f"without a future and with another after {at}"

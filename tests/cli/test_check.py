@@ -205,3 +205,26 @@ def test_a_check_that_is_interrupted_leaves_the_run_and_proves_nothing(
     assert said.json["check"] == "unproven"
     assert not (Path(said.json["path"]) / "certificate.json").exists()
     assert "it proves nothing" in said.message
+
+
+PEEKS = """
+import numpy as np
+from backtester.strategy.signals import SignalStrategy, Targets
+
+class Peeks(SignalStrategy):
+    def targets(self, frame):
+        close = frame["close"]
+        return Targets(exposure=np.where(np.append(close[1:], close[-1]) > close, 1.0, 0.0))
+"""
+
+
+def test_a_signal_is_checked_on_its_frame(tmp_path: Path, lake: Path) -> None:
+    file = tmp_path / "peeks.py"
+    file.write_text(PEEKS, encoding="utf-8")
+    found = bt("check", f"{file}:Peeks", *ARGS, *QUICK, "--data", lake)
+    assert found.code == 4
+    assert "Peeks looks ahead: exposure of spot:BTCUSDT at" in found.err
+    assert "after the cut at" in found.err
+    honest = bt("check", "sma_cross_signal", *ARGS, *QUICK, "-p", "fast=3", "-p", "slow=8", "--data", lake, "--json")
+    assert honest.code == 0
+    assert honest.json["steps"]["frames"] == {"cuts": 2, "leaks": 0}

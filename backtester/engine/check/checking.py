@@ -40,7 +40,7 @@ def check(subject: Subject, details: dict[str, Any]) -> Checked:
         "range": {"start": format_time(subject.run.start), "end": format_time(subject.run.end)},
         "seed": subject.options.seed,
         "runs": sum(one.runs for one in results),
-        "steps": {one.name: one.facts for one in results},
+        "steps": {one.name: one.facts for one in results if one.facts},
         "skipped": skipped,
         "findings": [{**f._asdict(), "cut": None if f.cut is None else format_time(f.cut)} for f in findings],
         "warnings": warnings,

@@ -14,6 +14,8 @@ from backtester.engine.check.subject import Finding, StepResult, Subject, scratc
 from backtester.engine.check.watch import HINTS
 from backtester.engine.prepare import PreparedRun, warmup_start
 from backtester.engine.run import FAILED
+from backtester.engine.signals import signal_leaks
+from backtester.strategy.signals.strategy import SignalStrategy
 
 Step = Callable[[Subject], StepResult]
 
@@ -209,6 +211,31 @@ def warmup(subject: Subject) -> StepResult:
     return result
 
 
-# In this order; a check of frames is one more. What is not repeatable cannot be compared under cuts.
-STEPS: Final[tuple[Step, ...]] = (repeat, watch, processes, cuts, warmup)
+def frames(subject: Subject) -> StepResult:
+    """Of a signal, cut and replace the rows of its frames: no feature and no target before a cut may change."""
+    strategy = subject.run.make_strategy()
+    result = StepResult("frames")
+    if not isinstance(strategy, SignalStrategy):
+        return result
+    options = subject.options
+    result.facts = {"cuts": options.cuts, "leaks": 0}
+    for instrument, found in signal_leaks(subject.run, strategy, cuts=options.cuts, seed=options.seed).items():
+        result.facts["leaks"] += len(found)
+        leak = found[0]  # the others hang on it, or say the same
+        how = leak.how if leak.cut is None else f"{leak.how} at {format_time(leak.cut)}"
+        result.findings.append(
+            Finding(
+                LOOK_AHEAD,
+                f"{subject.name} looks ahead: {leak.column} of {instrument} at {format_time(leak.time)} was "
+                f"{leak.before}, is {leak.after} {how}",
+                "a row may hang on itself and on rows before it alone: no shift(-n), no centred window, nothing fitted "
+                "or scaled over the whole frame",
+                leak.cut,
+            )
+        )
+    return result
+
+
+# In this order. What is not repeatable cannot be compared under cuts.
+STEPS: Final[tuple[Step, ...]] = (repeat, watch, processes, frames, cuts, warmup)
 NEED_REPEATABLE: Final = frozenset({cuts, warmup, processes})
