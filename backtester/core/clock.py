@@ -18,7 +18,17 @@ from backtester.core.board import NEVER, Board
 from backtester.core.bus import Bus
 from backtester.core.feed import CANDLE_RANK, ExecutionFeed, Feed
 from backtester.core.instruments import InstrumentId
-from backtester.core.market import Dues, Expiry, MarketEvent, MarketOpen, Marks, OptionChain, TickSettled, TimerFired
+from backtester.core.market import (
+    ChainRows,
+    Dues,
+    Expiry,
+    MarketEvent,
+    MarketOpen,
+    Marks,
+    OptionChain,
+    TickSettled,
+    TimerFired,
+)
 from backtester.core.topics import (
     T_CLOCK,
     T_DUES,
@@ -119,9 +129,8 @@ class Clock:
                         if told:
                             await bus.drain_async() if asynchronous else drain()
                     if chains and not chains.isdisjoint(sources[first:end]):
-                        for i in range(first, end):
-                            if sources[i] in chains:
-                                publish(T_MARKET_CHAIN, cast(OptionChain, events[i]))
+                        shown = tuple(cast(OptionChain, events[i]) for i in range(first, end) if sources[i] in chains)
+                        publish(T_MARKET_CHAIN, ChainRows(now, shown))
                         await bus.drain_async() if asynchronous else drain()
                     if expiries and expiries[0] <= now:
                         await self._expire(now)

@@ -62,6 +62,8 @@ _SOURCES = {
     "black76": "by Black-76 from their volatility",
     "mid": "between bid and ask",
     "one side": "at the only quote",
+    "last volatility": "by Black-76 from the last volatility known",
+    "payoff": "at what they would pay out, more than they were last",
     "last": "as they were last",
 }
 
