@@ -28,6 +28,8 @@ def options_record(run: PreparedRun, desk: OptionDesk | None) -> dict[str, Any]:
                     "price": fixed(one.price_units, PRICE_DECIMALS),
                     "source": one.source or "the chain's own index",
                     "samples": one.samples,
+                    "expected": one.expected or 1,
+                    "known": format_time(one.known),
                 }
                 for (name, expiry), one in sorted(run.option_settlements.items())
             ],
