@@ -160,7 +160,9 @@ def read_chain(
 def _rows(
     lake: Lake, name: InstrumentId, start: int, end: int
 ) -> tuple[dict[tuple[int, float, bool], int], dict[int, float | None]]:
-    """Return the contracts with a row in the range by the hour of the first, and by hour the index that its open interest implies."""
+    """Return the contracts with a row in the range by their first hour, and by hour the index that its open interest
+    implies.
+    """
     columns = ("expiry", "strike", "is_call", "open_interest", "open_interest_value")
     listed: dict[tuple[int, float, bool], int] = {}
     sums: dict[int, tuple[list[float], list[float]]] = {}
@@ -211,8 +213,10 @@ def _unlisted(
 def _index(
     lake: Lake, name: InstrumentId, hours: Mapping[int, float | None]
 ) -> tuple[dict[int, int], dict[int, int], int]:
-    """Return the index by the time at which it is known, and of when each is: what open interest implies, else the last candle of the
-    underlying that closed within the hour, else the last known; and how many rows imply none.
+    """Return the index by the time at which it is known, and of when each is; and how many rows imply none.
+
+    It is what open interest implies, else the last candle of the underlying that closed within the hour, else the last
+    known one.
     """
     found: dict[int, int] = {}
     of_when: dict[int, int] = {}

@@ -168,7 +168,8 @@ def test_a_contract_that_is_no_longer_quoted_is_marked_by_its_last_volatility_an
     )
     (hour, name, side, _, price, _) = fills_of(ran)[1]
     assert (hour, name, side) == (3, C, "buy")
-    assert float(price) == pytest.approx(worth, abs=1e-6) and worth > 5_000
+    assert float(price) == pytest.approx(worth, abs=1e-6)
+    assert worth > 5_000
     assert ran.details["options"]["marks"]["last volatility"] == 1
     replay(ran.path)
 
@@ -228,7 +229,20 @@ class TestTwoChains:
         verify(ran.path)
 
     def test_nothing_is_liquidated_when_the_other_row_frees_what_this_one_needs(self, tmp_path: Path) -> None:
-        # 10 000 + 95 + 390. Bitcoin must keep 2 700 + 5 200 = 7 900; ether kept 1 900 until then, and now almost nothing
+        # 10 000 + 95 + 390. Bitcoin must keep 9 700; ether kept 1 900 until then, and 760 now
         ran = two_chains(tmp_path, (1_500, 1), both_short(), 36_000, 7_000)
         assert [f[2] for f in fills_of(ran)] == ["sell", "sell"]
         assert "liquidated" not in [e["state"] for e in ran.events("margin")]
+
+
+def test_what_the_exchange_does_at_one_instant_makes_one_row_of_the_equity_curve(tmp_path: Path) -> None:
+    rows = [(30_000, 100), (30_000, 100), (36_000, 5_000), (36_000, 5_000)]
+    quotes = [*market(*rows), *market(*rows, contract="BTC-240126-31500-C")]
+    script = {1: lambda s: [s.sell(C, 1, limit=1), s.sell("BTC-240126-31500-C", 1, limit=1)]}
+    ran = run_chain(tmp_path, quotes, script, **short(8_000))
+    assert ran.details["options"]["liquidations"] == {f"option:{C}": 1, "option:BTC-240126-31500-C": 1}
+    at = [row for row in ran.table("equity") if row["ts"] == time_of(180)]
+    assert [float(row["equity"]) for row in at] == [0, 0]  # of the change, and of the boundary
+    assert min(float(row["equity"]) for row in ran.table("equity")) >= 0
+    replay(ran.path)
+    verify(ran.path)
