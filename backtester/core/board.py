@@ -40,10 +40,15 @@ class Board:
         self._safe: dict[InstrumentId, tuple[int, int]] = {}  # strictly between, no position is in danger
         self.quote_at: dict[InstrumentId, Callable[[int], MarketQuote | None]] = {}  # the last at or before a time
         self.option_mark: Callable[[InstrumentId], None] | None = None  # brings the last mark of an option here
+        self.listings: dict[InstrumentId, int] = {}  # options: from when on they are known to be listed
         self._marked: dict[InstrumentId, tuple[list[int], list[int]]] = {}  # options: when they were marked, at what
         self.greeks: dict[InstrumentId, list[tuple[int, Greeks]]] = {}  # options: since when they are known, and which
         self.timers: list[int] = []
         self.expiries: list[int] = []
+
+    def is_listed(self, instrument: InstrumentId) -> bool:
+        """Say whether an instrument of the run is known to be listed: an option is not before a row named it."""
+        return self.listings.get(instrument, 0) <= self.now
 
     def want_open(self, instrument: InstrumentId) -> None:
         """Ask for the next open of an instrument: one more market order waits."""

@@ -18,7 +18,17 @@ from backtester.core.board import NEVER, Board
 from backtester.core.bus import Bus
 from backtester.core.feed import CANDLE_RANK, ExecutionFeed, Feed
 from backtester.core.instruments import InstrumentId
-from backtester.core.market import Dues, Expiry, MarketEvent, MarketOpen, Marks, OptionChain, TickSettled, TimerFired
+from backtester.core.market import (
+    ChainRows,
+    Dues,
+    Expiry,
+    MarketEvent,
+    MarketOpen,
+    Marks,
+    OptionChain,
+    TickSettled,
+    TimerFired,
+)
 from backtester.core.topics import (
     T_CLOCK,
     T_DUES,
@@ -105,24 +115,23 @@ class Clock:
                     if (instrument := marked[i]) is not None:
                         price_units[instrument] = closes[i]
                         price_time[instrument] = now
-                if now > start:
-                    if handlers[T_MARKET]:
-                        told = False
-                        for i in range(first, end):
-                            if (instrument := marked[i]) is not None:
-                                if (band := asleep.get(instrument)) is not None:
-                                    if band[0] < closes[i] < band[1]:
-                                        continue
-                                    del asleep[instrument]  # from here on every trade of the tick, in order
-                                publish(T_MARKET, self._executing[instrument].market(rows[i]))
-                                told = True
-                        if told:
-                            await bus.drain_async() if asynchronous else drain()
-                    if chains and not chains.isdisjoint(sources[first:end]):
-                        for i in range(first, end):
-                            if sources[i] in chains:
-                                publish(T_MARKET_CHAIN, cast(OptionChain, events[i]))
+                if now > start and handlers[T_MARKET]:
+                    told = False
+                    for i in range(first, end):
+                        if (instrument := marked[i]) is not None:
+                            if (band := asleep.get(instrument)) is not None:
+                                if band[0] < closes[i] < band[1]:
+                                    continue
+                                del asleep[instrument]  # from here on every trade of the tick, in order
+                            publish(T_MARKET, self._executing[instrument].market(rows[i]))
+                            told = True
+                    if told:
                         await bus.drain_async() if asynchronous else drain()
+                if chains and now >= start and not chains.isdisjoint(sources[first:end]):
+                    shown = tuple(cast(OptionChain, events[i]) for i in range(first, end) if sources[i] in chains)
+                    publish(T_MARKET_CHAIN, ChainRows(now, shown))
+                    await bus.drain_async() if asynchronous else drain()
+                if now > start:
                     if expiries and expiries[0] <= now:
                         await self._expire(now)
                     board.dues_time = now

@@ -260,6 +260,11 @@ def parse_instrument(text: str, default_market: str) -> InstrumentId:
     match = _ID.match(full)
     if match is None:
         raise UsageError(f"{text!r} is not an instrument", hint="write BTCUSDT or spot:BTCUSDT")
+    if _OPTION.match(match["symbol"]) and not expiry_of(match["symbol"]):
+        raise UsageError(
+            f"{text!r} expires on a day that no calendar has",
+            hint="year, month, day: BTC-231229-34000-C is of 2023-12-29",
+        )
     return instrument_id(MARKET_ALIASES.get(match["market"], match["market"]), match["symbol"])
 
 

@@ -178,6 +178,13 @@ class OptionChain(MarketEvent, frozen=True, gc=False):
     quotes: tuple[OptionQuote, ...]
 
 
+class ChainRows(msgspec.Struct, frozen=True, gc=False):
+    """The rows of all chains that become known at one instant, in the order of their names."""
+
+    ts: int
+    rows: tuple[OptionChain, ...]
+
+
 class TimerFired(msgspec.Struct, frozen=True, gc=False):
     """The moment that a strategy asked to be called at."""
 

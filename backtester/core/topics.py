@@ -35,6 +35,7 @@ from backtester.core.margin_events import (
 )
 from backtester.core.market import (
     Candle,
+    ChainRows,
     Dues,
     Expiry,
     FundingDue,
@@ -87,11 +88,11 @@ T_MARKET: Final = Topic[MarketCandle | MarketTrade](
     logged=False,
     purpose="MATCH: execution candles that closed, or trades, as the exchange sees them",
 )
-T_MARKET_CHAIN: Final = Topic[OptionChain](
+T_MARKET_CHAIN: Final = Topic[ChainRows](
     "market_chain",
-    OptionChain,
+    ChainRows,
     logged=False,
-    purpose="MATCH: rows of an option chain: what marks its contracts and meets their orders",
+    purpose="MATCH: the rows of all option chains at one instant: what marks its contracts and meets their orders",
 )
 T_EXPIRIES: Final = Topic[Expiry](
     "expiries", Expiry, logged=False, purpose="MATCH: a time at which an order ends or a command is given has come"

@@ -39,6 +39,9 @@ def assumptions(run: PreparedRun) -> dict[str, str]:
         "impact": _impact(config),
         "latency": _latency(run),
     }
+    if all(spec.is_option for spec in run.instruments.values()):
+        for name in ("slippage", "impact", "triggers", "stop_through"):  # nothing of that touches an option
+            del words[name]
     models = {"": config.sizing.model} | {f"{i} ": own.model for i, own in config.sizing.instruments.items()}
     if set(models.values()) != {"none"}:
         words["sizing"] = "entries without a size: " + ", ".join(f"{i}{model}" for i, model in models.items())

@@ -35,12 +35,15 @@ class Chain(NamedTuple):
     """One chain of a run, under `option:BTCUSDT`.
 
     contracts: that are traded, sorted. indices: of the underlying at each row, in 10^-8, by the time (UTC µs) at which
-    it is known. lacking: how many of the run's hours have no row; without_index: how many rows imply none.
+    it is known; index_times: of when each of them is. listings: when the first row became known that names a contract.
+    lacking: how many of the run's hours have no row; without_index: how many rows imply none.
     """
 
     name: InstrumentId
     contracts: tuple[InstrumentId, ...]
     indices: Mapping[int, int]
+    index_times: Mapping[int, int]
+    listings: Mapping[InstrumentId, int]
     lacking: int
     without_index: int
 
@@ -118,18 +121,23 @@ def read_chain(
         DataError: the chain has no rows in the range, or does not list a contract; or hours are missing, or the index
             of some, and the run is strict.
     """
-    listed, hours = _rows(lake, name, start - HOUR, end)
+    first_rows, hours = _rows(lake, name, start - HOUR, end)
     if not hours:
         raise DataError(
             f"the chain {name} has no rows from {format_time(start)} to {format_time(end)} in {lake.root}",
             hint=download_hint(FeedName(name, CHAIN_KIND, ""), start, end),
         )
     base = (split_symbol(split_id(name)[1]) or (split_id(name)[1], ""))[0]
-    contracts = sorted(instrument_id(OPTION, contract_symbol(base, *one)) for one in listed if one[0] > start)
+    listings = {
+        instrument_id(OPTION, contract_symbol(base, *one)): time + HOUR
+        for one, time in first_rows.items()
+        if one[0] > start
+    }
+    contracts = sorted(listings)
     for one in asked:
         if one not in contracts:
             raise _unlisted(one, name, contracts, start, end)
-    index, without = _index(lake, name, hours)
+    index, times, without = _index(lake, name, hours)
     within = [time for time in sorted(hours) if start <= time < end]
     lacking = (end - start) // HOUR - len(within)
     problems = []
@@ -146,20 +154,25 @@ def read_chain(
         hint = download_hint(FeedName(name, CHAIN_KIND, ""), start, end)
         raise DataError(f"{problems[0]}; execution.strict refuses that", hint=hint)
     warnings += problems
-    return Chain(name, tuple(asked or contracts), index, max(0, lacking), without)
+    return Chain(name, tuple(asked or contracts), index, times, listings, max(0, lacking), without)
 
 
 def _rows(
     lake: Lake, name: InstrumentId, start: int, end: int
-) -> tuple[set[tuple[int, float, bool]], dict[int, float | None]]:
-    """Return the contracts with a row in the range, and by hour the index that its open interest implies."""
+) -> tuple[dict[tuple[int, float, bool], int], dict[int, float | None]]:
+    """Return the contracts with a row in the range by their first hour, and by hour the index that its open interest
+    implies.
+    """
     columns = ("expiry", "strike", "is_call", "open_interest", "open_interest_value")
-    listed: set[tuple[int, float, bool]] = set()
+    listed: dict[tuple[int, float, bool], int] = {}
     sums: dict[int, tuple[list[float], list[float]]] = {}
     for batch in lake.read(OPTION, CHAIN_KIND, split_id(name)[1], "", start, end, names=columns):
-        listed.update(zip(batch["expiry"].tolist(), batch["strike"].tolist(), batch["is_call"].tolist(), strict=True))
+        times = batch["time"].tolist()
+        contract = zip(batch["expiry"].tolist(), batch["strike"].tolist(), batch["is_call"].tolist(), strict=True)
+        for one, time in zip(contract, times, strict=True):
+            listed.setdefault(one, time)
         for time, contracts, value in zip(
-            batch["time"].tolist(),
+            times,
             batch["open_interest"].tolist(),
             batch["open_interest_value"].tolist(),
             strict=True,
@@ -197,19 +210,25 @@ def _unlisted(
     )
 
 
-def _index(lake: Lake, name: InstrumentId, hours: Mapping[int, float | None]) -> tuple[dict[int, int], int]:
-    """Return the index by the time at which it is known: what open interest implies, else the last candle of the
-    underlying that closed within the hour, else the last known; and how many rows imply none.
+def _index(
+    lake: Lake, name: InstrumentId, hours: Mapping[int, float | None]
+) -> tuple[dict[int, int], dict[int, int], int]:
+    """Return the index by the time at which it is known, and of when each is; and how many rows imply none.
+
+    It is what open interest implies, else the last candle of the underlying that closed within the hour, else the last
+    known one.
     """
     found: dict[int, int] = {}
-    last, without = 0, 0
+    of_when: dict[int, int] = {}
+    last, since, without = 0, 0, 0
     for time in sorted(hours):
         implied, known = hours[time], time + HOUR
         without += implied is None
         price = implied if implied is not None else _candle_close(lake, split_id(name)[1], known)
-        last = round(price * 10**PRICE_DECIMALS) if price is not None else last
-        found[known] = last
-    return found, without
+        if price is not None:
+            last, since = round(price * 10**PRICE_DECIMALS), known
+        found[known], of_when[known] = last, since
+    return found, of_when, without
 
 
 def _candle_close(lake: Lake, symbol: str, known: int) -> float | None:

@@ -1,12 +1,16 @@
 """What run.json, the warnings and the assumptions say of the options of a run."""
 
+from collections import Counter
 from typing import Any
 
+from backtester.core.events import Reason
+from backtester.core.instruments import OPTION
 from backtester.core.numbers import MONEY_EXPONENT, fixed
 from backtester.core.time import format_time
 from backtester.engine.option_plan import PRICE_DECIMALS
 from backtester.engine.option_settlement import settlement_in_words
 from backtester.engine.prepare import PreparedRun
+from backtester.engine.wallets import deposits
 from backtester.execution.option_desk import OptionDesk
 
 
@@ -28,6 +32,8 @@ def options_record(run: PreparedRun, desk: OptionDesk | None) -> dict[str, Any]:
                     "price": fixed(one.price_units, PRICE_DECIMALS),
                     "source": one.source or "the chain's own index",
                     "samples": one.samples,
+                    "expected": one.expected or 1,
+                    "known": format_time(one.known),
                 }
                 for (name, expiry), one in sorted(run.option_settlements.items())
             ],
@@ -39,11 +45,19 @@ def options_record(run: PreparedRun, desk: OptionDesk | None) -> dict[str, Any]:
     }
 
 
-def options_warnings(desk: OptionDesk | None, refused_shorts: int) -> list[str]:
-    """Return what a reader must know of marks that are not the venue's, and of shorts that were liquidated."""
+def options_warnings(run: PreparedRun, desk: OptionDesk | None, refusals: Counter[Reason]) -> list[str]:
+    """Return what a reader must know of orders that were refused, of marks that are not the venue's, and of shorts
+    that were liquidated.
+    """
     if desk is None:
         return []
     found = []
+    refused_shorts, unfunded = refusals[Reason.SHORT_NOT_ALLOWED], refusals[Reason.INSUFFICIENT_BALANCE]
+    if unfunded and not any(wallet == OPTION for wallet, _, _ in deposits(run.config.account)):
+        found.append(
+            f"{unfunded} orders in options were refused with insufficient_balance: the option wallet began with "
+            "nothing, and money of another wallet secures no option; --wallet option:USDT=10000 gives it some"
+        )
     if refused_shorts and not desk.allows_shorts:
         found.append(
             f"{refused_shorts} sales of what is not held were refused: writing options needs options.allow_short = true"
@@ -62,6 +76,8 @@ _SOURCES = {
     "black76": "by Black-76 from their volatility",
     "mid": "between bid and ask",
     "one side": "at the only quote",
+    "last volatility": "by Black-76 from the last volatility known",
+    "payoff": "at what they would pay out, more than they were last",
     "last": "as they were last",
 }
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from backtester.config.configs import BacktestConfig, InstrumentSection
 from backtester.config.instruments import instrument_of, rules_of
 from backtester.core.errors import UsageError
-from backtester.core.instruments import Instrument, InstrumentId
+from backtester.core.instruments import Instrument, InstrumentId, option_name, parse_instrument, split_id, split_symbol
 from backtester.core.rules import RuleBook
 from backtester.core.time import HOUR, timeframe_us
 from backtester.engine.option_plan import PRICE_DECIMALS, Chain
@@ -25,6 +25,23 @@ def described(
             )
     rules = {by: rules_of(instruments[i], sections[by]) for by, i in {by: i for i, by in described.items()}.items()}
     return instruments, {i: rules[described[i]] for i in instruments}
+
+
+def check_sections(config: BacktestConfig, chains: Iterable[InstrumentId]) -> None:
+    """Refuse rules of a single contract: nothing would read them.
+
+    Raises:
+        UsageError: a section names a contract of a chain.
+    """
+    for name in config.instruments:
+        contract = option_name(split_id(parse_instrument(name, config.run.market))[1])
+        if contract is not None:
+            own = f"option:{contract.base}USDT"
+            chain = next((c for c in chains if (split_symbol(split_id(c)[1]) or ("",))[0] == contract.base), own)
+            raise UsageError(
+                f'instruments."{name}" names one contract; all contracts of a chain have one section of rules',
+                hint=f'write [instruments."{chain}"]',
+            )
 
 
 def hourly(config: BacktestConfig) -> BacktestConfig:

@@ -33,7 +33,7 @@ from backtester.engine.margin_setup import MarginPlan, check_collateral, margin_
 from backtester.engine.mark_paths import check_marks, mark_paths
 from backtester.engine.option_plan import CHAIN_KIND, PRICE_DECIMALS, Chain, chain_span, chains_of, read_chains
 from backtester.engine.option_settlement import OptionSettlement, option_settlements
-from backtester.engine.option_setup import described, hourly, known_before
+from backtester.engine.option_setup import check_sections, described, hourly, known_before
 from backtester.engine.own_sections import own_sections
 from backtester.engine.position_sides import check_position_mode, listed_only, with_sides
 from backtester.engine.resolution import check_mark_feeds, check_resolution, finer_candles, mark_feeds
@@ -113,8 +113,8 @@ class PreparedRun(NamedTuple):
 
     @property
     def symbols(self) -> list[str]:
-        """The symbols that it trades, as the venue lists them."""
-        return [self.instruments[i].symbol for i in listed_only(self.instruments)]
+        """The symbols that the run names, as the venue lists them."""
+        return [split_id(i)[1] for i in self.config.run.symbols]
 
     @property
     def unproven(self) -> frozenset[InstrumentId]:
@@ -160,6 +160,7 @@ def prepare(
     warnings: list[str] = []
     lake = Lake(Path(config.data.dir))
     chained = chains_of(lake, [i for i in asked if split_id(i)[0] == OPTION])
+    check_sections(config, chained)
     config = config if ids else hourly(config)
     timeframe = config.run.timeframe
     needs = _needs(found, params, timeframe)

@@ -7,7 +7,6 @@ from typing import Any
 
 from backtester.config.configs import RunContext
 from backtester.core.clock import merged_topics
-from backtester.core.events import Reason
 from backtester.core.instruments import InstrumentId, split_holding
 from backtester.core.numbers import MONEY_EXPONENT, fixed
 from backtester.core.time import format_time
@@ -175,7 +174,7 @@ def warnings_after(run: PreparedRun, wired: Wired) -> list[str]:
             f"{i}: liquidated, {parts} time{'' if parts == 1 else 's'} (margin calls: {watch.calls[i]})"
             for i, parts in sorted(watch.liquidated.items())
         ]
-    found += options_warnings(wired.exchange.desk, wired.recorder.refusals[Reason.SHORT_NOT_ALLOWED])
+    found += options_warnings(run, wired.exchange.desk, wired.recorder.option_refusals)
     if wired.equity.stats.lowest_units <= 0:
         found.append("ruined: equity fell to zero or below")
     return found
@@ -197,6 +196,8 @@ def _executes(run: PreparedRun, name: FeedName) -> bool:
 
 
 def _feeds_for(hook: str) -> str:
+    if hook == "on_chain":
+        return " (name a chain among the symbols: --symbols option:BTCUSDT)"
     kinds = [kind for kind, record in RECORD_KINDS.items() if record.topic is MARKET_HOOKS[hook]]
     return f" (--feeds {' or '.join(kinds)})" if kinds else ""
 

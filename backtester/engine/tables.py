@@ -142,6 +142,7 @@ class Recorder:
         self.trade_stats = TradeStats()
         self.fills = 0
         self.refusals: Counter[Reason] = Counter()
+        self.option_refusals: Counter[Reason] = Counter()
         self._board = board
         self._instruments = instruments
         self._working: dict[int, tuple[int, SanitizedOrder]] = {}
@@ -238,6 +239,8 @@ class Recorder:
     def on_rejected(self, rejected: OrderRejected) -> None:
         """End an order that the exchange refused."""
         self.refusals[rejected.reason] += 1
+        if rejected.instrument in self._instruments and self._instruments[rejected.instrument].is_option:
+            self.option_refusals[rejected.reason] += 1
         if rejected.order_id is not None and rejected.reason is not Reason.UNKNOWN_ORDER:
             self._end(rejected.order_id, rejected.ts, "rejected", rejected.reason)
 

@@ -71,6 +71,8 @@ def wire(run: PreparedRun, folder: Path) -> Wired:
     bus, board = Bus(), Board()
     board.now = board.dues_time = run.start
     board.price_units.update(run.openings)
+    for chain in run.chains.values():
+        board.listings.update(chain.listings)
     board.price_time.update(dict.fromkeys(run.openings, run.start))
     log = AuditLog(folder / "audit.jsonl", board, bus)
     rules = exchange_rules(run)

@@ -14,8 +14,8 @@ from backtester.core.board import Board, Greeks
 from backtester.core.bus import Bus
 from backtester.core.events import Fill, Liquidity, Reason, Side
 from backtester.core.folds import Ledger
-from backtester.core.instruments import Instrument, InstrumentId, instrument_id
-from backtester.core.market import Expiry, MarketCandle, OptionChain, OptionQuote
+from backtester.core.instruments import OPTION, Instrument, InstrumentId, instrument_id
+from backtester.core.market import ChainRows, Expiry, MarketCandle, OptionChain, OptionQuote
 from backtester.core.time import DAY
 from backtester.core.topics import T_EXPIRIES, T_MARKET_CHAIN
 from backtester.execution.combos import combos_of, is_whole
@@ -78,11 +78,12 @@ class OptionDesk:
         self._board = board
         self._rows: dict[InstrumentId, OptionChain] = {}
         self._quotes: dict[InstrumentId, OptionQuote] = {}  # of the last rows, of contracts that were looked for
+        self._volatility: dict[InstrumentId, float] = {}  # the last that rows said of contracts that were looked at
         self._ordered: set[InstrumentId] = set()  # contracts with working orders
         self.watch = ShortWatch(exchange, rules.rates, ledger, self.fees, board, bus)
         self.allows_shorts = rules.rates.allow_short
         board.option_mark = self.mark
-        bus.subscribe(T_MARKET_CHAIN, self.on_chain)
+        bus.subscribe(T_MARKET_CHAIN, self.on_rows)
         bus.subscribe(T_EXPIRIES, self.on_expiry)
         for expiry in sorted({expiry for _, expiry in rules.settlements}):
             board.set_expiry(expiry)
@@ -106,30 +107,34 @@ class OptionDesk:
 
     # --- rows ----------------------------------------------------------------------------------------------------
 
-    def on_chain(self, chain: OptionChain) -> None:
-        """Settle what expires, mark what is held, judge what is short, then let the orders meet the row."""
-        name = chain.instrument
-        self._rows[name] = chain
-        specs = self._ledger.instruments
-        self._board.price_units[name] = self._rules.indices[name][chain.ts]
-        self._board.price_time[name] = chain.ts
-        self._expire(chain.ts)
-        held = [i for i in self._ledger.positions if specs[i].is_option and specs[i].underlying == name]
+    def on_rows(self, known: ChainRows) -> None:
+        """Settle what expires, mark what is held, judge what is short, then let the orders meet their rows: each step
+        for all chains of the instant, for their contracts share a wallet.
+        """
+        specs, ts = self._ledger.instruments, known.ts
+        for row in known.rows:
+            self._rows[row.instrument] = row
+            self._board.price_units[row.instrument] = self._rules.indices[row.instrument][ts]
+            self._board.price_time[row.instrument] = ts
+        self._expire(ts)
+        shown = {row.instrument for row in known.rows}
+        held = [i for i in self._ledger.positions if specs[i].is_option and specs[i].underlying in shown]
         self._ordered = {i for i in self._ordered if self._book[i]}
-        ordered = sorted(i for i in self._ordered if specs[i].underlying == name)
-        self._quotes = {i: q for i, q in self._quotes.items() if specs[i].underlying != name}
+        ordered = sorted(i for i in self._ordered if specs[i].underlying in shown)
+        self._quotes = {i: q for i, q in self._quotes.items() if specs[i].underlying not in shown}
         wanted = {*held, *ordered}
         if not wanted:
             return
-        for quote in chain.quotes:
-            instrument = instrument_id(specs[next(iter(wanted))].market, quote.contract)
-            if instrument in wanted:
-                self._quotes[instrument] = quote
+        for row in known.rows:
+            for quote in row.quotes:
+                instrument = instrument_id(OPTION, quote.contract)
+                if instrument in wanted:
+                    self._quotes[instrument] = quote
         for instrument in sorted(wanted):
-            self.marks[self._mark(specs[instrument], self._quotes.get(instrument), chain.ts)] += 1
+            self.marks[self._mark(specs[instrument], self._quotes.get(instrument), ts)] += 1
         options = sorted(i for i in self._ledger.positions if specs[i].is_option)
-        self.watch.judge(chain.ts, {i: self._side(i, Side.BUY)[0] for i in options})
-        self._meet(ordered, chain.ts)
+        self.watch.judge(ts, {i: self._side(i, Side.BUY)[0] for i in options})
+        self._meet(ordered, ts)
 
     def _meet(self, ordered: list[InstrumentId], ts: int) -> None:
         pools = {(i, side): Pool(self._side(i, side)[1]) for i in ordered for side in Side}
@@ -154,7 +159,7 @@ class OptionDesk:
                 self._exchange.expire(working, Reason.NOT_FILLED_AT_ONCE)
 
     def _meet_combo(self, legs: list[WorkingOrder], pools: Mapping[tuple[InstrumentId, Side], Pool], ts: int) -> None:
-        """Fill all legs of a combination or none of them."""
+        """Fill all legs of a combination or none of them; their chains must all show a row at this instant."""
         priced = []
         for working in legs:
             quote = self._quotes.get(working.order.instrument)
@@ -209,29 +214,42 @@ class OptionDesk:
         return found
 
     def _mark(self, spec: Instrument, quote: OptionQuote | None, ts: int) -> str:
-        """Mark a contract: as the row does, else by its volatility, else between its quotes, else as it was; return
-        which of them.
+        """Mark a contract: as the row does, else by its volatility, else between its quotes, else by the last
+        volatility that is known, else as it was but for no less than its payoff; return which of them.
         """
         source, price = "last", self._board.price_units.get(spec.id, 0)
+        exponent, index = spec.scale.price, self._board.price_units[spec.underlying]
+        bid = ask = 0
+        told = False
         if quote is not None:
-            exponent = spec.scale.price
             bid, ask = self._units(quote.bid, exponent), self._units(quote.ask, exponent)
-            if quote.mark > 0:
-                source, price = "row", self._units(quote.mark, exponent)
-            elif quote.mark_iv > 0 and self._board.price_units[spec.underlying]:
-                years = max(0, spec.expiry - ts) / _YEAR
-                index = self._board.price_units[spec.underlying] / 10**exponent
-                told = black76_price(index, quote.strike, years, quote.mark_iv, quote.is_call)
-                source, price = "black76", self._units(float(np.asarray(told)), exponent)
-            elif bid and ask:
-                source, price = "mid", (bid + ask) // 2
-            elif not price:
+            if told := quote.mark_iv > 0:
+                self._volatility[spec.id] = quote.mark_iv
+        volatility = self._volatility.get(spec.id, 0.0)
+        if quote is not None and quote.mark > 0:
+            source, price = "row", self._units(quote.mark, exponent)
+        elif told and index:
+            source, price = "black76", self._black76(spec, index, volatility, ts)
+        elif bid and ask:
+            source, price = "mid", (bid + ask) // 2
+        elif volatility and index:
+            source, price = "last volatility", self._black76(spec, index, volatility, ts)
+        else:
+            if not price and (bid or ask):
                 source, price = "one side", bid or ask
+            if index and (payoff := option_payoff(spec.is_call, spec.strike_units, index)) > price:
+                source, price = "payoff", payoff
         self._board.mark(spec.id, price, ts)
         if quote is not None:
             known = Greeks(quote.delta, quote.gamma, quote.vega, quote.theta)
             self._board.greeks.setdefault(spec.id, []).append((ts, known))
         return source
+
+    def _black76(self, spec: Instrument, index: int, volatility: float, ts: int) -> int:
+        """Return what a contract is worth at an index (10^-p) and a volatility."""
+        one, years = 10**spec.scale.price, max(0, spec.expiry - ts) / _YEAR
+        worth = black76_price(index / one, spec.strike_units / one, years, volatility, spec.is_call)
+        return self._units(float(np.asarray(worth)), spec.scale.price)
 
     # --- expiry --------------------------------------------------------------------------------------------------
 

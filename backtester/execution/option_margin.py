@@ -15,6 +15,7 @@ from backtester.core.numbers import MONEY_EXPONENT, RATE_SCALE, fixed
 from backtester.core.option_rates import OptionRates, maintenance_margin
 from backtester.core.topics import T_CASHFLOWS, T_MARGIN
 from backtester.sim.liquidation import liquidation_result
+from backtester.sim.settlement import option_payoff
 
 _CALL_RATE = 80 * RATE_SCALE // 100  # maintenance margin over balance at which the venue warns
 
@@ -33,7 +34,7 @@ class ShortWatch:
     """Buys shorts back when the money of their wallet falls to what they must keep; what is long secures nothing.
 
     The one that must keep most goes first, whole, at the ask of the row whatever it shows of quantity; at its mark
-    where there is no ask.
+    where there is no ask; never below its payoff.
     """
 
     def __init__(
@@ -93,8 +94,12 @@ class ShortWatch:
     ) -> None:
         spec = self._ledger.instruments[instrument]
         qty = -self._ledger.position(instrument).qty_units
-        price = asks.get(instrument, 0) or self._board.price_units[instrument]
-        underlying = spec.notional_units(qty, self._board.price_units[spec.underlying])
+        index = self._board.price_units[spec.underlying]
+        price = max(
+            asks.get(instrument, 0) or self._board.price_units[instrument],
+            option_payoff(spec.is_call, spec.strike_units, index),
+        )
+        underlying = spec.notional_units(qty, index)
         left = balance - spec.notional_units(qty, price)
         result = liquidation_result(left, underlying, self._rates.liquidation)
         self.liquidated[instrument] += 1

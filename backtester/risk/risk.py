@@ -152,6 +152,9 @@ class Risk:
         if refusal is not None:
             self._refuse(intent, refusal)
             return
+        if self._known(intent.instrument) is None:
+            self._refuse(intent, Refusal(Reason.UNKNOWN_INSTRUMENT, {}))
+            return
         intent = held_to_its_side(intent, self._specs)
         if isinstance(intent, TwapIntent | IcebergIntent):
             self._on_sliced(intent)
@@ -186,7 +189,7 @@ class Risk:
 
     def _sized(self, intent: OrderIntent) -> SanitizedOrder | Refusal:
         """Return the order of an intent whose size the run's sizing finds."""
-        spec = self._specs.get(intent.instrument)
+        spec = self._known(intent.instrument)
         free = 0 if spec is None else self._affordable(spec, self._free(spec, spec.cash))
         refused = None if spec is None else self._contract_refusal(intent, spec)
         sized = refused or self._sizing.sized(intent, free)
@@ -199,7 +202,7 @@ class Risk:
 
     def _on_sliced(self, intent: TwapIntent | IcebergIntent) -> None:
         """Let a sliced order begin: its parts are judged when they come. The exchange never hears of it."""
-        sliced = self._specs.get(intent.instrument)
+        sliced = self._known(intent.instrument)
         refused = None if sliced is None else self._contract_refusal(intent, sliced)
         order = (
             refused
@@ -227,7 +230,7 @@ class Risk:
         singles = singles_of(intent)
         first, orders = self._last_order_id + 1, list[SanitizedOrder]()
         for place, single in enumerate(singles):
-            refusal = leg_refusal(self._specs.get(single.instrument), [one.instrument for one in singles[:place]])
+            refusal = leg_refusal(self._known(single.instrument), [one.instrument for one in singles[:place]])
             order = refusal or self._sanitized(single)
             if isinstance(order, Refusal):
                 for sent in orders:
@@ -273,7 +276,7 @@ class Risk:
 
     def _sanitized(self, intent: OrderIntent, replaces: SanitizedOrder | None = None) -> SanitizedOrder | Refusal:
         """Return the order that an intent makes: rounded, sized, funded, with its exits."""
-        spec, now = self._specs.get(intent.instrument), self._board.now
+        spec, now = self._known(intent.instrument), self._board.now
         if spec is None:
             return Refusal(Reason.UNKNOWN_INSTRUMENT, {})
         refused = self._contract_refusal(intent, spec)
@@ -303,6 +306,10 @@ class Risk:
         if order.attached:  # their ids follow, unless they are those of an order that is replaced
             self._last_order_id = max(order.order_id, order.attached[-1].order_id)
         return order
+
+    def _known(self, instrument: InstrumentId) -> Instrument | None:
+        """Return an instrument of the run; None also for a contract that nobody can know of yet."""
+        return self._specs.get(instrument) if self._board.is_listed(instrument) else None
 
     def _contract_refusal(self, intent: OrderIntent, spec: Instrument) -> Refusal | None:
         """Return why a contract cannot be traded at all, or not by such an order; brings the mark of an option."""

@@ -181,17 +181,12 @@ class Strategy:
         """
         view = self._view
         name = f"{name}@{position_side}" if position_side else name
-        found = view.positions.get(name)
-        if found is None:
-            raise view.unknown(name)
-        return found
+        return view.positions.get(name) or view.position(name)
 
     def open_orders(self, name: str, position_side: str = "") -> tuple[SanitizedOrder, ...]:
         """Return our working orders in an instrument, oldest first; in hedge mode of one side, or of both."""
         view = self._view
-        orders = view.orders.get(f"{name}@{position_side}" if position_side else name)
-        if orders is None:
-            raise view.unknown(name)
+        orders = view.orders_of(f"{name}@{position_side}" if position_side else name)
         if view.hedged and not position_side and len(sides := view.sides(name)) > 1:
             return tuple(order for _, order in sorted(o for side in sides for o in view.orders[side].items()))
         return tuple(orders.values())
@@ -277,7 +272,7 @@ class Strategy:
     def _order(
         self, name: str, side: Side, qty: Number | None, *, position_side: str = "", **options: Any
     ) -> OrderIntent:
-        instrument = self._view.resolve(name)
+        instrument = self._view.orderable(name)
         if position_side:  # whether the run has such a side is for risk to say
             instrument = side_id(instrument, PositionSide(position_side))
         return order_intent(self.now, instrument, side, qty, **options)

@@ -91,7 +91,10 @@ class StrategyHost:
             bus.subscribe(T_CANDLES, self.on_candle)
         for hook, topic in MARKET_HOOKS.items():
             if hook != "on_candle" and self._overrides(hook):
-                bus.subscribe(topic, self._plain_handler(getattr(strategy, hook)), type(self).__name__)
+                handler = self._plain_handler(getattr(strategy, hook))
+                if hook == "on_chain":
+                    handler = self._after_start(handler)
+                bus.subscribe(topic, handler, type(self).__name__)
         if self._overrides("on_risk_alert"):
             bus.subscribe(T_RISK_ALERT, self._plain_handler(strategy.on_risk_alert), type(self).__name__)
         if self._overrides("on_margin"):
@@ -137,6 +140,17 @@ class StrategyHost:
         """Remember the last row of a chain that the run trades."""
         if chain.instrument in self._view.chains:
             self._view.chains[chain.instrument] = chain
+
+    def _after_start(self, handle: Callable[[Any], None]) -> Callable[[Any], None]:
+        """Leave out the row of a traded chain that is known when the run begins: `self.chain` shows it. What a strategy
+        wants it wants after the start, as with candles.
+        """
+
+        def later(chain: OptionChain) -> None:
+            if chain.ts > self._start or chain.instrument not in self._view.chains:
+                handle(chain)
+
+        return later
 
     def on_timer(self, timer: TimerFired) -> None:
         """Call on_timer, if the strategy asked for this time: others set timers too."""
@@ -272,6 +286,8 @@ def _describe(args: tuple[Any, ...]) -> str:  # noqa: PLR0911 - a table
             return f" at the alert of breaker {alert.breaker} {format_time(alert.ts)}"
         case (MarginAlert() as alert,):
             return f" at the margin alert of {alert.instrument} {format_time(alert.ts)}"
+        case (OptionChain() as row,):
+            return f" at the row of the chain {row.instrument} that became known at {format_time(row.ts)}"
         case (MarketEvent() as event,):
             return f" at {event.cause()} ({format_time(event.ts)})"
         case (int() as now,):

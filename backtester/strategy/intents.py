@@ -110,6 +110,7 @@ def _check_combo(intent: MultiLegIntent) -> None:
         raise ValueError("a combination has at least two legs")
     if intent.terms.post_only or intent.terms.only_reduces:
         raise ValueError("a combination is neither post_only nor reduce_only")
+    _want(intent.terms, "good_till", int)
     fault = terms_fault(intent.terms, has_limit=True, is_plain_limit=True, triggers=False)
     if fault is not None:
         raise ValueError(fault)
@@ -175,6 +176,7 @@ def _check_terms(intent: OrderIntent) -> None:
     has_limit = getattr(intent, "limit_price", None) is not None
     is_limit = isinstance(intent, LimitOrderIntent | IcebergIntent)
     triggers = not is_limit and not isinstance(intent, MarketOrderIntent | TwapIntent)
+    _want(intent.terms, "good_till", int)
     fault = terms_fault(intent.terms, has_limit=has_limit, is_plain_limit=is_limit, triggers=triggers)
     if fault is not None:
         raise ValueError(fault)

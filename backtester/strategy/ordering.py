@@ -188,6 +188,9 @@ def _terms(conditions: dict[str, Any]) -> Terms:
         conditions = {"time_in_force": TimeInForce.GTD} | conditions
     if "time_in_force" in conditions:
         conditions = conditions | {"time_in_force": TimeInForce(conditions["time_in_force"])}
+    until = conditions.get("good_till", 0)
+    if not isinstance(until, int) or isinstance(until, bool):
+        raise TypeError(f"good_till is {until!r}, it must be UTC microseconds as an int: self.now + 3_600_000_000")
     terms = Terms(**conditions)
     for name, value in (("post_only", terms.post_only), ("reduce_only", terms.reduce_only)):
         if not isinstance(value, bool):

@@ -6,6 +6,8 @@ from collections.abc import Collection, Mapping
 from decimal import Decimal
 from math import nan
 
+from msgspec import structs
+
 from backtester.core.board import Board
 from backtester.core.errors import UsageError
 from backtester.core.events import SanitizedOrder
@@ -18,9 +20,12 @@ from backtester.core.instruments import (
     PositionSide,
     holding_of,
     instrument_id,
+    option_name,
     side_id,
     split_holding,
+    split_id,
     split_side,
+    split_symbol,
 )
 from backtester.core.margin import FULL, MarginTerms
 from backtester.core.market import OptionChain
@@ -113,6 +118,7 @@ class StrategyView:
         self.named = tuple(spec for spec in listed if named is None or spec.id in named)
         underlyings = {spec.underlying for spec in instruments.values() if spec.is_option}
         self.chains: dict[InstrumentId, OptionChain | None] = dict.fromkeys(sorted(underlyings))
+        self._whole = {split_symbol(split_id(name)[1]): name for name in self.chains if named and name in named}
         self._timers: list[int] = []
         symbols = Counter(i.symbol for i in instruments.values())
         self.ids: dict[str, InstrumentId] = {str(i): i for i in instruments}
@@ -129,6 +135,12 @@ class StrategyView:
             return UsageError(
                 f"{name!r} has a long and a short position: hedge mode", hint='say which: "long", "short"'
             )
+        chain = self._chain_of(name) if name not in self.ids else self.instruments[self.ids[name]].underlying
+        if chain:
+            return UsageError(
+                f"{name!r} is not listed: no row of {chain} that is known by now names it",
+                hint=f"self.chain({split_id(chain)[1]!r}).quotes are the contracts that there are",
+            )
         listed, side = split_side(InstrumentId(name))
         if side is not None and listed in self.ids:
             return UsageError(f"{listed!r} has one position, none that is {side}", hint="futures.position_mode=hedge")
@@ -142,9 +154,56 @@ class StrategyView:
             UsageError: the run has no such instrument.
         """
         found = self.ids.get(name)
-        if found is None:
+        if found is None or not self.board.is_listed(found):
             raise self.unknown(name)
         return found
+
+    def orderable(self, name: str) -> InstrumentId:
+        """Return the identity that a name has in an order: as `resolve`, and of a contract of a whole chain whether it
+        is listed or not. Whether it ever will be is not shown: risk refuses the order until then.
+
+        Raises:
+            UsageError: the run has no such instrument, and no chain that could list it.
+        """
+        found = self.ids.get(name)
+        if found is not None:
+            return found
+        if self._chain_of(name) is None:
+            raise self.unknown(name)
+        return instrument_id(OPTION, split_id(name)[1] or name)
+
+    def position(self, name: str) -> PositionView:
+        """Return the position under a name; flat for a contract of a whole chain that is not listed.
+
+        Raises:
+            UsageError: the run has no such instrument, or it has two positions.
+        """
+        found = self.positions.get(name)
+        if found is not None:
+            return found
+        chain = self._chain_of(name)
+        if chain is None or name in self.ids:
+            raise self.unknown(name)
+        like = next(spec for spec in self.instruments.values() if spec.underlying == chain)
+        spec = structs.replace(like, id=self.orderable(name))
+        return PositionView(spec, self._rules[like.id], self.ledger, self.board)
+
+    def orders_of(self, name: str) -> dict[int, SanitizedOrder]:
+        """Return the working orders under a name, by id.
+
+        Raises:
+            UsageError: the run has no such instrument.
+        """
+        found = self.orders.get(name)
+        return self.orders.get(self.orderable(name), {}) if found is None else found
+
+    def _chain_of(self, name: str) -> InstrumentId | None:
+        """Return the chain that the run trades whole and that could list a contract of this name."""
+        market, _, symbol = name.rpartition(":")
+        contract = option_name(symbol)
+        if contract is None or market not in ("", OPTION):
+            return None
+        return next((chain for pair, chain in self._whole.items() if pair and pair[0] == contract.base), None)
 
     def sides(self, name: str) -> list[InstrumentId]:
         """Return what is held under a name: the instrument itself, or in hedge mode both its sides.
@@ -152,7 +211,7 @@ class StrategyView:
         Raises:
             UsageError: the run has no such instrument.
         """
-        instrument = self.resolve(name)
+        instrument = self.orderable(name)
         return [instrument] if instrument not in self.hedged else [side_id(instrument, s) for s in PositionSide]
 
     def chain(self, name: str) -> ChainView:

@@ -2,13 +2,15 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
+from msgspec import structs
 
-from backtester.core.errors import DataError, UsageError
+from backtester.core.errors import DataError, StrategyError, UsageError
 from backtester.core.instruments import option_name
-from backtester.core.time import HOUR, parse_time
+from backtester.core.order_terms import Terms, TimeInForce
+from backtester.core.time import HOUR, parse_time, utc
 from backtester.engine.replay import replay, verify
 from tests.support.chains import CHAIN, Quote, at_hours, black_quotes, fills_of, run_chain, wandering_index, write_chain
 from tests.support.market import flat, time_of, write_candles
@@ -143,7 +145,7 @@ def test_the_index_of_rows_without_open_interest_is_what_candles_of_the_underlyi
     assert any("4 of 4 rows imply no index" in warning for warning in ran.result.warnings)
 
 
-def test_an_order_before_any_row_has_no_price(tmp_path: Path) -> None:
+def test_an_order_before_any_row_names_nothing_that_is_known(tmp_path: Path) -> None:
     write_candles(tmp_path / "lake", flat(30_000, 240))
 
     class Early(at_hours({})):  # type: ignore[misc]
@@ -154,9 +156,7 @@ def test_an_order_before_any_row_has_no_price(tmp_path: Path) -> None:
     wallets = {"account": {"wallets": {"option:USDT": "1000"}}}
     run = {"timeframe": "30m", "start": "2024-01-01"}
     ran = run_chain(tmp_path, late, Early, symbols=["spot:BTCUSDT", CHAIN], run=run, **wallets)
-    assert [(reason, numbers["why"]) for _, reason, numbers in ran.refusals] == [
-        ("no_price", "no row of the chain is known yet")
-    ]
+    assert [reason for _, reason, _ in ran.refusals] == ["unknown_instrument"]
 
 
 def test_the_config_of_a_run_repeats_it_with_one_section_for_the_whole_chain(tmp_path: Path) -> None:
@@ -243,3 +243,119 @@ def test_the_index_that_real_rows_imply_is_near_the_candles_of_spot(real_lake: P
     assert len(chain.indices) == 48
     assert chain.without_index == 0
     assert max(abs(chain.indices[time] / 10**8 - close) for time, close in closes.items()) < 60
+
+
+LATE = "BTC-240126-33000-C"  # its first row is that of hour 2, known at 3
+
+
+class Prober(at_hours({})):  # type: ignore[misc]
+    """Asks and orders the same of two names at hours 1 to 4; what it learns is in `seen`."""
+
+    seen: ClassVar[dict[str, list[str]]] = {}
+
+    def on_chain(self, chain: Any) -> Any:
+        found = []
+        for name in self.seen:
+            told = [f"{self.position(name).is_flat} {self.position(name).qty} {len(self.open_orders(name))}"]
+            for ask in (self.instrument, self.trading_rules, self.is_sized, self.margin):
+                try:
+                    told.append(type(ask(name)).__name__)
+                except UsageError as error:
+                    told.append(error.message.replace(name, "") + error.hint)
+            self.seen[name].append(" ".join(told))
+            found += [self.buy(name, 1, limit=50), self.buy(f"option:{name}", 1, limit=50), *self.close(name)]
+            found.append(self.combo([self.buy(name, 1, limit=50), self.buy(C, 1, limit=50)]))
+        return found
+
+
+def test_a_contract_that_will_be_listed_cannot_be_told_from_one_that_never_is(tmp_path: Path) -> None:
+    never = "BTC-240126-99999-C"
+    listed = [Quote(n, LATE, 90, 100, 5, 5, mark=95) for n in (2, 3)]
+    Prober.seen = {LATE: [], never: []}
+    ran = run_chain(tmp_path, [*quotes(), *listed], Prober)
+    assert Prober.seen[LATE][:2] == Prober.seen[never][:2]
+    assert Prober.seen[LATE][2] != Prober.seen[never][2]
+    by_name = {
+        name: [
+            (e["ts"], e["reason"], str(e["numbers"]).replace(name, ""))
+            for e in ran.events("orders_rejected")
+            if e["instrument"] == f"option:{name}"
+        ]
+        for name in (LATE, never)
+    }
+    before = [one for one in by_name[never] if one[0] < time_of(180)]
+    assert before
+    assert by_name[LATE] == before
+    assert {one[1] for one in before} == {"unknown_instrument"}
+    assert {o["ts"] for o in ran.events("orders_sanitized") if o["instrument"] == f"option:{LATE}"} >= {time_of(180)}
+    replay(ran.path)
+
+
+@pytest.mark.parametrize("start", ["", "2024-01-01T01:00"])
+def test_a_strategy_acts_on_rows_after_the_start_and_sees_the_one_that_is_known_then(
+    tmp_path: Path, start: str
+) -> None:
+    seen: list[tuple[int, int]] = []
+
+    class First(at_hours({})):  # type: ignore[misc]
+        def on_start(self) -> None:
+            super().on_start()
+            seen.clear()
+
+        def on_candle(self, candle: Any) -> Any:
+            seen.append((self.now, self.chain("BTCUSDT").ts))
+            return [self.buy(C, 1, limit=100)] if len(seen) == 1 and self.chain("BTCUSDT").ts else None
+
+        def on_chain(self, chain: Any) -> Any:
+            seen.append((self.now, chain.ts))
+            return [self.buy(C, 1, limit=100)]
+
+    write_candles(tmp_path / "lake", flat(30_000, 240))
+    run = {"timeframe": "30m", "start": start}
+    wallets = {"account": {"wallets": {"option:USDT": "1000"}}}
+    ran = run_chain(tmp_path, quotes(), First, symbols=["spot:BTCUSDT", CHAIN], run=run, **wallets)
+    begin = time_of(60) if start else time_of(0)
+    assert seen[0] == (begin + time_of(30) - time_of(0), begin if start else 0)
+    assert not any(now == begin for now, _ in seen)
+    assert ran.details["counts"]["intents_dropped_in_warmup"] == 0
+    assert fills_of(ran)[0][0] == 2
+    assert ran.events("orders_sanitized")[0]["ts"] == (begin + time_of(30) - time_of(0) if start else time_of(60))
+    replay(ran.path)
+
+
+def test_a_section_of_a_single_contract_is_refused_and_says_which_one_to_write(lake: Path) -> None:
+    config = config_of(lake, [CHAIN], instruments={f"option:{C}": {"price_decimals": 1}})
+    with pytest.raises(UsageError, match="names one contract") as caught:
+        prepared_run(at_hours({}), config)
+    assert caught.value.hint == 'write [instruments."option:BTCUSDT"]'
+
+
+def test_a_run_of_options_alone_assumes_nothing_that_no_option_meets(tmp_path: Path) -> None:
+    ran = run_chain(tmp_path, quotes(), {})
+    assert not {"slippage", "impact", "triggers", "stop_through"} & ran.details["assumptions"].keys()
+
+
+def test_a_run_names_its_chain_and_not_every_contract(lake: Path) -> None:
+    assert prepared_run(at_hours({}), config_of(lake, [CHAIN])).symbols == ["BTCUSDT"]
+
+
+def test_a_contract_of_an_impossible_day_is_refused_for_that(lake: Path) -> None:
+    with pytest.raises(UsageError, match="expires on a day that no calendar has"):
+        prepared_run(at_hours({}), config_of(lake, ["option:BTC-240231-30000-C"]))
+
+
+@pytest.mark.parametrize("direct", [False, True])
+def test_an_order_till_something_that_is_no_time_names_the_row_and_what_is_wrong(tmp_path: Path, direct: bool) -> None:
+    until = utc(time_of(600))
+
+    def act(s: Any) -> Any:
+        if not direct:
+            return [s.buy(C, 1, limit=100, good_till=until)]
+        order = s.buy(C, 1, limit=100)
+        return [structs.replace(order, terms=Terms(time_in_force=TimeInForce.GTD, good_till=until))]
+
+    with pytest.raises(
+        StrategyError, match=r"at the row of the chain option:BTCUSDT .*: TypeError: good_till"
+    ) as caught:
+        run_chain(tmp_path, quotes(), {1: act})
+    assert "datetime" in caught.value.message

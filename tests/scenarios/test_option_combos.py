@@ -7,7 +7,7 @@ import pytest
 
 from backtester.core.errors import StrategyError
 from backtester.engine.replay import replay, verify
-from tests.support.chains import Quote, fills_of, run_chain
+from tests.support.chains import Quote, fills_of, run_chain, write_chain
 
 LOW, HIGH = "BTC-240126-30000-C", "BTC-240126-31000-C"
 
@@ -115,3 +115,23 @@ def test_two_legs_in_one_contract_are_refused(tmp_path: Path) -> None:
     script = {1: lambda s: [s.combo([s.buy(LOW, 1, limit=1), s.buy(LOW, 1, limit=1)])]}
     ran = run_chain(tmp_path, market(*[(200, 100, 5)] * 3), script)
     assert [reason for _, reason, _ in ran.refusals] == ["combo", "combo"]
+
+
+ETHER = "ETH-240126-2000-C"
+
+
+@pytest.mark.parametrize(("hours", "filled"), [((0, 1, 2, 3), 3), ((0, 1, 3), 4)])
+def test_legs_of_two_chains_fill_when_both_show_a_row_that_allows_it(
+    tmp_path: Path, hours: tuple[int, ...], filled: int
+) -> None:
+    ether = [Quote(n, ETHER, 30, 40 if n < 2 else 35, 5, 5, mark=35, index=2_000) for n in hours]
+    write_chain(tmp_path / "lake", ether, "ETHUSDT")
+
+    def pair(s: Any) -> Any:
+        legs = [s.buy(LOW, 1, limit=200), s.buy(ETHER, 1, limit=35)]
+        return [s.combo(legs)] if s.chain("ETHUSDT").ts == s.now else None
+
+    ran = run_chain(tmp_path, market(*[(200, 100, 5)] * 4), {1: pair}, symbols=["option:BTCUSDT", "option:ETHUSDT"])
+    assert [(f[0], f[1], f[4]) for f in fills_of(ran)] == [(filled, LOW, "200"), (filled, ETHER, "35")]
+    replay(ran.path)
+    verify(ran.path)

@@ -116,6 +116,8 @@ def test_the_settlement_price_is_the_mean_over_the_last_half_hour(tmp_path: Path
         "price": "31000.00000000",
         "source": "spot:BTCUSDT/klines:1m",
         "samples": 60,
+        "expected": 60,
+        "known": "2024-01-01T08:00:00Z",
     }
     assert not any("settlement price" in warning for warning in ran.result.warnings)
 
@@ -132,6 +134,49 @@ def test_candles_that_are_too_long_say_nothing_of_the_half_hour(tmp_path: Path) 
     ran = run_chain(tmp_path, chain(31_000, CALL), buys(CALL))
     assert fills_of(ran)[1][4] == "1000"
     assert any("the chain's own last index is taken" in warning for warning in ran.result.warnings)
+
+
+def test_a_complete_longer_candle_goes_before_shorter_ones_with_holes(tmp_path: Path) -> None:
+    minutes(tmp_path / "lake", [35_000] * 10, kind="indexPriceKlines", market="um")
+    write_candles(tmp_path / "lake", [*flat(30_000, 15), (31_000, 31_000, 31_000, 31_000)], timeframe="30m")
+    ran = run_chain(tmp_path, chain(40_000, CALL), buys(CALL))
+    assert fills_of(ran)[1][4] == "1000"
+    assert not any("half hour before" in warning for warning in ran.result.warnings)
+
+
+def test_candles_with_holes_settle_with_a_warning_that_counts_them_and_not_in_a_strict_run(tmp_path: Path) -> None:
+    minutes(tmp_path / "lake", [31_000] * 3, kind="indexPriceKlines", market="um")
+    ran = run_chain(tmp_path, chain(40_000, CALL), buys(CALL))
+    assert fills_of(ran)[1][4] == "1000"
+    said = [w for w in ran.result.warnings if "candles are missing within the half hour" in w]
+    assert "2024-01-01T08:00:00Z (6 of 60 samples of um:BTCUSDT/indexPriceKlines:1m)" in said[0]
+    assert ran.details["options"]["settlements"][0] | {"price": ""} == {
+        "chain": CHAIN,
+        "expiry": "2024-01-01T08:00:00Z",
+        "price": "",
+        "source": "um:BTCUSDT/indexPriceKlines:1m",
+        "samples": 6,
+        "expected": 60,
+        "known": "2024-01-01T07:33:00Z",
+    }
+    config = config_of(tmp_path / "lake", [CHAIN], execution={"strict": True})
+    with pytest.raises(DataError, match="6 of 60 samples"):
+        prepared_run(at_hours({}), config)
+
+
+def test_the_chains_own_index_says_of_when_it_is(tmp_path: Path) -> None:
+    market = [quote for quote in chain(31_000, CALL) if quote.hour not in (5, 6, 7)]
+    ran = run_chain(tmp_path, market, buys(CALL))
+    assert fills_of(ran)[1][4] == "0"
+    assert any("08:00:00Z (the index of 2024-01-01T05:00:00Z)" in warning for warning in ran.result.warnings)
+    (settled,) = ran.details["options"]["settlements"]
+    assert (settled["known"], settled["samples"]) == ("2024-01-01T05:00:00Z", 1)
+
+
+def test_without_any_index_nothing_settles(tmp_path: Path) -> None:
+    write_chain(tmp_path / "lake", [Quote(n, CALL, 1, 2, index=0) for n in range(10)])
+    with pytest.raises(DataError, match="no index is known for what expires at 2024-01-01T08:00:00Z"):
+        prepared_run(at_hours({}), config_of(tmp_path / "lake", [CHAIN]))
 
 
 def test_a_strict_run_does_not_settle_at_one_sample(tmp_path: Path) -> None:

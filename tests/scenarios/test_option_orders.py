@@ -155,7 +155,12 @@ def test_prices_are_rounded_to_the_tick_and_quantities_to_the_lot_as_of_every_or
     assert (order["limit_price"], order["qty"]) == ("100.00000000", "0.12")
 
 
-def test_marks_come_from_the_row_else_from_volatility_else_from_between_the_quotes_else_from_before(
+def at_the_money(hour: float) -> float:
+    """What a month at half a year's volatility is worth, its last day having `hour` hours."""
+    return 30_000 * 0.5 * ((25 + hour / 24) / 365) ** 0.5 * 0.39894
+
+
+def test_marks_come_from_the_row_else_from_volatility_else_from_between_the_quotes_else_from_the_last_volatility(
     tmp_path: Path,
 ) -> None:
     market = [
@@ -167,9 +172,9 @@ def test_marks_come_from_the_row_else_from_volatility_else_from_between_the_quot
     ]
     ran = run_chain(tmp_path, market, {1: buy(100)})
     values = [row["equity"] - row["cash"] for row in ran.table("equity")][-4:]
-    assert [float(v) for v in values[:1] + values[2:]] == [97, 95, 95]
-    assert float(values[1]) == pytest.approx(30_000 * 0.5 * ((25 + 5 / 24) / 365) ** 0.5 * 0.39894, rel=0.002)
-    assert ran.details["options"]["marks"] == {"black76": 1, "last": 1, "mid": 1, "row": 1}
+    assert [float(v) for v in values[::2]] == [97, 95]
+    assert [float(v) for v in values[1::2]] == pytest.approx([at_the_money(5), at_the_money(3)], rel=0.002)
+    assert ran.details["options"]["marks"] == {"black76": 1, "last volatility": 1, "mid": 1, "row": 1}
     assert any("3 of 4 marks" in warning for warning in ran.result.warnings)
     replay(ran.path)
 

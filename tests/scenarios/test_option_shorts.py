@@ -3,13 +3,15 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from pydantic import ValidationError
 
 from backtester.config.options_section import OptionsSection
 from backtester.engine.replay import replay, verify
-from tests.support.chains import Quote, fills_of, run_chain
-from tests.support.market import flat, write_candles
+from backtester.pricing.black import black76_price
+from tests.support.chains import YEAR, Quote, fills_of, run_chain, write_chain
+from tests.support.market import flat, time_of, write_candles
 
 C, OTHER = "BTC-240126-31000-C", "BTC-240126-29000-P"
 
@@ -153,3 +155,94 @@ def test_a_breaker_closes_options_at_the_next_row_and_asks_once_for_it(tmp_path:
 def test_what_must_be_kept_is_never_more_than_what_is_needed_at_first() -> None:
     with pytest.raises(ValidationError, match="cannot be more than what it needs at first"):
         OptionsSection.model_validate({"maintenance_margin": "0.2"})
+
+
+def test_a_contract_that_is_no_longer_quoted_is_marked_by_its_last_volatility_and_liquidated_by_that(
+    tmp_path: Path,
+) -> None:
+    calm = [Quote(n, C, 95, 105, 5, 5, mark=100, mark_iv=0.5) for n in range(2)]
+    gone = [Quote(n, OTHER, 1, 2, mark=1, index=36_000) for n in range(2, 5)]
+    ran = run_chain(tmp_path, [*calm, *gone], {1: sell()}, **short(7_000))
+    worth = float(
+        np.asarray(black76_price(36_000, 31_000, (time_of(25 * 1440 + 480) - time_of(180)) / YEAR, 0.5, True))
+    )
+    (hour, name, side, _, price, _) = fills_of(ran)[1]
+    assert (hour, name, side) == (3, C, "buy")
+    assert float(price) == pytest.approx(worth, abs=1e-6)
+    assert worth > 5_000
+    assert ran.details["options"]["marks"]["last volatility"] == 1
+    replay(ran.path)
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_without_any_volatility_a_mark_and_a_buy_back_are_never_below_the_payoff(tmp_path: Path, listed: bool) -> None:
+    calm = [Quote(n, C, 95, 105, 5, 5) for n in range(2)]
+    blank = [Quote(n, C, 0, 0, 0, 0, index=36_000) for n in range(2, 5)] if listed else []
+    gone = [Quote(n, OTHER, 1, 2, mark=1, index=36_000) for n in range(2, 5)]
+    ran = run_chain(tmp_path, [*calm, *blank, *gone], {1: sell()}, **short(7_000))
+    assert fills_of(ran)[1][:5] == (3, C, "buy", "1", "5000")
+    assert ran.details["options"]["marks"]["payoff"] == 1
+
+
+def test_a_short_is_not_bought_back_at_an_ask_below_its_payoff(tmp_path: Path) -> None:
+    jump = Quote(2, C, 90, 100, 5, 5, mark=5_200, index=36_000)
+    ran = run_chain(tmp_path, [*market(*CALM[:2]), jump], {1: sell()}, **short(7_000))
+    assert fills_of(ran)[1][:5] == (3, C, "buy", "1", "5000")
+
+
+def two_chains(
+    folder: Path, ether: tuple[float, float], script: Any, bitcoin: float = 31_500, mark: float = 900
+) -> Any:
+    """Bitcoin and ether stand still for two hours, and move at one instant; the second name sorts after the first."""
+    call = "ETH-240126-2000-C"
+    rows = [(2_000, 40), (2_000, 40), ether, ether]
+    quotes = [Quote(n, call, m - 1, m + 1, 50, 50, mark=m, index=i) for n, (i, m) in enumerate(rows)]
+    write_chain(folder / "lake", quotes, "ETHUSDT")
+    return run_chain(
+        folder,
+        market((30_000, 100), (30_000, 100), (bitcoin, mark), (bitcoin, mark)),
+        script,
+        symbols=["option:BTCUSDT", "option:ETHUSDT"],
+        **short(10_000),
+    )
+
+
+def both_short() -> Any:
+    """Sell both when the later of the two chains is shown."""
+    return {
+        1: lambda s: (
+            [s.sell(C, 1, limit=1), s.sell("ETH-240126-2000-C", 10, limit=1)]
+            if s.chain("ETHUSDT").ts == s.now
+            else None
+        )
+    }
+
+
+class TestTwoChains:
+    """Shorts of two chains share a wallet: what must be kept for them counts both rows of an instant."""
+
+    def test_a_short_is_bought_back_at_the_ask_of_its_own_row_of_that_instant(self, tmp_path: Path) -> None:
+        ran = two_chains(tmp_path, (2_600, 640), both_short(), 36_000, 5_200)
+        prices = {f[1]: f[4] for f in fills_of(ran) if f[2] == "buy"}
+        assert prices == {C: "5205", "ETH-240126-2000-C": "641"}
+        replay(ran.path)
+        verify(ran.path)
+
+    def test_nothing_is_liquidated_when_the_other_row_frees_what_this_one_needs(self, tmp_path: Path) -> None:
+        # 10 000 + 95 + 390. Bitcoin must keep 9 700; ether kept 1 900 until then, and 760 now
+        ran = two_chains(tmp_path, (1_500, 1), both_short(), 36_000, 7_000)
+        assert [f[2] for f in fills_of(ran)] == ["sell", "sell"]
+        assert "liquidated" not in [e["state"] for e in ran.events("margin")]
+
+
+def test_what_the_exchange_does_at_one_instant_makes_one_row_of_the_equity_curve(tmp_path: Path) -> None:
+    rows = [(30_000, 100), (30_000, 100), (36_000, 5_000), (36_000, 5_000)]
+    quotes = [*market(*rows), *market(*rows, contract="BTC-240126-31500-C")]
+    script = {1: lambda s: [s.sell(C, 1, limit=1), s.sell("BTC-240126-31500-C", 1, limit=1)]}
+    ran = run_chain(tmp_path, quotes, script, **short(8_000))
+    assert ran.details["options"]["liquidations"] == {f"option:{C}": 1, "option:BTC-240126-31500-C": 1}
+    at = [row for row in ran.table("equity") if row["ts"] == time_of(180)]
+    assert [float(row["equity"]) for row in at] == [0, 0]  # of the change, and of the boundary
+    assert min(float(row["equity"]) for row in ran.table("equity")) >= 0
+    replay(ran.path)
+    verify(ran.path)

@@ -141,3 +141,24 @@ def test_a_row_whose_call_has_no_bid_sells_nothing(tmp_path: Path) -> None:
     write_candles(lake, candles_of([30_000.0] * 8), timeframe="1h")
     ran = run(lake, quantity="1")
     assert [(e["ts"] - time_of(0)) // HOUR for e in ran.events("fills") if e["instrument"] != SPOT] == [7]
+
+
+def test_without_money_in_the_option_wallet_the_run_says_so(lake: Path, tmp_path: Path) -> None:
+    config = config_of(
+        lake,
+        [SPOT, CHAIN],
+        run={"timeframe": "1h", "end": "2024-01-04"},
+        account={"wallets": {"spot:USDT": "40000"}},
+        options={"allow_short": True},
+    )
+    ran = run_prepared(tmp_path, prepared_run(CoveredCall, config, quantity="1"))
+    (said,) = [w for w in ran.result.warnings if "insufficient_balance" in w]
+    assert said.startswith(f"{len(ran.refusals)} orders in options were refused")
+    assert "--wallet option:USDT=" in said
+
+
+def test_without_a_chain_the_run_names_the_symbol_that_brings_one(lake: Path, tmp_path: Path) -> None:
+    ran = run_prepared(tmp_path, prepared_run(CoveredCall, config_of(lake, [SPOT], run={"timeframe": "1h"})))
+    (said,) = [w for w in ran.result.warnings if "on_chain" in w]
+    assert "--symbols option:BTCUSDT" in said
+    assert "--feeds" not in said

@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from backtester.config.configs import BacktestConfig
+from backtester.core.instruments import option_name
 from backtester.core.time import parse_time, timeframe_us
 from backtester.engine.prepare import PreparedRun, prepare
 from backtester.engine.run import RunResult, run_backtest
@@ -140,7 +141,7 @@ def config_of(lake: Path, symbols: list[str], **sections: Any) -> BacktestConfig
         "run": {"symbols": symbols},
         "strategy": {"name": "inline"},
         "data": {"dir": str(lake)},
-        "instruments": dict.fromkeys(ids, CENTS),
+        "instruments": {i: CENTS for i in ids if option_name(i.partition(":")[2]) is None},
     }
     return BacktestConfig.model_validate(merged(base, sections))
 
