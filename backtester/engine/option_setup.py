@@ -44,9 +44,14 @@ def check_sections(config: BacktestConfig, chains: Iterable[InstrumentId]) -> No
             )
 
 
-def hourly(config: BacktestConfig) -> BacktestConfig:
-    """Return the config of a run of options alone: chains have a row an hour, and nothing finer happens."""
-    if timeframe_us(config.run.timeframe) >= HOUR:
+def config_for(config: BacktestConfig, chains: Iterable[InstrumentId], *, alone: bool) -> BacktestConfig:
+    """Return the config of a run of chains; alone: of options alone, which have a row an hour, and nothing finer.
+
+    Raises:
+        UsageError: a section names a contract of a chain.
+    """
+    check_sections(config, chains)
+    if not alone or timeframe_us(config.run.timeframe) >= HOUR:
         return config
     return config.model_copy(update={"run": config.run.model_copy(update={"timeframe": "1h"})})
 

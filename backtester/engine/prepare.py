@@ -33,7 +33,7 @@ from backtester.engine.margin_setup import MarginPlan, check_collateral, margin_
 from backtester.engine.mark_paths import check_marks, mark_paths
 from backtester.engine.option_plan import CHAIN_KIND, PRICE_DECIMALS, Chain, chain_span, chains_of, read_chains
 from backtester.engine.option_settlement import OptionSettlement, option_settlements
-from backtester.engine.option_setup import check_sections, described, hourly, known_before
+from backtester.engine.option_setup import config_for, described, known_before
 from backtester.engine.own_sections import own_sections
 from backtester.engine.position_sides import check_position_mode, listed_only, with_sides
 from backtester.engine.resolution import check_mark_feeds, check_resolution, finer_candles, mark_feeds
@@ -160,8 +160,7 @@ def prepare(
     warnings: list[str] = []
     lake = Lake(Path(config.data.dir))
     chained = chains_of(lake, [i for i in asked if split_id(i)[0] == OPTION])
-    check_sections(config, chained)
-    config = config if ids else hourly(config)
+    config = config_for(config, chained, alone=not ids)
     timeframe = config.run.timeframe
     needs = _needs(found, params, timeframe)
     names = feed_names([*config.data.feeds, *needs.feeds, *mark_feeds(config, ids)], ids, config.run.market)

@@ -142,7 +142,7 @@ def _small_run(lake: Path) -> PreparedRun:
         funding=FundingPlan([], {}, {}),
         margin=MarginPlan(brackets=dict.fromkeys(run.instruments, Timeline.constant(DEFAULT_BRACKETS))),
         settlements=dict.fromkeys(run.instruments, Settlement(expiry, 0, "")),
-        chains={chain: Chain(chain, (), {}, 0, 0)},
+        chains={chain: Chain(chain, (), {}, {}, {}, 0, 0)},
     )
 
 
