@@ -123,7 +123,10 @@ def _problems(plan: SettlementPlan) -> list[tuple[str, str]]:
         for name, times in own.items()
     ]
     found += [
-        ("by a part", f"{name}: candles are missing within the half hour before {_first(times)}: the rest settles")
+        (
+            "by a part",
+            f"{name}: candles are missing within the half hour before {_first(times)}: the mean of the others is taken",
+        )
         for name, times in partial.items()
     ]
     return found

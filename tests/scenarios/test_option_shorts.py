@@ -222,9 +222,21 @@ class TestTwoChains:
     """Shorts of two chains share a wallet: what must be kept for them counts both rows of an instant."""
 
     def test_a_short_is_bought_back_at_the_ask_of_its_own_row_of_that_instant(self, tmp_path: Path) -> None:
-        ran = two_chains(tmp_path, (2_600, 640), both_short(), 36_000, 5_200)
-        prices = {f[1]: f[4] for f in fills_of(ran) if f[2] == "buy"}
-        assert prices == {C: "5205", "ETH-240126-2000-C": "641"}
+        # with the old row of ether the one that must keep most is ether, 50 × 190, at 41
+        second, call = "BTC-240126-31500-C", "ETH-240126-2000-C"
+        rows = [(30_000, 100), (30_000, 100), (36_000, 6_700)]
+        moves = [(2_000, 40), (2_000, 40), (2_600, 640)]
+        ether = [Quote(n, call, m - 1, m + 1, 50, 50, mark=m, index=i) for n, (i, m) in enumerate(moves)]
+
+        def act(s: Any) -> Any:
+            sold = [s.sell(C, 1, limit=1), s.sell(second, 1, limit=1), s.sell(call, 50, limit=1)]
+            return sold if s.chain("ETHUSDT").ts == s.now else None
+
+        names = ["option:BTCUSDT", "option:ETHUSDT"]
+        quotes = [*market(*rows), *market(*rows, contract=second)]
+        write_chain(tmp_path / "lake", ether, "ETHUSDT")
+        ran = run_chain(tmp_path, quotes, {1: act}, symbols=names, **short(25_000))
+        assert [f[4] for f in fills_of(ran) if f[1:3] == (call, "buy")] == ["641"]
         replay(ran.path)
         verify(ran.path)
 
