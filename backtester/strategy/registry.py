@@ -12,6 +12,7 @@ from backtester.core.errors import StrategyError, UsageError
 from backtester.strategy.base import Strategy
 
 BUILT_IN = {
+    "buy_and_hold": "backtester.strategy.buy_and_hold:BuyAndHold",
     "covered_call": "backtester.strategy.covered_call:CoveredCall",
     "funding_carry": "backtester.strategy.funding_carry:FundingCarry",
     "sma_cross": "backtester.strategy.sma_cross:SmaCross",
