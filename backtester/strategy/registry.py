@@ -14,6 +14,7 @@ from backtester.strategy.base import Strategy
 BUILT_IN = {
     "buy_and_hold": "backtester.strategy.buy_and_hold:BuyAndHold",
     "covered_call": "backtester.strategy.covered_call:CoveredCall",
+    "ema_regime": "backtester.strategy.ema_regime:EmaRegime",
     "funding_carry": "backtester.strategy.funding_carry:FundingCarry",
     "sma_cross": "backtester.strategy.sma_cross:SmaCross",
     "sma_cross_signal": "backtester.strategy.sma_cross_signal:SmaCrossSignal",
