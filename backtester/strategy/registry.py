@@ -16,6 +16,7 @@ BUILT_IN = {
     "covered_call": "backtester.strategy.covered_call:CoveredCall",
     "ema_regime": "backtester.strategy.ema_regime:EmaRegime",
     "funding_carry": "backtester.strategy.funding_carry:FundingCarry",
+    "grid_maker": "backtester.strategy.grid_maker:GridMaker",
     "mean_reversion": "backtester.strategy.mean_reversion:MeanReversion",
     "sma_cross": "backtester.strategy.sma_cross:SmaCross",
     "sma_cross_signal": "backtester.strategy.sma_cross_signal:SmaCrossSignal",
