@@ -12,11 +12,16 @@ from backtester.core.errors import StrategyError, UsageError
 from backtester.strategy.base import Strategy
 
 BUILT_IN = {
+    "buy_and_hold": "backtester.strategy.buy_and_hold:BuyAndHold",
     "covered_call": "backtester.strategy.covered_call:CoveredCall",
+    "ema_regime": "backtester.strategy.ema_regime:EmaRegime",
     "funding_carry": "backtester.strategy.funding_carry:FundingCarry",
+    "grid_maker": "backtester.strategy.grid_maker:GridMaker",
+    "mean_reversion": "backtester.strategy.mean_reversion:MeanReversion",
     "sma_cross": "backtester.strategy.sma_cross:SmaCross",
     "sma_cross_signal": "backtester.strategy.sma_cross_signal:SmaCrossSignal",
     "sma_extended": "backtester.strategy.sma_extended:SMAExtendedStrategy",
+    "trend_following": "backtester.strategy.trend_following:TrendFollowing",
 }
 ENTRY_POINT_GROUP = "backtester.strategies"
 

@@ -1,0 +1,27 @@
+"""buy_and_hold: buy at the first close and hold to the end, as a measure for everything else."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from backtester.strategy.base import StrategyParams
+from backtester.strategy.features import Frame
+from backtester.strategy.signals import SignalStrategy, Targets
+
+
+class BuyAndHoldParams(StrategyParams):
+    """What to hold."""
+
+    exposure: Annotated[
+        float, Field(gt=0, le=1, description="share of equity to buy of each instrument; 1 leaves it to [sizing]")
+    ] = 1.0
+
+
+class BuyAndHold(SignalStrategy):
+    """Want the same at every row: the position is not rebalanced, and what ends it is not bought again."""
+
+    Params = BuyAndHoldParams
+
+    def targets(self, frame: Frame) -> Targets:
+        """One target for all rows."""
+        return Targets(exposure=frame["close"] * 0 + self.params.exposure, reason="hold")

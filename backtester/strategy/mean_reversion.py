@@ -1,0 +1,65 @@
+"""mean_reversion: against an exhausted move, back to the middle band, on either side."""
+
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field
+
+from backtester.strategy.base import StrategyParams
+from backtester.strategy.features import Feature, Frame, indicator
+from backtester.strategy.indicators.dispersion import Bollinger
+from backtester.strategy.indicators.means import Sma
+from backtester.strategy.indicators.momentum import Rsi
+from backtester.strategy.signals import ExitPlan, SignalStrategy, Targets
+
+
+class MeanReversionParams(StrategyParams):
+    """Windows in candles."""
+
+    rsi: Annotated[int, Field(ge=1, description="candles of the RSI")] = 14
+    oversold: Annotated[
+        float, Field(gt=0, lt=50, description="RSI below which to buy; above 100 less it, to sell short")
+    ] = 30.0
+    bands: Annotated[int, Field(ge=2, description="candles of the Bollinger Bands")] = 20
+    deviations: Annotated[float, Field(gt=0, description="half width of the bands, standard deviations")] = 2.0
+    mean: Annotated[int, Field(ge=1, description="candles of the mean that the close may not be far from")] = 50
+    max_distance_pct: Annotated[
+        float, Field(gt=0, lt=100, description="how far beyond that mean the close may be, percent of the mean")
+    ] = 2.0
+    max_candles: Annotated[int, Field(ge=1, description="candles after which a trade ends")] = 50
+    cooldown: Annotated[int, Field(ge=0, description="candles after a trade without an entry")] = 10
+    exposure: Annotated[float, Field(gt=0, le=1, description="share of equity; 1 leaves the size to [sizing]")] = 1.0
+
+
+class MeanReversion(SignalStrategy):
+    """Enter outside the bands when the RSI is extreme and the mean not far; leave at the middle, RSI 50, or in time."""
+
+    Params = MeanReversionParams
+
+    def features(self) -> list[Feature]:
+        """The RSI, the bands, and the mean behind them."""
+        p = self.params
+        return [
+            indicator("rsi", Rsi, "close", window=p.rsi),
+            indicator("bands", Bollinger, "close", window=p.bands, multiple=p.deviations),
+            indicator("mean", Sma, "close", window=p.mean),
+        ]
+
+    def targets(self, frame: Frame) -> Targets:
+        """Rows say when to enter and when to leave; in between there is no opinion."""
+        p, close, rsi, mean = self.params, *(frame[name] for name in ("close", "rsi", "mean"))
+        middle, reach = frame["bands.middle"], p.max_distance_pct / 100
+        long = (rsi < p.oversold) & (close < frame["bands.lower"]) & (close >= mean * (1 - reach))
+        short = (rsi > 100 - p.oversold) & (close > frame["bands.upper"]) & (close <= mean * (1 + reach))
+        return Targets(
+            exposure=np.select([long, short], [p.exposure, -p.exposure], np.nan),
+            exit_long=(close >= middle) | (rsi >= 50),
+            exit_short=(close <= middle) | (rsi <= 50),
+            reason=np.select([long, short], ["oversold", "overbought"], "back at the middle"),
+            values={"rsi": rsi, "middle": middle, "mean": mean},
+        )
+
+    @property
+    def plan(self) -> ExitPlan:
+        """A trade has its time, and rests after it."""
+        return ExitPlan(max_candles=self.params.max_candles, cooldown=self.params.cooldown)
