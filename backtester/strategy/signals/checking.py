@@ -10,7 +10,7 @@ from backtester.strategy.features.poison import Frames
 from backtester.strategy.signals.strategy import SignalStrategy
 
 # What decides: not the last bit of it may depend on what comes later.
-_DECIDING: Final = ("exposure", "stop", "trail", "exit_long", "exit_short", "tag")
+_DECIDING: Final = ("exposure", "stop", "trail", "trail_short", "exit_long", "exit_short", "tag")
 
 
 def check_frame(

@@ -133,7 +133,7 @@ class Desk:
             self._note("target", row)
         self._entering = Trade(side, size, tag, close, nan if stop is None else stop, risk, close)
         exits = {} if stop is None else {"stop_loss": stop}
-        ladder = [(self._rung(side, close, risk, far), share) for far, share in plan.ladder]
+        ladder = [(self._rung(side, close, stop, far), share) for far, share in plan.ladder]
         order = self._strategy.buy if side > 0 else self._strategy.sell
         if size == 1 and self._strategy.is_sized(self._name):
             return order(self._name, tag=self._entering.tag, take_profits=ladder or None, **exits)
@@ -146,8 +146,13 @@ class Desk:
         distance = self._plan.stop_pct or self._plan.trail_pct
         return None if distance is None else close * (1 - side * distance / 100)
 
-    def _rung(self, side: int, close: float, risk: float, far: float) -> float:
-        return close + side * far * (risk if self._plan.ladder_in == "r" else close / 100)
+    def _rung(self, side: int, close: float, stop: float | None, far: float) -> Decimal:
+        """Return the price of a partial exit: in decimals, for a rounding error of floats would cost a tick."""
+        decided = decimal_of(close)
+        unit = decided / 100
+        if self._plan.ladder_in == "r" and stop is not None:
+            unit = abs(decided - decimal_of(stop))
+        return decided + side * decimal_of(far) * unit
 
     def _begun(self) -> None:
         if self._entering is None or self._position.is_flat:
@@ -197,7 +202,9 @@ class Desk:
 
     def _followed(self, trade: Trade, row: int, candle: Candle) -> Sequence[AnyIntent] | None:
         """Move the stop in the trade's favour, where the plan says so."""
-        trail = nan if self._targets.trail is None else float(self._targets.trail[row])
+        targets = self._targets
+        levels = targets.trail if trade.side > 0 or targets.trail_short is None else targets.trail_short
+        trail = nan if levels is None else float(levels[row])
         wanted = trade.moved_stop(candle, self._plan, self._position.average_price, trail)
         if wanted == trade.stop:
             return None

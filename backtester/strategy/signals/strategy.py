@@ -119,7 +119,8 @@ class SignalStrategy(Strategy):
                 f"{type(self).__name__}.targets returned {type(found).__name__}, it must return Targets"
             )
         if found.stop is None and self.plan.stop_pct is None and self.plan.trail_pct is None:
-            part = "trail" if found.trail is not None else self.plan.needs_stop()
+            has_trail = found.trail is not None or found.trail_short is not None
+            part = "trail" if has_trail else self.plan.needs_stop()
             if part:
                 raise StrategyError(
                     f"{type(self).__name__}: {part} means nothing without a stop",

@@ -36,7 +36,8 @@ class Targets:
     exposure: in [-1, 1]; NaN: no opinion, what is held stays. confidence: in [0, 1]. tag: which signal it is, text or
     a whole number; the trade carries it. reason: text for the log. stop: the price of the protecting stop of an entry
     at this row; NaN: none, and then no entry. trail: to where the stop of an open trade may follow, a price; NaN: not
-    at this row. exit_long, exit_short: close a trade of that side, whatever the exposure. values: shown in the log.
+    at this row. trail_short: the same for shorts, where it is another. exit_long, exit_short: close a trade of that
+    side, whatever the exposure. values: shown in the log.
     """
 
     exposure: Values
@@ -45,6 +46,7 @@ class Targets:
     reason: NDArray[Any] | str = ""
     stop: Values | None = None
     trail: Values | None = None
+    trail_short: Values | None = None
     exit_long: Flags | None = None
     exit_short: Flags | None = None
     values: Mapping[str, Values] = field(default_factory=dict)
@@ -72,6 +74,7 @@ class Targets:
             reason=self._plain("reason", rows),
             stop=None if self.stop is None else self._floats("stop", rows),
             trail=None if self.trail is None else self._floats("trail", rows),
+            trail_short=None if self.trail_short is None else self._floats("trail_short", rows),
             exit_long=None if self.exit_long is None else self._plain("exit_long", rows),
             exit_short=None if self.exit_short is None else self._plain("exit_short", rows),
             values={name: _column(f"values[{name!r}]", v, rows, np.float64) for name, v in self.values.items()},
@@ -104,7 +107,7 @@ class Targets:
         return _column(name, getattr(self, name), rows, None)
 
 
-_COLUMNS = ("exposure", "confidence", "tag", "reason", "stop", "trail", "exit_long", "exit_short")
+_COLUMNS = ("exposure", "confidence", "tag", "reason", "stop", "trail", "trail_short", "exit_long", "exit_short")
 
 
 def text_of(value: Any) -> str:

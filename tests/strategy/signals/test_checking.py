@@ -43,6 +43,7 @@ def test_a_leak_names_column_row_and_cut_and_none_is_after_it() -> None:
     [
         ("only_the_stop", "stop"),
         ("only_the_trail", "trail"),
+        ("only_the_trail_of_shorts", "trail_short"),
         ("only_the_exit", "exit_long"),
         ("only_the_tag", "tag"),
         ("only_a_value_in_the_log", "values['x']"),

@@ -79,6 +79,20 @@ def test_a_trail_of_the_targets_own_is_followed_after_so_many_r(tmp_path: Path) 
     assert deals(ran)[-1][:3] == ("entry.stop", 5, "102")
 
 
+def test_shorts_follow_a_trail_of_their_own(tmp_path: Path) -> None:
+    rows = [*flat(100, 2), to(99, open_=100), to(95, open_=99), to(96, open_=95), to(99, open_=96), *flat(99, 2)]
+    short = signal([-0.5], stop=[102.0], trail=[90.0, 90.0, 90.0, 90.0, 97.0, 97.0], trail_short=[NO, NO, 101.0, 98.0])
+    ran = traded(tmp_path, rows, short, run={"market": "um"})
+    assert stops(ran) == ["101.00", "98.00"]
+    assert deals(ran)[-1][:3] == ("entry.stop", 5, "98")
+
+
+def test_a_rung_lies_where_decimals_put_it(tmp_path: Path) -> None:
+    rows = [*flat(108, 2), to(113, open_=108), *flat(113, 2)]  # in floats 108 + 2 * (108 - 105.6) is above 112.8
+    ran = traded(tmp_path, rows, signal([0.5], {"ladder": [(2, 1)]}, stop=[105.6]))
+    assert deals(ran)[-1][:3] == ("entry.target", 2, "112.8")
+
+
 def test_a_price_that_is_through_where_the_stop_moves_to_ends_the_trade_at_the_next_open(tmp_path: Path) -> None:
     rows = [*flat(100, 2), to(106, open_=100, high=120), *flat(107, 3)]
     ran = traded(tmp_path, rows, signal([0.5], {"trail_pct": 10}))

@@ -138,6 +138,9 @@ CHEATING: dict[str, SignalStrategy] = {
     "only_the_stop": signal_of(
         lambda f: Targets(exposure=np.sign(above_mean(f)), stop=np.minimum(f["low"], np.append(f["low"][1:], np.inf)))
     ),
+    "only_the_trail_of_shorts": signal_of(
+        lambda f: Targets(exposure=flat(f), stop=f["low"], trail_short=np.full(f.rows, f["high"].max()))
+    ),
     "only_the_trail": signal_of(
         lambda f: Targets(exposure=flat(f), stop=f["low"], trail=np.full(f.rows, f["low"].min()))
     ),
