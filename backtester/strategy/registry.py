@@ -21,6 +21,7 @@ BUILT_IN = {
     "sma_cross": "backtester.strategy.sma_cross:SmaCross",
     "sma_cross_signal": "backtester.strategy.sma_cross_signal:SmaCrossSignal",
     "sma_extended": "backtester.strategy.sma_extended:SMAExtendedStrategy",
+    "structure_mtf": "backtester.strategy.structure_mtf:StructureMtf",
     "trend_following": "backtester.strategy.trend_following:TrendFollowing",
 }
 ENTRY_POINT_GROUP = "backtester.strategies"
