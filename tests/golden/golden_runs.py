@@ -8,8 +8,10 @@ from backtester.config.configs import BacktestConfig
 from backtester.data.sample import write_sample_lake
 from backtester.engine.prepare import prepare
 from backtester.engine.run import run_backtest
+from tests.support.real import import_real
 
 REMEMBERED = Path(__file__).with_name("runs.json")
+REMEMBERED_REAL = Path(__file__).with_name("real.json")
 
 # On the sample lake, which has the same bytes everywhere. What is not said here is a default: part of the promise.
 RUNS: dict[str, dict[str, Any]] = {
@@ -25,10 +27,17 @@ RUNS: dict[str, dict[str, Any]] = {
     },
 }
 
+# On a month of real candles of a future, for who has them: what each shipped strategy decides there.
+_ON_FIL = {"run": {"market": "um", "symbols": ["FILUSDT"], "timeframe": "5m"}, "data": {"gap_policy": "continue"}}
+_SIGNALS = ("buy_and_hold", "ema_regime", "mean_reversion", "structure_mtf", "trend_following")
+REAL_RUNS: dict[str, dict[str, Any]] = {name: _ON_FIL | {"strategy": {"name": name}} for name in _SIGNALS}
+REAL_RUNS["structure_mtf_sized"] = REAL_RUNS["structure_mtf"] | {"sizing": {"model": "risk_per_trade", "percent": 1}}
+
 
 def measured(name: str, lake: Path) -> dict[str, Any]:
     """Make a run and return what is remembered of it: digests and headline figures."""
-    config = BacktestConfig.model_validate(RUNS[name] | {"data": {"dir": str(lake)}})
+    run = RUNS.get(name) or REAL_RUNS[name]
+    config = BacktestConfig.model_validate(run | {"data": {**run.get("data", {}), "dir": str(lake)}})
     with TemporaryDirectory() as folder:
         result = run_backtest(prepare(config), Path(folder))
     assert result.error is None
@@ -46,3 +55,8 @@ def sample_lake(folder: Path) -> Path:
     """Write the sample lake."""
     write_sample_lake(folder)
     return folder
+
+
+def real_lake(real_data: Path, folder: Path) -> Path:
+    """Import the month of real candles."""
+    return import_real([real_data / "archive/data/futures/um/monthly/klines/FILUSDT/1m/FILUSDT-1m-2023-06.zip"], folder)
