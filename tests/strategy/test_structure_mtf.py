@@ -8,9 +8,13 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from backtester.core.errors import UsageError
+from backtester.strategy.features import Source
+from backtester.strategy.structure_mtf import StructureMtf, StructureMtfParams
+from tests.strategy.features.frames import BTC, columns, frames_of
 from tests.support.market import Row
 from tests.support.shipped import deals, ran_shipped
 
@@ -115,3 +119,41 @@ def test_without_a_trend_there_is_no_trade(tmp_path: Path) -> None:
 def test_what_makes_no_sense_is_refused(tmp_path: Path, params: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         ran_shipped(tmp_path, "structure_mtf", market(), **params)
+
+
+def swings(values: list[float], side: int, sign: int) -> list[tuple[int, float]]:
+    """Row that confirms it, and price, of every high (sign 1) or low (-1) that stands out on both sides."""
+    return [
+        (at + side, values[at])
+        for at in range(side, len(values) - side)
+        if all(sign * values[at] > sign * values[other] for other in range(at - side, at + side + 1) if other != at)
+    ]
+
+
+def newest(found: list[tuple[int, float]], row: int) -> list[float]:
+    """The two newest prices that are known at a row, oldest first."""
+    return [price for confirmed, price in found if confirmed <= row][-2:]
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_with_its_defaults_it_says_what_the_words_of_the_rule_say(seed: int) -> None:
+    frames = frames_of(columns(1500, seed=seed), "30m")
+    own, long = Source(BTC, "5m"), Source(BTC, "30m")
+    _, targets = StructureMtf(StructureMtfParams()).evaluated(frames, own)
+    highs, lows = (swings(frames[own][name].tolist(), 3, sign) for name, sign in (("high", 1), ("low", -1)))
+    tops, bottoms = (swings(frames[long][name].tolist(), 3, sign) for name, sign in (("high", 1), ("low", -1)))
+    closes, ends = frames[own]["close"].tolist(), frames[long].times
+    entries = []
+    for row in range(1, 1500):
+        known = int(np.searchsorted(ends, frames[own].times[row], side="right")) - 1  # the last 30m that has closed
+        high, low, top, bottom = newest(highs, row), newest(lows, row), newest(tops, known), newest(bottoms, known)
+        if not (high and low) or len(top) < 2 or len(bottom) < 2:
+            continue
+        if top[1] > top[0] and bottom[1] > bottom[0] and closes[row] > high[-1] >= closes[row - 1]:
+            entries.append((row, 1.0, low[-1], f"up-{bottom[1]}"))
+        if top[1] < top[0] and bottom[1] < bottom[0] and closes[row] < low[-1] <= closes[row - 1]:
+            entries.append((row, -1.0, high[-1], f"down-{top[1]}"))
+    rows = np.flatnonzero(~np.isnan(targets.exposure)).tolist()
+    assert targets.stop is not None
+    assert [(r, targets.exposure[r], targets.stop[r], targets.tag[r]) for r in rows] == entries
+    assert {side for _, side, *_ in entries} == {1.0, -1.0}
