@@ -18,7 +18,7 @@ class BuyAndHoldParams(StrategyParams):
 
 
 class BuyAndHold(SignalStrategy):
-    """Want the same at every row: the position is not rebalanced, and what ends it is not bought again."""
+    """Buy at the first close and hold: the position is not rebalanced, and what ends it is not bought again."""
 
     Params = BuyAndHoldParams
 

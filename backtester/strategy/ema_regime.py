@@ -39,7 +39,9 @@ def spread(fast: Values, slow: Values) -> Values:
 
 
 class EmaRegime(SignalStrategy):
-    """Enter when spread and regime agree; leave when slow is over fast, or at the stop."""
+    """Long when the fast mean leads the slow one and the price is above the long one; out when slow is over fast, or at
+    the stop.
+    """
 
     Params = EmaRegimeParams
 

@@ -48,7 +48,7 @@ class _State:
 
 
 class GridMaker(Strategy):
-    """Quote both sides at the first trade and after every so many; what has filled waits for that, too."""
+    """One bid and one ask around the last trade, moved every so many trades; what has filled waits for that, too."""
 
     Params = GridMakerParams
 

@@ -32,7 +32,9 @@ class MeanReversionParams(StrategyParams):
 
 
 class MeanReversion(SignalStrategy):
-    """Enter outside the bands when the RSI is extreme and the mean not far; leave at the middle, RSI 50, or in time."""
+    """Long below the lower band or short above the upper one, when the RSI is extreme and the mean not far; out at the
+    middle, at RSI 50, or after its time.
+    """
 
     Params = MeanReversionParams
 

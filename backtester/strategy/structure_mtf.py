@@ -47,7 +47,9 @@ def direction(high: Values, high_before: Values, low: Values, low_before: Values
 
 
 class StructureMtf(SignalStrategy):
-    """Enter when a close crosses the last swing with the trend; stop at the swing behind, out in thirds."""
+    """Long or short when a close crosses the last pivot with the trend of longer candles; stop at the pivot behind,
+    out in thirds.
+    """
 
     Params = StructureMtfParams
 

@@ -34,7 +34,9 @@ class TrendFollowingParams(StrategyParams):
 
 
 class TrendFollowing(SignalStrategy):
-    """Enter beyond both means in a trend; flat without a trend, in a storm, when the means turn, or after its time."""
+    """Long or short beyond both means while the ADX shows a trend; flat without one, when the range is too wide, when
+    the means turn, or after its time.
+    """
 
     Params = TrendFollowingParams
 

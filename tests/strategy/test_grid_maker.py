@@ -5,13 +5,15 @@ from typing import Any
 
 import pytest
 
-from backtester.core.errors import UsageError
+from backtester.core.errors import StrategyError, UsageError
 from backtester.core.time import SECOND
 from backtester.engine.prepare import prepare
 from backtester.engine.replay import replay, verify
+from tests.support.coin import PERP, WHOLE, coin_brackets
 from tests.support.market import time_of
 from tests.support.runs import Ran, config_of, run_prepared
 from tests.support.tape import BUYS, SELLS, Print, executions, write_tape
+from tests.support.venue import put_rules
 
 PARAMS = {"distance_bps": 100, "requote_trades": 10, "order_quote": 100, "inventory_quote": 250, "tape": "trades"}
 PRICES = {2: 98.9, 5: 98.0, 13: 98.5, 22: 98.0, 33: 102.0, 40: 110.0, 45: 112.0}  # else 100: where they go, and back
@@ -96,3 +98,19 @@ def test_it_reads_aggregated_trades_unless_told(tmp_path: Path) -> None:
 def test_an_order_larger_than_the_inventory_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"order_quote \(100\) must not exceed inventory_quote \(50\)"):
         ran(tmp_path, tape(), inventory_quote=50)
+
+
+def test_what_is_not_traded_for_quote_money_is_refused(tmp_path: Path) -> None:
+    lake = tmp_path / "lake"
+    write_tape(lake, tape(), minutes=1, market="cm", symbol=PERP)
+    put_rules(lake, coin_brackets((5, 125, 0.004, 0.0)), date="2020-01-01")
+    config = config_of(
+        lake,
+        [PERP],
+        run={"market": "cm"},
+        account={"currency": "BTC", "wallets": {"cm:BTC": "1"}},
+        instruments={f"cm:{PERP}": WHOLE},
+        strategy={"name": "grid_maker", "params": PARAMS},
+    )
+    with pytest.raises(StrategyError, match="counts in quote currency, cm:BTCUSD_PERP does not trade for it"):
+        run_prepared(tmp_path, prepare(config))
