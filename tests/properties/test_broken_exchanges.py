@@ -224,7 +224,7 @@ FAULTS = {
 def test_a_broken_exchange_is_found_out(broken: type[SimulatedExchange]) -> None:
     streams = type("Streams", (OrderStreams,), {"exchange": broken})
     searching = settings(
-        max_examples=2_000,
+        max_examples=10_000,
         stateful_step_count=30,
         deadline=None,
         database=None,
