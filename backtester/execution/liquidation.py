@@ -124,8 +124,12 @@ class Liquidator:
             else:
                 self._quiet.forget()
             return
+        is_held = self._is_held(instrument)
+        if not is_held and instrument not in self._rules.mark_paths:
+            self._seen[instrument] = market.close_units
+            return
         path, _ = self._path_of(market)
-        if self._is_held(instrument) and not self._is_quiet(instrument, path, ts):
+        if is_held and not self._is_quiet(instrument, path, ts):
             self._quiet.forget()
             if self._is_cross(instrument):
                 self._cross(self._prices(ts, adverse=False), ts)
@@ -239,7 +243,8 @@ class Liquidator:
         return list(dict.fromkeys(self._ledger.instruments[i].listed for i in held))
 
     def _is_held(self, listed: InstrumentId) -> bool:
-        return any(side in self._ledger.positions for side in self._sides[listed])
+        positions, sides = self._ledger.positions, self._sides[listed]  # asked at every candle
+        return sides[0] in positions or (len(sides) > 1 and sides[1] in positions)
 
     def _is_cross(self, listed: InstrumentId) -> bool:
         return self._sides[listed][0] in self._ledger.margin.cross
