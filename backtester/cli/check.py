@@ -85,7 +85,9 @@ def _run_folder(subject: str) -> Path | None:
     from backtester.engine.run_folder import find_run
 
     path = Path(subject)
-    is_run = (path / "audit.jsonl").is_file() or (len(path.parts) > 1 and ".py" not in subject)
+    is_run = (path / "audit.jsonl").is_file() or (
+        len(path.parts) > 1 and ".py" not in subject and path.suffix != ".toml"
+    )
     return find_run(subject) if subject and is_run else None
 
 

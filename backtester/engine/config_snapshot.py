@@ -6,7 +6,7 @@ from typing import Any
 import tomli_w
 
 from backtester.engine.prepare import PreparedRun
-from backtester.engine.provenance import modules_below
+from backtester.engine.provenance import own_sources
 from backtester.engine.run_folder import RunFolder
 
 CONFIG = "config.toml"
@@ -16,14 +16,14 @@ def config_text(run: PreparedRun) -> bytes:
     """Return the content of config.toml."""
     content = plain_toml(run.config.model_dump())
     if run.found.file is not None:
-        content["strategy"]["name"] = f"source/{run.found.file.name}:{run.found.cls.__name__}"
+        content["strategy"]["name"] = f"source/{run.found.name_in_folder}"
     return tomli_w.dumps(content).encode()
 
 
 def write_config(run: PreparedRun, folder: RunFolder) -> None:
     """Write config.toml, and what it names under source/."""
     if run.found.file is not None:
-        for relative, path in modules_below(run.found.file.parent).items():
+        for relative, path in own_sources(run.found).items():
             folder.write(f"source/{relative}", path.read_bytes())
     folder.write(CONFIG, config_text(run))
 

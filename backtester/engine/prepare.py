@@ -309,7 +309,7 @@ def _params(
     default = Path("configs") / f"{found.name}.toml"
     if config.strategy.params is not None:
         content = dict(config.strategy.params)
-    elif params_file is None and default.exists():
+    elif params_file is None and default.exists() and not found.is_composed:
         params_file = default
     if params_file is not None:
         content = merged(content, read_toml(params_file))

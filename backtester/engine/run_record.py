@@ -23,7 +23,7 @@ from backtester.engine.margin_setup import margin_record
 from backtester.engine.option_record import options_record, options_warnings
 from backtester.engine.portfolio_record import portfolio_record
 from backtester.engine.prepare import PreparedRun
-from backtester.engine.provenance import digest_of, engine_digest, modules_below, platform_text, versions
+from backtester.engine.provenance import digest_of, engine_digest, modules_below, own_sources, platform_text, versions
 from backtester.engine.risk_setup import limit_warnings
 from backtester.engine.wiring import Wired
 from backtester.report.metrics import Metric, headline
@@ -257,7 +257,7 @@ def _strategy_origin(run: PreparedRun) -> dict[str, Any]:
     origin: dict[str, Any] = {"name": run.found.name, "class": f"{cls.__module__}:{cls.__qualname__}"}
     if run.found.file is not None:
         origin["file"] = os.path.relpath(run.found.file)
-        below = modules_below(run.found.file.parent)
+        below = own_sources(run.found)
         beside = {p.as_posix(): p for p in modules_below(Path("/")).values() if p not in below.values()}
         origin["modules"] = {name: digest_of(path.read_bytes()) for name, path in below.items()}
         origin["imported"] = {name: digest_of(path.read_bytes()) for name, path in beside.items()}

@@ -1,15 +1,14 @@
-"""Strategies by name: built in, by entry point `backtester.strategies`, or as path/to/file.py:ClassName."""
+"""Strategies by name: built in, by entry point `backtester.strategies`, or a file: file.py:ClassName, file.toml."""
 
 import difflib
 import importlib
-import importlib.util
-import sys
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import NamedTuple
 
 from backtester.core.errors import StrategyError, UsageError
 from backtester.strategy.base import Strategy
+from backtester.strategy.files import load_file
 
 BUILT_IN = {
     "buy_and_hold": "backtester.strategy.buy_and_hold:BuyAndHold",
@@ -34,6 +33,17 @@ class FoundStrategy(NamedTuple):
     name: str
     file: Path | None
 
+    @property
+    def is_composed(self) -> bool:
+        """Whether its file is no Python, but says what it is made of; its parameters are in it, too."""
+        return self.file is not None and self.file.suffix == ".toml"
+
+    @property
+    def name_in_folder(self) -> str:
+        """How it is named beside its file."""
+        assert self.file is not None
+        return self.file.name if self.is_composed else f"{self.file.name}:{self.cls.__name__}"
+
 
 def strategy_names() -> dict[str, str]:
     """Return every registered name and where it leads: module:Class."""
@@ -45,7 +55,7 @@ def find_strategy(name: str, *, relative_to: Path | None = None) -> FoundStrateg
     """Return the strategy of a name.
 
     Args:
-        name: built in, an entry point, or file.py:ClassName.
+        name: built in, an entry point, file.py:ClassName, or the file.toml of a composed one.
         relative_to: a folder in which a relative file is looked for before the current one.
 
     Raises:
@@ -54,6 +64,8 @@ def find_strategy(name: str, *, relative_to: Path | None = None) -> FoundStrateg
     """
     if not name:
         raise UsageError("no strategy was named", hint=f"--strategy NAME, one of: {', '.join(strategy_names())}")
+    if name.endswith(".toml"):
+        return _composed(Path(name), relative_to)
     file, separator, class_name = name.rpartition(":")
     if separator and file.endswith(".py"):
         return _from_file(Path(file), class_name, relative_to)
@@ -72,27 +84,14 @@ def find_strategy(name: str, *, relative_to: Path | None = None) -> FoundStrateg
         found = getattr(importlib.import_module(module_name), class_name, None)
     except Exception as error:
         raise StrategyError(f"strategy {name!r} cannot be imported from {target}: {error}") from error
-    return FoundStrategy(_checked(found, target), name, None)
+    cls = _checked(found, target)
+    recipe = getattr(cls, "recipe", None)  # a package's composed one: its file decides as much as code
+    return FoundStrategy(cls, name, getattr(recipe, "file", None))
 
 
 def _from_file(path: Path, class_name: str, relative_to: Path | None) -> FoundStrategy:
-    candidates = [path] if path.is_absolute() or relative_to is None else [relative_to / path, path]
-    file = next((p.resolve() for p in candidates if p.is_file()), None)
-    if file is None:
-        raise UsageError(f"strategy file {path} does not exist")
-    spec = importlib.util.spec_from_file_location(f"strategy_file_{file.stem}", file)
-    if spec is None or spec.loader is None:
-        raise UsageError(f"{path} is not a Python file")
-    _forget_namesakes(file)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # so that its classes can be looked up while it runs, and hashed after
-    if str(file.parent) not in sys.path:
-        sys.path.insert(0, str(file.parent))  # and there it stays: a hook may import, too
-    try:
-        spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
-        line = getattr(error, "lineno", None) if isinstance(error, SyntaxError) else _line_in(error, file)
-        raise StrategyError(f"{path}, line {line}: {type(error).__name__}: {error}") from error
+    file = _there(path, relative_to)
+    module = load_file(file, shown=str(path))
     found = getattr(module, class_name, None)
     if found is None:
         classes = [n for n, v in vars(module).items() if isinstance(v, type) and issubclass(v, Strategy)]
@@ -101,25 +100,24 @@ def _from_file(path: Path, class_name: str, relative_to: Path | None) -> FoundSt
     return FoundStrategy(_checked(found, f"{path}:{class_name}"), class_name, file)
 
 
-def _forget_namesakes(file: Path) -> None:
-    """Let a strategy import the modules beside it, not those of the same name beside a strategy loaded earlier."""
-    installed = (Path(sys.prefix).resolve(), Path(sys.base_prefix).resolve())
-    for sibling in file.parent.glob("*.py"):
-        loaded = getattr(sys.modules.get(sibling.stem), "__file__", None)
-        if not loaded or Path(loaded).resolve() == sibling.resolve():
-            continue
-        if not any(Path(loaded).resolve().is_relative_to(root) for root in installed):
-            del sys.modules[sibling.stem]
+def _composed(path: Path, relative_to: Path | None) -> FoundStrategy:
+    from backtester.strategy.composed import composed
+
+    file = _there(path, relative_to)
+    return FoundStrategy(composed(file), file.stem, file)
 
 
-def _line_in(error: BaseException, file: Path) -> int | None:
-    trace = error.__traceback__
-    line = None
-    while trace is not None:
-        if trace.tb_frame.f_code.co_filename == str(file):
-            line = trace.tb_lineno
-        trace = trace.tb_next
-    return line
+def _there(path: Path, relative_to: Path | None) -> Path:
+    """Return a file, looked for in a folder first.
+
+    Raises:
+        UsageError: there is none.
+    """
+    candidates = [path] if path.is_absolute() or relative_to is None else [relative_to / path, path]
+    file = next((p.resolve() for p in candidates if p.is_file()), None)
+    if file is None:
+        raise UsageError(f"strategy file {path} does not exist")
+    return file
 
 
 def _checked(found: object, where: str) -> type[Strategy]:
