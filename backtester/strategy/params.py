@@ -1,6 +1,7 @@
 """Parameters of strategies as people and machines read them: type, default, unit, what is allowed, and what it is."""
 
-from typing import Any, Literal, NamedTuple, get_args, get_origin
+from collections.abc import Iterable
+from typing import Any, Final, Literal, NamedTuple, get_args, get_origin
 
 from pydantic import BaseModel, Field
 from pydantic.fields import FieldInfo
@@ -15,14 +16,29 @@ def param(description: str, *, unit: str, **bounds: Any) -> Any:
 
 
 class Parameter(NamedTuple):
-    """One parameter, in words: allowed is empty where its type says all; default is None for none."""
+    """One parameter. default: None for none. bounds: by pydantic's names: gt, ge, lt, le, min_length. choices: all
+    values there are, empty where there are others. optional: None is allowed.
+    """
 
     name: str
     type: str
     default: Any
     unit: str
-    allowed: str
     description: str
+    bounds: dict[str, Any]
+    choices: tuple[Any, ...]
+    optional: bool
+
+    @property
+    def allowed(self) -> str:
+        """What is allowed, in words; empty where the type says all."""
+        words = [f"{_SIGNS[name]} {bound}" for name, bound in self.bounds.items() if name in _SIGNS]
+        words += ["not empty"] if self.bounds.get("min_length") else []
+        words += [str(choice) for choice in self.choices]
+        return ", ".join([*words, "or none"] if self.optional and words else words)
+
+
+_SIGNS: Final = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
 
 
 def parameters_of(model: type[BaseModel]) -> list[Parameter]:
@@ -32,33 +48,24 @@ def parameters_of(model: type[BaseModel]) -> list[Parameter]:
 
 def _described(name: str, field: FieldInfo) -> Parameter:
     extra = field.json_schema_extra
-    unit = str(extra.get("unit", "")) if isinstance(extra, dict) else ""
-    default = None if field.is_required() else field.get_default(call_default_factory=True)
-    kind, allowed = _type_and_bounds(field.annotation, list(field.metadata))
-    return Parameter(name, kind, default, unit, allowed, field.description or "")
+    kind, bounds, optional = field.annotation, _bounds(field.metadata), False
+    if type(None) in get_args(kind):  # X | None, whose bounds may stand inside
+        inner = next(one for one in get_args(kind) if one is not type(None))
+        marks = [mark for one in getattr(inner, "__metadata__", ()) for mark in getattr(one, "metadata", [one])]
+        kind, bounds, optional = getattr(inner, "__origin__", inner), bounds | _bounds(marks), True
+    choices = get_args(kind) if get_origin(kind) is Literal else ()
+    return Parameter(
+        name=name,
+        type=type(choices[0]).__name__ if choices else getattr(kind, "__name__", str(kind)),
+        default=None if field.is_required() else field.get_default(call_default_factory=True),
+        unit=str(extra.get("unit", "")) if isinstance(extra, dict) else "",
+        description=field.description or "",
+        bounds=bounds,
+        choices=choices,
+        optional=optional,
+    )
 
 
-def _type_and_bounds(annotation: Any, metadata: list[Any]) -> tuple[str, str]:
-    """Return a type's name and what is allowed of it; `X | None` is X or none."""
-    bounds = []
-    for sign, name in ((">", "gt"), (">=", "ge"), ("<", "lt"), ("<=", "le")):
-        bounds += [f"{sign} {getattr(one, name)}" for one in metadata if getattr(one, name, None) is not None]
-    if any(getattr(one, "min_length", None) for one in metadata):
-        bounds.append("not empty")
-    if get_origin(annotation) is Literal:
-        values = get_args(annotation)
-        return type(values[0]).__name__, ", ".join(str(value) for value in values)
-    options = [one for one in get_args(annotation) if one is not type(None)]
-    if options and type(None) in get_args(annotation):
-        inner = options[0]
-        kind, allowed = _type_and_bounds(getattr(inner, "__origin__", inner), _bounds_of(inner))
-        return kind, ", ".join(part for part in (*bounds, allowed, "or none") if part)
-    return getattr(annotation, "__name__", str(annotation)), ", ".join(bounds)
-
-
-def _bounds_of(annotation: Any) -> list[Any]:
-    """Return the bounds that an Annotated type inside another carries."""
-    found: list[Any] = []
-    for one in getattr(annotation, "__metadata__", ()):
-        found += one.metadata if isinstance(one, FieldInfo) else [one]
-    return found
+def _bounds(marks: Iterable[Any]) -> dict[str, Any]:
+    names = (*_SIGNS, "min_length")
+    return {name: getattr(m, name) for m in marks for name in names if getattr(m, name, None) is not None}

@@ -82,8 +82,10 @@ def find_strategy(name: str, *, relative_to: Path | None = None) -> FoundStrateg
     module_name, _, class_name = target.partition(":")
     try:
         found = getattr(importlib.import_module(module_name), class_name, None)
-    except Exception as error:
-        raise StrategyError(f"strategy {name!r} cannot be imported from {target}: {error}") from error
+    except (Exception, SystemExit) as error:
+        raise StrategyError(
+            f"strategy {name!r} cannot be imported from {target}: {type(error).__name__}: {error}"
+        ) from error
     cls = _checked(found, target)
     recipe = getattr(cls, "recipe", None)  # a package's composed one: its file decides as much as code
     return FoundStrategy(cls, name, getattr(recipe, "file", None))
