@@ -12,6 +12,7 @@ from backtester.cli.console import guarded, print_error
 from backtester.cli.data import data_app
 from backtester.cli.data_rules import rules_app
 from backtester.cli.download import available_command, download_command
+from backtester.cli.new import new_app
 from backtester.cli.replay import replay_command
 from backtester.cli.run import run_command
 from backtester.cli.strategies import strategies_command
@@ -34,6 +35,7 @@ data_app.command("available")(available_command)
 data_app.add_typer(rules_app, name="rules")
 app.add_typer(data_app, name="data")
 app.command("strategies")(strategies_command)
+app.add_typer(new_app, name="new")
 app.add_typer(bench_app, name="bench")
 
 
