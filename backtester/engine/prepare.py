@@ -51,6 +51,7 @@ from backtester.engine.wallets import opening_prices, resolved_account, valuatio
 from backtester.execution.mark_path import MarkPath
 from backtester.execution.settlement import Settlement
 from backtester.strategy.base import Strategy, StrategyParams
+from backtester.strategy.contract import in_words, line_of, misspelt_hooks
 from backtester.strategy.registry import FoundStrategy, find_strategy
 from backtester.strategy.signals import SignalStrategy
 
@@ -157,7 +158,7 @@ def prepare(
     params = _params(found, config, params_file, params_options or {})
     asked = _instrument_ids(config)
     ids = [i for i in asked if split_id(i)[0] != OPTION]
-    warnings: list[str] = []
+    warnings: list[str] = misspelt_hooks(found.cls)
     lake = Lake(Path(config.data.dir))
     chained = chains_of(lake, [i for i in asked if split_id(i)[0] == OPTION])
     config = config_for(config, chained, alone=not ids)
@@ -377,7 +378,10 @@ def _made(found: FoundStrategy, params: StrategyParams, timeframe: str) -> Strat
     try:
         strategy = found.cls(params)
     except Exception as error:
-        raise StrategyError(f"strategy {found.name} cannot be made: {type(error).__name__}: {error}") from error
+        reason, hint = in_words(error)
+        hint = hint or ("begin its __init__ with super().__init__(params)" if isinstance(error, AttributeError) else "")
+        where = line_of(found.cls.__init__)
+        raise StrategyError(f"strategy {found.name} cannot be made{where}: {reason}", hint=hint) from error
     if not hasattr(strategy, "pending_notes"):
         raise StrategyError(
             f"strategy {found.name} does not initialise its base class",

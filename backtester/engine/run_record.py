@@ -124,6 +124,9 @@ def warnings_after(run: PreparedRun, wired: Wired) -> list[str]:
         f"the strategy has {hook} but no feed brings it anything: it is never called{_feeds_for(hook)}"
         for hook in wired.host.unfed_hooks(merged_topics(wired.feeds))
     ]
+    if dropped := wired.host.dropped_at_the_start:
+        what = "1 intent" if dropped == 1 else f"{dropped} intents"
+        found.append(f"{what} that on_start returned went nowhere: no price is known then; return them from on_candle")
     ambiguous = wired.exchange.ambiguous_candles.total()
     if ambiguous:
         found.append(

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from backtester.core.errors import BacktesterError
 from backtester.strategy.base import Strategy, StrategyParams
+from backtester.strategy.contract import HOOKS
 from backtester.strategy.params import Parameter, parameters_of
 from backtester.strategy.registry import BUILT_IN, ENTRY_POINT_GROUP, FoundStrategy, find_strategy, strategy_names
 from backtester.strategy.signals import SignalStrategy
@@ -90,6 +91,3 @@ def described(found: FoundStrategy, timeframe: str) -> Described:
         hooks=[name for name in HOOKS if getattr(cls, name) is not getattr(Strategy, name)],
         error=error,
     )
-
-
-HOOKS = tuple(name for name in vars(Strategy) if name.startswith("on_"))

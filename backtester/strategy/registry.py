@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from backtester.core.errors import StrategyError, UsageError
 from backtester.strategy.base import Strategy
+from backtester.strategy.contract import checked_class
 from backtester.strategy.files import load_file
 
 BUILT_IN = {
@@ -70,7 +71,7 @@ def find_strategy(name: str, *, relative_to: Path | None = None) -> FoundStrateg
     if separator and file.endswith(".py"):
         return _from_file(Path(file), class_name, relative_to)
     if name.endswith(".py"):
-        raise UsageError(f"{name!r} names a file but no class", hint=f"write {name}:ClassName")
+        return _from_file(Path(name), "", relative_to)
     names = strategy_names()
     target = names.get(name)
     if target is None:
@@ -86,7 +87,7 @@ def find_strategy(name: str, *, relative_to: Path | None = None) -> FoundStrateg
         raise StrategyError(
             f"strategy {name!r} cannot be imported from {target}: {type(error).__name__}: {error}"
         ) from error
-    cls = _checked(found, target)
+    cls = checked_class(found, target)
     recipe = getattr(cls, "recipe", None)  # a package's composed one: its file decides as much as code
     return FoundStrategy(cls, name, getattr(recipe, "file", None))
 
@@ -94,12 +95,23 @@ def find_strategy(name: str, *, relative_to: Path | None = None) -> FoundStrateg
 def _from_file(path: Path, class_name: str, relative_to: Path | None) -> FoundStrategy:
     file = _there(path, relative_to)
     module = load_file(file, shown=str(path))
-    found = getattr(module, class_name, None)
+    own = [
+        name
+        for name, value in vars(module).items()
+        if isinstance(value, type) and issubclass(value, Strategy) and value.__module__ == module.__name__
+    ]
+    if not class_name and len(own) != 1:
+        there = f"{len(own)} strategies: {', '.join(own)}" if own else "no strategy"
+        hint = f"say which: {path}:{own[0]}" if own else "a strategy subclasses backtester.strategy.Strategy"
+        raise UsageError(f"{path} holds {there}", hint=hint)
+    found = getattr(module, class_name or own[0], None)
     if found is None:
-        classes = [n for n, v in vars(module).items() if isinstance(v, type) and issubclass(v, Strategy)]
-        there = ", ".join(n for n in classes if n != "Strategy") or "none"
-        raise UsageError(f"{path} has no class {class_name!r}", hint=f"strategies in it: {there}")
-    return FoundStrategy(_checked(found, f"{path}:{class_name}"), class_name, file)
+        near = difflib.get_close_matches(class_name, own, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise UsageError(
+            f"{path} has no class {class_name!r}", hint=f"{hint}strategies in it: {', '.join(own) or 'none'}"
+        )
+    return FoundStrategy(checked_class(found, f"{path}:{class_name or own[0]}"), class_name or own[0], file)
 
 
 def _composed(path: Path, relative_to: Path | None) -> FoundStrategy:
@@ -120,9 +132,3 @@ def _there(path: Path, relative_to: Path | None) -> Path:
     if file is None:
         raise UsageError(f"strategy file {path} does not exist")
     return file
-
-
-def _checked(found: object, where: str) -> type[Strategy]:
-    if isinstance(found, type) and issubclass(found, Strategy):
-        return found
-    raise UsageError(f"{where} is not a Strategy", hint="a strategy subclasses backtester.strategy.base.Strategy")
