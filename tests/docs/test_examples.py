@@ -10,6 +10,7 @@ PAGES = [
     "README.md",
     "docs/strategies.md",
     "docs/features.md",
+    "docs/composed.md",
     "docs/config.md",
     "docs/cli.md",
     "docs/check.md",
