@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from backtester.config.configs import AccountSection, BacktestConfig, FuturesSection, InstrumentSection
 from backtester.config.loading import Layer, merged, read_toml, validated
+from backtester.config.portfolio import StrategyEntry
 from backtester.config.sizing import SizingSection
 from backtester.core.errors import BacktesterError, DataError, StrategyError, UsageError
 from backtester.core.instruments import MARKETS, OPTION, Instrument, InstrumentId, for_sides, parse_instrument, split_id
@@ -38,6 +39,16 @@ from backtester.engine.own_sections import own_sections
 from backtester.engine.position_sides import check_position_mode, listed_only, with_sides
 from backtester.engine.resolution import check_mark_feeds, check_resolution, finer_candles, mark_feeds
 from backtester.engine.settlement_plan import settlement_plan
+from backtester.engine.sleeves import (
+    Sleeve,
+    check_entries_alone,
+    config_for_sleeves,
+    entry_symbols,
+    grid_us,
+    resolved_strategies,
+    wallets_of_sleeves,
+    with_sleeves,
+)
 from backtester.engine.tapes import (
     check_quotes,
     check_tapes,
@@ -74,7 +85,8 @@ class Series(NamedTuple):
 class PreparedRun(NamedTuple):
     """All that a run needs. config has every default spelled out; times are UTC microseconds, end exclusive.
 
-    feeds: what strategies see, the run's own candles included. gaps: what the lake lacks of it from start to end.
+    sleeves: its strategies, at least one. feeds: what they see, the run's own candles included. gaps: what the lake
+    lacks of it from start to end.
     pauses: the spans [from, to) of ticks, per instrument, in which no position may be opened.
     funding: None where none is applied. margin: how positions in futures are secured. marks: by which they are
     liquidated, where that is known. settlements: of futures that expire. valuation: in what currency the account is
@@ -84,8 +96,7 @@ class PreparedRun(NamedTuple):
     """
 
     config: BacktestConfig
-    found: FoundStrategy
-    params: StrategyParams
+    sleeves: tuple[Sleeve, ...]
     instruments: dict[InstrumentId, Instrument]
     rules: RuleBook
     lake: Lake
@@ -112,6 +123,11 @@ class PreparedRun(NamedTuple):
         return timeframe_us(self.config.run.timeframe)
 
     @property
+    def name(self) -> str:
+        """What the run is called: its strategy, or the ids of several."""
+        return "+".join(sleeve.id or sleeve.found.name for sleeve in self.sleeves)
+
+    @property
     def symbols(self) -> list[str]:
         """The symbols that the run names, as the venue lists them."""
         return [split_id(i)[1] for i in self.config.run.symbols]
@@ -124,13 +140,33 @@ class PreparedRun(NamedTuple):
         futures = listed_only(self.margin.brackets)
         return frozenset(i for i in futures if i not in self.margin.sources or i not in self.marks)
 
-    def make_strategy(self) -> Strategy:
-        """Return a fresh instance of the strategy.
+    def make_strategy(self, sleeve: Sleeve) -> Strategy:
+        """Return a fresh instance of a strategy.
 
         Raises:
             StrategyError: its constructor failed.
         """
-        return _made(self.found, self.params, self.config.run.timeframe)
+        return _made(sleeve.found, sleeve.params, sleeve.timeframe)
+
+    def with_strategy(self, found: FoundStrategy, params: StrategyParams) -> "PreparedRun":
+        """Return the run with another strategy in the place of its only one."""
+        (own,) = self.sleeves
+        return self._replace(sleeves=(own._replace(found=found, params=params),))
+
+    def alone(self, sleeve: Sleeve) -> "PreparedRun":
+        """Return the run as one of its strategies sees it: its timeframe, its instruments, its feeds."""
+        if not sleeve.id:
+            return self
+        run = self.config.run.model_copy(update={"timeframe": sleeve.timeframe, "symbols": sleeve.instruments})
+        decided = [feed for feed in sleeve.feeds if feed.name in traded_candles(sleeve.instruments, sleeve.timeframe)]
+        starts = {feed.name.instrument: feed.start for feed in decided}
+        return self._replace(
+            config=self.config.model_copy(update={"run": run}),
+            sleeves=(sleeve,),
+            instruments={i: self.instruments[i] for i in sleeve.instruments},
+            series=[i._replace(warmup_start=starts[i.instrument]) for i in self.series if i.instrument in starts],
+            feeds=list(sleeve.feeds),
+        )
 
 
 def prepare(
@@ -153,8 +189,8 @@ def prepare(
         DataError: the lake lacks symbols or candles, or mixes synthetic and real ones.
         GapError: candles are missing inside the range and gaps are not allowed.
     """
-    found = find_strategy(config.strategy.name, relative_to=relative_to)
-    params = _params(found, config, params_file, params_options or {})
+    chosen = _chosen(config, params_file, params_options or {}, relative_to)
+    config = config_for_sleeves(config)
     asked = _instrument_ids(config)
     ids = [i for i in asked if split_id(i)[0] != OPTION]
     warnings: list[str] = []
@@ -162,15 +198,21 @@ def prepare(
     chained = chains_of(lake, [i for i in asked if split_id(i)[0] == OPTION])
     config = config_for(config, chained, alone=not ids)
     timeframe = config.run.timeframe
-    needs = _needs(found, params, timeframe)
-    names = feed_names([*config.data.feeds, *needs.feeds, *mark_feeds(config, ids)], ids, config.run.market)
+    plans = [_planned(config, asked, one) for one in chosen]
+    sleeves = [plan.sleeve for plan in plans]
+    names = sorted({name for plan in plans for name in plan.names})
     tapes = tapes_of(lake, config.execution.data, names, ids)
     more = [*(tape_name(i, kind) for i, kind in tapes.items()), *(FeedName(one, CHAIN_KIND, "") for one in chained)]
     names = sorted({*names, *more})
     asked_start, asked_end = (parse_time(text) if text else None for text in (config.run.start, config.run.end))
     sources = {
         i: execution_timeframe(
-            lake, i, [timeframe, *_shown_timeframes(names, i)], asked_start, asked_end, config.execution.timeframe
+            lake,
+            i,
+            [*_decided(sleeves, i, timeframe), *_shown_timeframes(names, i)],
+            asked_start,
+            asked_end,
+            config.execution.timeframe,
         )
         for i in ids
     }
@@ -178,18 +220,23 @@ def prepare(
     check_mark_feeds(config, names, sources, warnings)
     stored, trades = _candles_of(lake, sources), tape_partitions(lake, tapes)
     spans = {i: _span(stored[i], sources[i], trades.get(i)) for i in ids} | {i: chain_span(lake, i) for i in chained}
-    start, end = _range(config, spans)
+    start, end = _range(config, spans, grid_us(sleeves))
     chains = read_chains(lake, chained, start, end, strict=config.execution.strict, warnings=warnings)
     decimals = _price_decimals(stored, trades, end) | dict.fromkeys(chains, PRICE_DECIMALS)
     sections = applied_sections(config, decimals, start, end, warnings)
     instruments, rules = described(ids, chains, sections)
-    check_position_mode(found, config.futures.position_mode if _margined(instruments) else "one_way")
-    account = resolved_account(config, asked, instruments)
+    for sleeve in sleeves:
+        check_position_mode(sleeve.found, config.futures.position_mode if _margined(instruments) else "one_way")
+    account = wallets_of_sleeves(config, sleeves, resolved_account(config, asked, instruments))
     valuation = valuation_of(account, instruments, warnings, config.futures.collateral)
     sizing = _sizing(config, asked, warnings)
-    warmup = max(needs.warmup_candles, sizing.warmup_candles, config.model_window and config.model_window + 1)
-    starts = {i: warmup_start(lake, i, sources[i], timeframe, start, warmup) for i in ids} | known_before(chains, start)
-    feeds = planned_feeds(lake, sorted({*traded_candles(ids, timeframe), *names}), sources, starts, end)
+    least = max(sizing.warmup_candles, config.model_window and config.model_window + 1)
+    plans = [plan.read_from(lake, sources, start, least) for plan in plans]
+    starts = {i: min(plan.starts.get(i, start) for plan in plans) for i in ids} | known_before(chains, start)
+    looked_at = traded_candles(ids, timeframe) if config.model_window else []
+    shown = sorted({*looked_at, *names, *(name for plan in plans for name in plan.candles)})
+    feeds = planned_feeds(lake, shown, sources, starts, end)
+    sleeves = [plan.seeing(feeds) for plan in plans]
     read = _partitions_of(lake, feeds, end)
     _check_origin(read, start, end, warnings)
     check_tapes(lake, tapes, sources, start, end)
@@ -204,13 +251,12 @@ def prepare(
     funding, margin, marks, settlements = _secured(config, futures, lake, instruments, sources, start, end, warnings)
     blind = blind_expiries(instruments, _by_candles(tapes, sources), start, end)
     warnings += checked_expiries(blind, strict=config.execution.strict)
-    instruments = with_sides(instruments, futures.position_mode)
+    instruments = with_sleeves(with_sides(instruments, futures.position_mode), sleeves)
     if damaged := lake.damaged(p for own in read.values() for p in own):
         raise damaged_error(lake.root, damaged)
     return PreparedRun(
-        _resolved(config, params, account, sizing, futures, asked, sections, names, start, end),
-        found,
-        params,
+        _resolved(config, sleeves, account, sizing, futures, asked, sections, names, start, end),
+        tuple(sleeves),
         instruments,
         for_sides(instruments, rules),
         lake,
@@ -291,6 +337,11 @@ def _pauses(
     return paused_spans([*gaps_before(lake, sources, start, candles), *gaps], candles)
 
 
+def _decided(sleeves: list[Sleeve], instrument: InstrumentId, otherwise: str) -> list[str]:
+    """Return on which candles of an instrument strategies decide."""
+    return [sleeve.timeframe for sleeve in sleeves if instrument in sleeve.instruments] or [otherwise]
+
+
 def _shown_timeframes(names: list[FeedName], instrument: InstrumentId) -> list[str]:
     """Return the timeframes of the candles that were asked for besides the run's own."""
     return [name.timeframe for name in names if (name.instrument, name.kind) == (instrument, KLINES.kind)]
@@ -301,14 +352,77 @@ def _partitions_of(lake: Lake, feeds: list[PlannedFeed], end: int) -> dict[str, 
     return {str(feed.name): lake.partitions(*feed.stored.series, feed.start, end) for feed in feeds}
 
 
+class _Chosen(NamedTuple):
+    """A strategy and its parameters; entry: of `[[strategies]]`, None when it is the only one."""
+
+    entry: StrategyEntry | None
+    found: FoundStrategy
+    params: StrategyParams
+
+
+class _Plan(NamedTuple):
+    """What a strategy is to see. names: the feeds that it or the config asks for. candles: of what it trades. starts:
+    from when on each instrument is read for it.
+    """
+
+    sleeve: Sleeve
+    names: list[FeedName]
+    candles: list[FeedName]
+    starts: Mapping[InstrumentId, int] = {}
+
+    def read_from(self, lake: Lake, sources: Mapping[InstrumentId, str], start: int, least: int) -> "_Plan":
+        """Return the plan with the warm-up that the strategy asks for, or at least so many candles."""
+        own, warmup = self.sleeve, max(self.sleeve.warmup, least)
+        traded = [i for i in own.instruments if i in sources]
+        found = {i: warmup_start(lake, i, sources[i], own.timeframe, start, warmup) for i in traded}
+        return self._replace(starts=found)
+
+    def seeing(self, feeds: list[PlannedFeed]) -> Sleeve:
+        """Return the strategy with its feeds, of all that the run reads."""
+        if not self.sleeve.id:
+            return self.sleeve._replace(feeds=tuple(feeds))
+        own, earliest = {*self.names, *self.candles}, min(self.starts.values())
+        seen = [feed for feed in feeds if feed.name in own]
+        starts = [max(feed.start, self.starts.get(feed.name.instrument, earliest)) for feed in seen]
+        return self.sleeve._replace(feeds=tuple(feed._replace(start=at) for feed, at in zip(seen, starts, strict=True)))
+
+
+def _planned(config: BacktestConfig, asked: list[InstrumentId], chosen: _Chosen) -> _Plan:
+    entry, found, params = chosen
+    timeframe, traded, own = config.run.timeframe, tuple(asked), Sleeve("", config.strategy.name, *chosen[1:], "", ())
+    if entry is not None:
+        timeframe, traded = entry.timeframe or timeframe, entry_symbols(config, entry)
+        own = own._replace(id=entry.id, name=entry.name, share=entry.share)
+    ids = [i for i in traded if split_id(i)[0] != OPTION]
+    needs = _needs(found, params, timeframe)
+    names = feed_names([*config.data.feeds, *needs.feeds, *mark_feeds(config, ids)], ids, config.run.market)
+    own = own._replace(timeframe=timeframe, instruments=traded, warmup=needs.warmup_candles)
+    return _Plan(own, names, traded_candles(ids, timeframe))
+
+
+def _chosen(
+    config: BacktestConfig, params_file: Path | None, options: Mapping[str, Any], relative_to: Path | None
+) -> list[_Chosen]:
+    """Return the strategies that a config names, in its order."""
+    if not config.strategies:
+        found = find_strategy(config.strategy.name, relative_to=relative_to)
+        return [_Chosen(None, found, _params(found, config.strategy.params, params_file, options))]
+    check_entries_alone(config, params_file, options)
+    chosen = []
+    for entry in config.strategies:
+        found = find_strategy(entry.name, relative_to=relative_to)
+        chosen.append(_Chosen(entry, found, _params(found, entry.params, None, {})))
+    return chosen
+
+
 def _params(
-    found: FoundStrategy, config: BacktestConfig, params_file: Path | None, options: Mapping[str, Any]
+    found: FoundStrategy, said: Mapping[str, Any] | None, params_file: Path | None, options: Mapping[str, Any]
 ) -> StrategyParams:
     content: Layer = {}
     where = f"parameters of {found.name}"
     default = Path("configs") / f"{found.name}.toml"
-    if config.strategy.params is not None:
-        content = dict(config.strategy.params)
+    if said is not None:
+        content = dict(said)
     elif params_file is None and default.exists():
         params_file = default
     if params_file is not None:
@@ -333,9 +447,8 @@ def _span(candles: list[Partition], timeframe: str, trades: list[Partition] | No
     return span if trades is None else common_span(span, trades, length)
 
 
-def _range(config: BacktestConfig, spans: Mapping[InstrumentId, tuple[int, int]]) -> tuple[int, int]:
-    """Return the half-open range on the run's grid: as asked, else what all symbols have in common."""
-    length = timeframe_us(config.run.timeframe)
+def _range(config: BacktestConfig, spans: Mapping[InstrumentId, tuple[int, int]], length: int) -> tuple[int, int]:
+    """Return the half-open range on a grid (µs): as asked, else what all symbols have in common."""
     firsts = {i: first for i, (first, _) in spans.items()}
     lasts = {i: last for i, (_, last) in spans.items()}
     start = parse_time(config.run.start) if config.run.start else max(firsts.values())
@@ -433,13 +546,13 @@ def warmup_start(lake: Lake, instrument: InstrumentId, source: str, timeframe: s
 
 def _resolved(
     config: BacktestConfig,
-    params: StrategyParams,
+    sleeves: list[Sleeve],
     account: AccountSection,
     sizing: SizingSection,
     futures: FuturesSection,
     ids: list[InstrumentId],
     sections: Mapping[InstrumentId, InstrumentSection],
-    feeds: list[FeedName],
+    names: list[FeedName],
     start: int,
     end: int,
 ) -> BacktestConfig:
@@ -447,15 +560,16 @@ def _resolved(
     market = config.run.market if config.run.market in markets else markets[0]
     rates = {name: config.fees.of(name).model_dump() for name in markets}
     fees = config.fees.model_dump() | (rates[market] if len(markets) == 1 else {"markets": rates})
+    feeds = list(config.data.feeds) if config.strategies else [str(name) for name in names]
     content = config.model_dump() | {
         "run": config.run.model_dump()
         | {"market": market, "symbols": ids, "start": format_time(start), "end": format_time(end)},
-        "strategy": {"name": config.strategy.name, "params": params.model_dump()},
+        **resolved_strategies(config, sleeves),
         "account": account.model_dump(),
         "fees": fees,
         "sizing": sizing.model_dump(),
         "futures": futures.model_dump(),
-        "data": config.data.model_dump() | {"feeds": [str(name) for name in feeds]},
+        "data": config.data.model_dump() | {"feeds": feeds},
         "instruments": {str(i): section.model_dump() for i, section in sections.items()},
     }
     return validated(BacktestConfig, content, where="the resolved config")

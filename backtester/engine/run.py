@@ -78,7 +78,7 @@ def run_backtest(run: PreparedRun, runs: Path, *, progress: Progress | None = No
         StorageError: the folder cannot be written or sealed.
     """
     symbols = [split_id(name)[1] for name in run.config.run.symbols]
-    folder = RunFolder(runs, new_run_id(run.found.name, symbols))
+    folder = RunFolder(runs, new_run_id(run.name, symbols))
     log_file = (folder.partial / "log.jsonl").open("w", encoding="utf-8")
     try:
         return _run_in(run, folder, _diagnostics(log_file), progress)
@@ -92,14 +92,15 @@ def run_backtest(run: PreparedRun, runs: Path, *, progress: Progress | None = No
 def _run_in(run: PreparedRun, folder: RunFolder, diary: Any, progress: Progress | None) -> RunResult:
     context = RunContext(run_id=folder.final.name, seed=run.config.run.seed, git_sha=git_sha(), allow_net=False)
     write_config(run, folder)
-    diary.info("start", run_id=context.run_id, strategy=run.found.name, instruments=list(run.config.run.symbols))
+    diary.info("start", run_id=context.run_id, strategy=run.name, instruments=list(run.config.run.symbols))
     began = time.perf_counter()
     wired = wire(run, folder.partial)
     status, error = FAILED, None
     try:
         with StopRequest() as stop:
             status = asyncio.run(_drive(run, wired, progress, stop))
-        wired.host.stop()
+        for one in wired.strategies:
+            one.host.stop()
         breaks = wired.account.ledger.identity_breaks()
         if breaks:
             raise EngineError("money does not add up: " + "; ".join(breaks))
@@ -158,7 +159,8 @@ async def _drive(run: PreparedRun, wired: Wired, progress: Progress | None, stop
 
     deposit(wired, run)
     await wired.bus.settle()
-    wired.host.start()
+    for one in wired.strategies:
+        one.host.start()
     await wired.bus.settle()
     thresholds = gc.get_threshold()
     gc.collect()

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -137,8 +137,16 @@ class Recorder:
     """Watches fills and orders and writes fills.parquet, orders.parquet and trades.parquet. Publishes nothing."""
 
     def __init__(
-        self, folder: Path, instruments: Mapping[InstrumentId, Instrument], rules: RuleBook, board: Board, bus: Bus
+        self,
+        folder: Path,
+        instruments: Mapping[InstrumentId, Instrument],
+        rules: RuleBook,
+        board: Board,
+        bus: Bus,
+        owner_of: Callable[[InstrumentId], str],
     ) -> None:
+        """owner_of: the strategy whose an instrument is."""
+        self._owner_of = owner_of
         self.trade_stats = TradeStats()
         self.fills = 0
         self.refusals: Counter[Reason] = Counter()
@@ -168,6 +176,7 @@ class Recorder:
                 ("leaves", MONEY_TYPE),
                 ("tag", pa.string()),
                 ("client_id", pa.string()),
+                ("strategy", pa.string()),
             ],
         )
         self._orders = RowTable(
@@ -193,6 +202,7 @@ class Recorder:
                 ("client_id", pa.string()),
                 ("parent_id", pa.int64()),
                 ("replaces", pa.int64()),
+                ("strategy", pa.string()),
             ],
         )
         self._trades = RowTable(
@@ -211,6 +221,7 @@ class Recorder:
                 ("fills", pa.int64()),
                 ("entry_tag", pa.string()),
                 ("exit_tag", pa.string()),
+                ("strategy", pa.string()),
             ],
         )
         bus.subscribe(T_ORDERS_SANITIZED, self.on_order)
@@ -271,6 +282,7 @@ class Recorder:
             (fill.leaves_units, spec.scale.qty),
             fill.tag,
             fill.client_id,
+            self._owner_of(spec.id),
         )
         self._filled[fill.order_id] = self._filled.get(fill.order_id, 0) + fill.qty_units
         if parent := self._working[fill.order_id][1].algo_id:
@@ -305,6 +317,7 @@ class Recorder:
             order.client_id,
             order.parent_id or order.algo_id,
             order.replaces,
+            self._owner_of(order.instrument),
         )
 
     def _on_trade(self, trade: RoundTrip) -> None:
@@ -324,6 +337,7 @@ class Recorder:
             trade.fills,
             trade.entry_tag,
             trade.exit_tag,
+            self._owner_of(trade.instrument),
         )
 
     def close(self, end: int) -> dict[str, str]:
