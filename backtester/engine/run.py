@@ -15,6 +15,7 @@ import structlog
 from backtester.config.configs import RunContext
 from backtester.core.errors import EngineError, Interrupted
 from backtester.core.instruments import split_id
+from backtester.engine.attribution import attribution_breaks
 from backtester.engine.config_snapshot import write_config
 from backtester.engine.prepare import PreparedRun
 from backtester.engine.provenance import digest_of, git_sha
@@ -102,6 +103,8 @@ def _run_in(run: PreparedRun, folder: RunFolder, diary: Any, progress: Progress 
         for one in wired.strategies:
             one.host.stop()
         breaks = wired.account.ledger.identity_breaks()
+        if wired.parts is not None:
+            breaks += attribution_breaks(wired.account.ledger, wired.parts, wired.strategies)
         if breaks:
             raise EngineError("money does not add up: " + "; ".join(breaks))
     except Interrupted as caught:
@@ -114,6 +117,7 @@ def _run_in(run: PreparedRun, folder: RunFolder, diary: Any, progress: Progress 
     wired.log.close()
     sealed = time.perf_counter()
     table_seconds = wired.equity.seconds + wired.exposure.seconds
+    table_seconds += wired.part_table.seconds if wired.part_table is not None else 0.0
     run_seconds = sealed - began - table_seconds
     try:
         tables = _close_tables(wired)
@@ -145,8 +149,16 @@ def _close_tables(wired: Wired) -> dict[str, str]:
         "equity": wired.equity.close(),
         "exposure": wired.exposure.close(),
         "wallets": wired.wallets.close(),
+        **_close_parts(wired),
         **wired.recorder.close(wired.board.now),
     }
+
+
+def _close_parts(wired: Wired) -> dict[str, str]:
+    if wired.parts is None or wired.part_table is None:
+        return {}
+    wired.parts.close()
+    return {"strategies": wired.part_table.close()}
 
 
 async def _drive(run: PreparedRun, wired: Wired, progress: Progress | None, stop: StopRequest) -> str:

@@ -15,6 +15,7 @@ from backtester.data.feeds.records import RECORD_KINDS
 from backtester.data.schemas import BOOK_TICKER, FUNDING_RATE
 from backtester.engine.applied_rules import applied_versions
 from backtester.engine.assumptions import PATHS_IN_WORDS, assumptions, costs_not_sized, latency_not_modelled
+from backtester.engine.attribution import strategies_record
 from backtester.engine.config_snapshot import config_text
 from backtester.engine.control_script import outside_warnings
 from backtester.engine.feed_plan import FeedName
@@ -69,8 +70,9 @@ def run_record(
         "tables": tables,
         "final": _final_state(run, wired),
         "portfolio": portfolio_record(run, wired),
+        **_strategies(run, wired),
         "counts": {
-            "fills": wired.recorder.fills,
+            "fills": wired.recorder.fills.total(),
             "ambiguous_candles": wired.exchange.ambiguous_candles.total(),
             "intents_dropped_in_warmup": sum(one.host.dropped_in_warmup for one in wired.strategies),
             "incomplete_candles_dropped": incomplete_dropped(wired),
@@ -82,6 +84,15 @@ def run_record(
         "assumptions": assumptions(run),
         "warnings": warnings,
     }
+
+
+def _strategies(run: PreparedRun, wired: Wired) -> dict[str, Any]:
+    """Return what only a run of several strategies has: what each made of its share."""
+    if wired.parts is None:
+        return {}
+    account, recorder, prices = wired.account.ledger, wired.recorder, wired.board.price_units
+    made = strategies_record(run, account, wired.parts, recorder.fills, recorder.trades, prices)
+    return {"strategies": made}
 
 
 def candles_met(wired: Wired) -> dict[str, dict[str, int]]:

@@ -88,6 +88,27 @@ class EquityTable:
         return self._table.close()
 
 
+class StrategyTable:
+    """strategies.parquet: the equity curve of each of several strategies, and of the reserve under an empty name."""
+
+    def __init__(self, path: Path) -> None:
+        self.seconds = 0.0  # spent on writing, which is not the run's own work
+        names = [field for field in EQUITY if field.name != "drawdown"]
+        self._table = StreamedTable(path, pa.schema([names[0], ("strategy", pa.string()), *names[1:]]))
+
+    def write(self, owner: str, columns: EquityColumns) -> None:
+        """Take a chunk of a strategy's rows."""
+        began = time.perf_counter()
+        ts, *money = (column.astype(np.int64, copy=False) for column in columns)
+        shown = [int64_as_decimal(column, MONEY_TYPE) for column in money]
+        self._table.append([plain_column(ts, TIME_TYPE), pa.array([owner] * len(ts), type=pa.string()), *shown])
+        self.seconds += time.perf_counter() - began
+
+    def close(self) -> str:
+        """Finish the file; return the table's digest."""
+        return self._table.close()
+
+
 @dataclass(frozen=True, slots=True)
 class _Column:
     name: str
@@ -148,7 +169,8 @@ class Recorder:
         """owner_of: the strategy whose an instrument is."""
         self._owner_of = owner_of
         self.trade_stats = TradeStats()
-        self.fills = 0
+        self.fills: Counter[str] = Counter()  # by strategy
+        self.trades: Counter[str] = Counter()
         self.refusals: Counter[Reason] = Counter()
         self.option_refusals: Counter[Reason] = Counter()
         self._board = board
@@ -263,7 +285,8 @@ class Recorder:
     def on_fill(self, fill: Fill) -> None:
         """Write a fill, and the order that it ends."""
         spec = self._instruments[fill.instrument]
-        self.fills += 1
+        owner = self._owner_of(spec.id)
+        self.fills[owner] += 1
         self._fills.add(
             fill.event_id,
             fill.ts,
@@ -282,7 +305,7 @@ class Recorder:
             (fill.leaves_units, spec.scale.qty),
             fill.tag,
             fill.client_id,
-            self._owner_of(spec.id),
+            owner,
         )
         self._filled[fill.order_id] = self._filled.get(fill.order_id, 0) + fill.qty_units
         if parent := self._working[fill.order_id][1].algo_id:
@@ -321,6 +344,8 @@ class Recorder:
         )
 
     def _on_trade(self, trade: RoundTrip) -> None:
+        owner = self._owner_of(trade.instrument)
+        self.trades[owner] += 1
         self.trade_stats.add(trade)
         scale = self._instruments[trade.instrument].scale
         self._trades.add(
@@ -337,7 +362,7 @@ class Recorder:
             trade.fills,
             trade.entry_tag,
             trade.exit_tag,
-            self._owner_of(trade.instrument),
+            owner,
         )
 
     def close(self, end: int) -> dict[str, str]:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from backtester.account.account import Account
+from backtester.account.strategies import StrategyAccounts
 from backtester.algos.slicer import Slicer
 from backtester.audit.log import AuditLog
 from backtester.core.board import Board
@@ -25,7 +26,7 @@ from backtester.engine.funding_schedule import FundingSchedule
 from backtester.engine.prepare import PreparedRun
 from backtester.engine.risk_setup import breaker_terms, order_limiter
 from backtester.engine.strategy_hosts import HostedStrategy, host_strategies, owner_of
-from backtester.engine.tables import EquityTable, Recorder
+from backtester.engine.tables import EquityTable, Recorder, StrategyTable
 from backtester.engine.wallets import deposits
 from backtester.execution.funding import FundingDesk
 from backtester.execution.settlement import SettlementDesk
@@ -57,6 +58,8 @@ class Wired(NamedTuple):
     guard: Guard | None
     funding: FundingDesk | None
     settlement: SettlementDesk | None
+    parts: StrategyAccounts | None
+    part_table: StrategyTable | None
 
 
 def wire(run: PreparedRun, folder: Path) -> Wired:
@@ -96,6 +99,11 @@ def wire(run: PreparedRun, folder: Path) -> Wired:
         exposure.write,
         wallets.write,
     )
+    parts, part_table = None, None
+    if run.config.strategies:
+        part_table = StrategyTable(folder / "strategies.parquet")
+        ids = [sleeve.id for sleeve in run.sleeves]
+        parts = StrategyAccounts(ids, instruments, run.valuation, run.timeframe_us, part_table.write, board, bus)
     specs, ledger = SymbolSpecs(instruments, run.rules), Ledger(instruments, rules.margin, run.valuation)
     fee_rates = {i: models.map(FeeModel.worst_rate) for i, models in rules.fees.items()}
     sizing = {
@@ -147,7 +155,23 @@ def wire(run: PreparedRun, folder: Path) -> Wired:
     board.quote_at.update({feed.instrument: feed.at for feed in feeds if isinstance(feed, QuoteFeed)})
     clock = Clock(bus, board, feeds, run.start, run.end)
     tables = equity, exposure, wallets, recorder
-    return Wired(bus, board, clock, feeds, hosted, exchange, slicer, account, log, *tables, guard, funding, settlement)
+    return Wired(
+        bus,
+        board,
+        clock,
+        feeds,
+        hosted,
+        exchange,
+        slicer,
+        account,
+        log,
+        *tables,
+        guard,
+        funding,
+        settlement,
+        parts,
+        part_table,
+    )
 
 
 def deposit(wired: Wired, run: PreparedRun) -> None:
