@@ -1,14 +1,13 @@
 """From what the user asked to what will run: strategy, range, instruments and feeds, with every default resolved."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from backtester.config.configs import AccountSection, BacktestConfig, FuturesSection, InstrumentSection
-from backtester.config.loading import Layer, merged, read_toml, validated
-from backtester.config.portfolio import StrategyEntry
+from backtester.config.loading import validated
 from backtester.config.sizing import SizingSection
-from backtester.core.errors import BacktesterError, DataError, StrategyError, UsageError
+from backtester.core.errors import DataError, UsageError
 from backtester.core.instruments import MARKETS, OPTION, Instrument, InstrumentId, for_sides, parse_instrument, split_id
 from backtester.core.rules import RuleBook
 from backtester.core.time import first_open, format_time, last_open, parse_time, timeframe_us
@@ -19,11 +18,10 @@ from backtester.data.schemas import KLINES
 from backtester.engine.applied_rules import applied_sections
 from backtester.engine.expiry_grid import blind_expiries, checked_expiries
 from backtester.engine.feed_plan import (
-    FEED_HINT,
     FeedName,
     PlannedFeed,
+    check_told_once,
     execution_timeframe,
-    feed_names,
     planned_feeds,
     traded_candles,
 )
@@ -37,18 +35,17 @@ from backtester.engine.option_settlement import OptionSettlement, option_settlem
 from backtester.engine.option_setup import config_for, described, known_before
 from backtester.engine.own_sections import own_sections
 from backtester.engine.position_sides import check_position_mode, listed_only, with_sides
-from backtester.engine.resolution import check_mark_feeds, check_resolution, finer_candles, mark_feeds
+from backtester.engine.resolution import check_mark_feeds, check_resolution, finer_candles
 from backtester.engine.settlement_plan import settlement_plan
 from backtester.engine.sleeves import (
     Sleeve,
-    check_entries_alone,
     config_for_sleeves,
-    entry_symbols,
     grid_us,
     resolved_strategies,
     wallets_of_sleeves,
     with_sleeves,
 )
+from backtester.engine.strategy_plans import StrategyPlan, chosen_strategies, decided_timeframes, made, planned
 from backtester.engine.tapes import (
     check_quotes,
     check_tapes,
@@ -62,8 +59,7 @@ from backtester.engine.wallets import opening_prices, resolved_account, valuatio
 from backtester.execution.mark_path import MarkPath
 from backtester.execution.settlement import Settlement
 from backtester.strategy.base import Strategy, StrategyParams
-from backtester.strategy.registry import FoundStrategy, find_strategy
-from backtester.strategy.signals import SignalStrategy
+from backtester.strategy.registry import FoundStrategy
 
 
 class Series(NamedTuple):
@@ -146,7 +142,7 @@ class PreparedRun(NamedTuple):
         Raises:
             StrategyError: its constructor failed.
         """
-        return _made(sleeve.found, sleeve.params, sleeve.timeframe)
+        return made(sleeve.found, sleeve.params, sleeve.timeframe)
 
     def with_strategy(self, found: FoundStrategy, params: StrategyParams) -> "PreparedRun":
         """Return the run with another strategy in the place of its only one."""
@@ -189,7 +185,7 @@ def prepare(
         DataError: the lake lacks symbols or candles, or mixes synthetic and real ones.
         GapError: candles are missing inside the range and gaps are not allowed.
     """
-    chosen = _chosen(config, params_file, params_options or {}, relative_to)
+    chosen = chosen_strategies(config, params_file, params_options or {}, relative_to)
     config = config_for_sleeves(config)
     asked = _instrument_ids(config)
     ids = [i for i in asked if split_id(i)[0] != OPTION]
@@ -198,44 +194,28 @@ def prepare(
     chained = chains_of(lake, [i for i in asked if split_id(i)[0] == OPTION])
     config = config_for(config, chained, alone=not ids)
     timeframe = config.run.timeframe
-    plans = [_planned(config, asked, one) for one in chosen]
-    sleeves = [plan.sleeve for plan in plans]
-    names = sorted({name for plan in plans for name in plan.names})
-    tapes = tapes_of(lake, config.execution.data, names, ids)
-    more = [*(tape_name(i, kind) for i, kind in tapes.items()), *(FeedName(one, CHAIN_KIND, "") for one in chained)]
-    names = sorted({*names, *more})
-    asked_start, asked_end = (parse_time(text) if text else None for text in (config.run.start, config.run.end))
-    sources = {
-        i: execution_timeframe(
-            lake,
-            i,
-            [*_decided(sleeves, i, timeframe), *_shown_timeframes(names, i)],
-            asked_start,
-            asked_end,
-            config.execution.timeframe,
-        )
-        for i in ids
-    }
+    plans = [planned(config, asked, one) for one in chosen]
+    names, tapes, sources = _read(config, lake, plans, ids, chained)
     check_resolution(config, _by_candles(tapes, sources))
     check_mark_feeds(config, names, sources, warnings)
     stored, trades = _candles_of(lake, sources), tape_partitions(lake, tapes)
     spans = {i: _span(stored[i], sources[i], trades.get(i)) for i in ids} | {i: chain_span(lake, i) for i in chained}
-    start, end = _range(config, spans, grid_us(sleeves))
+    start, end = _range(config, spans, grid_us([plan.sleeve for plan in plans]))
     chains = read_chains(lake, chained, start, end, strict=config.execution.strict, warnings=warnings)
     decimals = _price_decimals(stored, trades, end) | dict.fromkeys(chains, PRICE_DECIMALS)
     sections = applied_sections(config, decimals, start, end, warnings)
     instruments, rules = described(ids, chains, sections)
-    for sleeve in sleeves:
-        check_position_mode(sleeve.found, config.futures.position_mode if _margined(instruments) else "one_way")
-    account = wallets_of_sleeves(config, sleeves, resolved_account(config, asked, instruments))
+    for one in chosen:
+        check_position_mode(one.found, config.futures.position_mode if _margined(instruments) else "one_way")
+    account = wallets_of_sleeves(config, [plan.sleeve for plan in plans], resolved_account(config, asked, instruments))
     valuation = valuation_of(account, instruments, warnings, config.futures.collateral)
     sizing = _sizing(config, asked, warnings)
     least = max(sizing.warmup_candles, config.model_window and config.model_window + 1)
     plans = [plan.read_from(lake, sources, start, least) for plan in plans]
     starts = {i: min(plan.starts.get(i, start) for plan in plans) for i in ids} | known_before(chains, start)
     looked_at = traded_candles(ids, timeframe) if config.model_window else []
-    shown = sorted({*looked_at, *names, *(name for plan in plans for name in plan.candles)})
-    feeds = planned_feeds(lake, shown, sources, starts, end)
+    shown = {*looked_at, *names, *(name for plan in plans for name in plan.candles)}
+    feeds = planned_feeds(lake, sorted(shown), sources, starts, end)
     sleeves = [plan.seeing(feeds) for plan in plans]
     read = _partitions_of(lake, feeds, end)
     _check_origin(read, start, end, warnings)
@@ -277,6 +257,35 @@ def prepare(
         end,
         warnings,
     )
+
+
+def _read(
+    config: BacktestConfig,
+    lake: Lake,
+    plans: list[StrategyPlan],
+    ids: list[InstrumentId],
+    chained: Iterable[InstrumentId],
+) -> tuple[list[FeedName], dict[InstrumentId, str], dict[InstrumentId, str]]:
+    """Return the feeds besides the candles that strategies trade on, and what executes: tapes, or stored candles."""
+    names = sorted({name for plan in plans for name in plan.names})
+    check_told_once(names)
+    tapes = tapes_of(lake, config.execution.data, names, ids)
+    more = [*(tape_name(i, kind) for i, kind in tapes.items()), *(FeedName(one, CHAIN_KIND, "") for one in chained)]
+    names = sorted({*names, *more})
+    start, end = (parse_time(text) if text else None for text in (config.run.start, config.run.end))
+    sleeves, otherwise = [plan.sleeve for plan in plans], config.run.timeframe
+    sources = {
+        i: execution_timeframe(
+            lake,
+            i,
+            [*decided_timeframes(sleeves, i, otherwise), *_shown_timeframes(names, i)],
+            start,
+            end,
+            config.execution.timeframe,
+        )
+        for i in ids
+    }
+    return names, tapes, sources
 
 
 def _by_candles(tapes: Mapping[InstrumentId, str], sources: Mapping[InstrumentId, str]) -> dict[InstrumentId, str]:
@@ -337,11 +346,6 @@ def _pauses(
     return paused_spans([*gaps_before(lake, sources, start, candles), *gaps], candles)
 
 
-def _decided(sleeves: list[Sleeve], instrument: InstrumentId, otherwise: str) -> list[str]:
-    """Return on which candles of an instrument strategies decide."""
-    return [sleeve.timeframe for sleeve in sleeves if instrument in sleeve.instruments] or [otherwise]
-
-
 def _shown_timeframes(names: list[FeedName], instrument: InstrumentId) -> list[str]:
     """Return the timeframes of the candles that were asked for besides the run's own."""
     return [name.timeframe for name in names if (name.instrument, name.kind) == (instrument, KLINES.kind)]
@@ -350,85 +354,6 @@ def _shown_timeframes(names: list[FeedName], instrument: InstrumentId) -> list[s
 def _partitions_of(lake: Lake, feeds: list[PlannedFeed], end: int) -> dict[str, list[Partition]]:
     """Return the partitions that each feed reads; what comes after the end decides nothing."""
     return {str(feed.name): lake.partitions(*feed.stored.series, feed.start, end) for feed in feeds}
-
-
-class _Chosen(NamedTuple):
-    """A strategy and its parameters; entry: of `[[strategies]]`, None when it is the only one."""
-
-    entry: StrategyEntry | None
-    found: FoundStrategy
-    params: StrategyParams
-
-
-class _Plan(NamedTuple):
-    """What a strategy is to see. names: the feeds that it or the config asks for. candles: of what it trades. starts:
-    from when on each instrument is read for it.
-    """
-
-    sleeve: Sleeve
-    names: list[FeedName]
-    candles: list[FeedName]
-    starts: Mapping[InstrumentId, int] = {}
-
-    def read_from(self, lake: Lake, sources: Mapping[InstrumentId, str], start: int, least: int) -> "_Plan":
-        """Return the plan with the warm-up that the strategy asks for, or at least so many candles."""
-        own, warmup = self.sleeve, max(self.sleeve.warmup, least)
-        traded = [i for i in own.instruments if i in sources]
-        found = {i: warmup_start(lake, i, sources[i], own.timeframe, start, warmup) for i in traded}
-        return self._replace(starts=found)
-
-    def seeing(self, feeds: list[PlannedFeed]) -> Sleeve:
-        """Return the strategy with its feeds, of all that the run reads."""
-        if not self.sleeve.id:
-            return self.sleeve._replace(feeds=tuple(feeds))
-        own, earliest = {*self.names, *self.candles}, min(self.starts.values())
-        seen = [feed for feed in feeds if feed.name in own]
-        starts = [max(feed.start, self.starts.get(feed.name.instrument, earliest)) for feed in seen]
-        return self.sleeve._replace(feeds=tuple(feed._replace(start=at) for feed, at in zip(seen, starts, strict=True)))
-
-
-def _planned(config: BacktestConfig, asked: list[InstrumentId], chosen: _Chosen) -> _Plan:
-    entry, found, params = chosen
-    timeframe, traded, own = config.run.timeframe, tuple(asked), Sleeve("", config.strategy.name, *chosen[1:], "", ())
-    if entry is not None:
-        timeframe, traded = entry.timeframe or timeframe, entry_symbols(config, entry)
-        own = own._replace(id=entry.id, name=entry.name, share=entry.share)
-    ids = [i for i in traded if split_id(i)[0] != OPTION]
-    needs = _needs(found, params, timeframe)
-    names = feed_names([*config.data.feeds, *needs.feeds, *mark_feeds(config, ids)], ids, config.run.market)
-    own = own._replace(timeframe=timeframe, instruments=traded, warmup=needs.warmup_candles)
-    return _Plan(own, names, traded_candles(ids, timeframe))
-
-
-def _chosen(
-    config: BacktestConfig, params_file: Path | None, options: Mapping[str, Any], relative_to: Path | None
-) -> list[_Chosen]:
-    """Return the strategies that a config names, in its order."""
-    if not config.strategies:
-        found = find_strategy(config.strategy.name, relative_to=relative_to)
-        return [_Chosen(None, found, _params(found, config.strategy.params, params_file, options))]
-    check_entries_alone(config, params_file, options)
-    chosen = []
-    for entry in config.strategies:
-        found = find_strategy(entry.name, relative_to=relative_to)
-        chosen.append(_Chosen(entry, found, _params(found, entry.params, None, {})))
-    return chosen
-
-
-def _params(
-    found: FoundStrategy, said: Mapping[str, Any] | None, params_file: Path | None, options: Mapping[str, Any]
-) -> StrategyParams:
-    content: Layer = {}
-    where = f"parameters of {found.name}"
-    default = Path("configs") / f"{found.name}.toml"
-    if said is not None:
-        content = dict(said)
-    elif params_file is None and default.exists():
-        params_file = default
-    if params_file is not None:
-        content = merged(content, read_toml(params_file))
-        where = f"{where} ({params_file})"
-    return validated(found.cls.Params, merged(content, options), where=where)
 
 
 def _instrument_ids(config: BacktestConfig) -> list[InstrumentId]:
@@ -486,62 +411,10 @@ def _check_origin(read: Mapping[str, list[Partition]], start: int, end: int, war
         warnings.append("the candles are synthetic: made up for a first try, no market ever traded them")
 
 
-def _made(found: FoundStrategy, params: StrategyParams, timeframe: str) -> Strategy:
-    try:
-        strategy = found.cls(params)
-    except Exception as error:
-        raise StrategyError(f"strategy {found.name} cannot be made: {type(error).__name__}: {error}") from error
-    if not hasattr(strategy, "pending_notes"):
-        raise StrategyError(
-            f"strategy {found.name} does not initialise its base class",
-            hint="begin its __init__ with super().__init__(params)",
-        )
-    if isinstance(strategy, SignalStrategy):
-        strategy.decide_on(timeframe)
-    return strategy
-
-
-class _Needs(NamedTuple):
-    """What a strategy asks for before it runs."""
-
-    warmup_candles: int
-    feeds: tuple[str, ...]
-
-
-def _needs(found: FoundStrategy, params: StrategyParams, timeframe: str) -> _Needs:
-    strategy = _made(found, params, timeframe)
-    asked: dict[str, Any] = {}
-    for name in ("warmup_candles", "feeds"):
-        try:
-            asked[name] = getattr(strategy, name)
-        except BacktesterError:
-            raise
-        except Exception as error:
-            raise StrategyError(f"strategy {found.name} failed in {name}: {type(error).__name__}: {error}") from error
-    candles, feeds = asked["warmup_candles"], asked["feeds"]
-    if not isinstance(candles, int) or candles < 0:
-        raise StrategyError(f"strategy {found.name}: warmup_candles is {candles!r}, it must be an int >= 0")
-    if isinstance(feeds, str) or not all(isinstance(feed, str) for feed in feeds):
-        raise StrategyError(f"strategy {found.name}: feeds is {feeds!r}, it must be a tuple of texts", hint=FEED_HINT)
-    return _Needs(candles, tuple(feeds))
-
-
 def _sizing(config: BacktestConfig, ids: list[InstrumentId], warnings: list[str]) -> SizingSection:
     """Return the sizing with the rules of its own that the run's instruments have, under their identities."""
     own = own_sections("sizing.instruments", config.sizing.instruments, ids, config.run.market, warnings)
     return config.sizing.model_copy(update={"instruments": {i: own[i] for i in ids if i in own}})
-
-
-def warmup_start(lake: Lake, instrument: InstrumentId, source: str, timeframe: str, start: int, candles: int) -> int:
-    """Return from when to read so that the strategy is warm at `start`: as far back as the lake goes without a gap."""
-    if candles <= 0:
-        return start
-    market, symbol = split_id(instrument)
-    length = timeframe_us(timeframe)
-    wanted = start - candles * length
-    gaps = lake.gaps(market, "klines", symbol, source, wanted, start)
-    first = max((gap_end for _, gap_end in gaps), default=wanted)
-    return min(start, first_open(first, length))
 
 
 def _resolved(

@@ -14,10 +14,11 @@ from backtester.engine.check.cutting import Cut, cut_run
 from backtester.engine.check.subject import Finding, StepResult, Subject, scratch
 from backtester.engine.check.watch import HINTS
 from backtester.engine.feed_plan import PlannedFeed
-from backtester.engine.prepare import PreparedRun, warmup_start
+from backtester.engine.prepare import PreparedRun
 from backtester.engine.run import FAILED
 from backtester.engine.signals import signal_leaks
 from backtester.engine.sleeves import Sleeve
+from backtester.engine.strategy_plans import warmup_start
 from backtester.strategy.signals.strategy import SignalStrategy
 
 Step = Callable[[Subject], StepResult]
