@@ -38,8 +38,12 @@ class LogFile:
 
     def line(self, seq: int) -> LogLine | None:
         """Return the line with a number, or None."""
-        found = next(self.lines(self._first(lambda number, _: number >= seq)), None)
+        found = next(self.lines(self.offset_of(seq)), None)
         return found if found is not None and found.seq == seq else None
+
+    def offset_of(self, seq: int) -> int:
+        """Return the offset of the line with a number; the end of the log when there is none."""
+        return self._first(lambda number, _: number >= seq)
 
     def last(self) -> LogLine | None:
         """Return the last line; None when the log is empty."""

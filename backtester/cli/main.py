@@ -8,6 +8,7 @@ import typer
 from backtester.cli.argv import rewritten
 from backtester.cli.bench import bench_app
 from backtester.cli.check import check_command
+from backtester.cli.compare import compare_command
 from backtester.cli.console import guarded, print_error
 from backtester.cli.data import data_app
 from backtester.cli.data_rules import rules_app
@@ -31,6 +32,7 @@ app.command("run")(run_command)
 app.command("check")(check_command)
 app.command("replay")(replay_command)
 app.command("explain")(explain_command)
+app.command("compare")(compare_command)
 app.command("download")(download_command)
 data_app.command("available")(available_command)
 data_app.add_typer(rules_app, name="rules")
