@@ -5,9 +5,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from backtester.core.instruments import split_id
 from backtester.engine.reporting.candles import PriceSeries
 from backtester.engine.reporting.levels import stops_and_targets
+from backtester.engine.reporting.prices import trade_prices
 from backtester.engine.reporting.sources import RunSources
 from backtester.engine.reporting.tables import RunTable
 from backtester.report.page.packing import PackedTable, decimals_of
@@ -116,10 +116,8 @@ def _trades(table: RunTable, fills: RunTable | None, orders: RunTable | None) ->
         if name in table:
             packed.add_texts(name, table.texts(name))
     _add_number(packed, "qty", table.numbers("qty"), 8)
-    for name, notional in (("entry_price", "entry_notional"), ("exit_price", "exit_notional")):
-        known = name in table
-        values = table.numbers(name) if known else _mean_price(table, notional)
-        _add_number(packed, name, values, _MOST_PRICE_DECIMALS if known else 8)
+    for name, values in zip(("entry_price", "exit_price"), trade_prices(table), strict=True):
+        _add_number(packed, name, values, 8)
     for name in _TRADE_MONEY:
         if name in table:
             _add_money(packed, name, table.numbers(name))
@@ -133,13 +131,6 @@ def _trades(table: RunTable, fills: RunTable | None, orders: RunTable | None) ->
     _add_number(packed, "stop", stops, _MOST_PRICE_DECIMALS)
     _add_number(packed, "target", targets, _MOST_PRICE_DECIMALS)
     return packed
-
-
-def _mean_price(table: RunTable, notional: str) -> NDArray[np.float64]:
-    """Return money by quantity; contracts worth a sum of money have no such price."""
-    inverse = np.array([split_id(name)[0] == "cm" for name in table.texts("instrument")], dtype=np.bool_)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(inverse, np.nan, table.numbers(notional) / table.numbers("qty"))
 
 
 def _candles(series: PriceSeries) -> tuple[PackedTable, int]:
