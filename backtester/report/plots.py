@@ -65,7 +65,7 @@ def equity_plot(title: str, currency: str, ts: Times, equity: Values, held: tupl
         if held is not None:
             axes.legend(loc="best")
 
-    return _over_time(title, draw)
+    return _over_time(title, ts, draw)
 
 
 def drawdown_plot(title: str, ts: Times, drawdown: Values) -> bytes:
@@ -77,7 +77,7 @@ def drawdown_plot(title: str, ts: Times, drawdown: Values) -> bytes:
         axes.set_ylabel("drawdown, %")
         axes.set_ylim(min(-1.0, float(np.nanmin(drawdown)) * 105.0), 0.0)
 
-    return _over_time(title, draw)
+    return _over_time(title, ts, draw)
 
 
 def price_plot(title: str, ts: Times, close: Values, marks: Marks | None) -> bytes:
@@ -90,19 +90,20 @@ def price_plot(title: str, ts: Times, close: Values, marks: Marks | None) -> byt
         if marks is None:
             axes.text(0.01, 0.97, "no closed trades", transform=axes.transAxes, va="top", color="#4a525c")
             return
-        size = 26 if len(marks.long) <= 150 else 9
+        few = len(marks.long) <= 100
+        size, edge = (26.0, 0.8) if few else (7.0, 0.45)
         kinds = ((marks.long, "^", _BLUE, "long entry"), (~marks.long, "v", _ORANGE, "short entry"))
         for which, marker, color, label in kinds:
             if which.any():
                 at = _dates(marks.entry_time[which])
-                axes.scatter(at, marks.entry_price[which], s=size, marker=marker, color=color, label=label, zorder=3)
+                axes.scatter(at, marks.entry_price[which], s=size, marker=marker, color=color, label=label, lw=0, zorder=3)
         axes.scatter(
             _dates(marks.exit_time), marks.exit_price, s=size * 0.7, marker="s", facecolors="white", edgecolors=_INK,
-            linewidths=0.7, label="exit", zorder=3,
+            linewidths=edge, label="exit", zorder=3,
         )  # fmt: skip
         axes.legend(loc="best", ncols=3)
 
-    return _over_time(title, draw)
+    return _over_time(title, ts, draw)
 
 
 def months_plot(title: str, months: Sequence[tuple[str, float | None, bool]]) -> bytes:
@@ -140,7 +141,7 @@ def _draw_months(figure: "Figure", title: str, years: list[str], grid: Values, p
     axes.set_xlabel(note)
 
 
-def _over_time(title: str, draw: Any) -> bytes:
+def _over_time(title: str, ts: Times, draw: Any) -> bytes:
     def drawn(figure: "Figure") -> None:
         from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
@@ -148,8 +149,9 @@ def _over_time(title: str, draw: Any) -> bytes:
         draw(axes)
         locator = AutoDateLocator()
         axes.xaxis.set_major_locator(locator)
-        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
-        axes.set_xlabel("UTC")
+        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, show_offset=False))
+        first, last = (str(_dates(ts)[at])[:16].replace("T", " ") for at in (0, -1))
+        axes.set_xlabel(f"UTC, {first} to {last}")
         axes.margins(x=0.01)
         axes.set_title(title)
 

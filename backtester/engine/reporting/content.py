@@ -12,13 +12,14 @@ from backtester.engine.reporting.sources import RunSources
 from backtester.engine.reporting.tables import RunTable
 from backtester.report.page.packing import PackedTable, decimals_of
 from backtester.report.page.page import PageContent
-from backtester.report.page.thinning import kept_rows
+from backtester.report.page.thinning import kept_rows, stretches
 
 _TRADE_MONEY: Final = ("gross_pnl", "fees", "funding", "slippage", "net_pnl", "mae", "mfe", "equity_at_entry")
 _TRADE_RATIOS: Final = ("r", "mae_pct", "mfe_pct")
 _TRADE_TEXTS: Final = ("instrument", "side", "strategy", "entry_tag", "exit_tag", "exit_reason")
 _RATIO_DECIMALS: Final = 6
 _MOST_PRICE_DECIMALS: Final = 10
+_STRETCHES: Final = 360
 _LOG_CHOICE: Final = 2**50
 
 
@@ -27,6 +28,8 @@ def page_content(run: RunSources) -> PageContent:
     tables: dict[str, PackedTable] = {}
     if run.equity is not None and run.equity.rows:
         tables["equity"] = _equity(run.equity)
+        if run.equity.rows >= 2:
+            tables["exposure"] = _exposure(run.equity)
     if run.benchmark is not None and run.benchmark.rows:
         tables["benchmark"] = _benchmark(run.benchmark)
     if run.trades is not None:
@@ -86,16 +89,24 @@ def _facts(run: RunSources, prices: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _equity(table: RunTable) -> PackedTable:
-    ts, equity = table.times("ts"), table.numbers("equity")
-    drawdown, exposure = table.numbers("drawdown"), table.numbers("exposure")
-    rows = kept_rows(ts, [equity, drawdown, exposure])
+    ts, equity, drawdown = table.times("ts"), table.numbers("equity"), table.numbers("drawdown")
+    rows = kept_rows(ts, [equity, drawdown])
     packed = PackedTable(len(rows))
     packed.add("ts", ts[rows], delta=True)
     _add_money(packed, "equity", equity[rows])
     packed.add("drawdown", drawdown[rows], decimals=_RATIO_DECIMALS)
+    return packed
+
+
+def _exposure(table: RunTable) -> PackedTable:
+    ts, equity = table.times("ts"), table.numbers("equity")
     with np.errstate(divide="ignore", invalid="ignore"):
-        share = np.where(equity > 0, exposure / equity, np.nan)
-    packed.add("exposure", share[rows], decimals=4)
+        share = np.where(equity > 0, table.numbers("exposure") / equity, np.nan)
+    starts, means, highest = stretches(ts, share, _STRETCHES)
+    packed = PackedTable(len(starts))
+    packed.add("ts", starts, delta=True)
+    packed.add("mean", means, decimals=_RATIO_DECIMALS)
+    packed.add("highest", highest, decimals=_RATIO_DECIMALS)
     return packed
 
 

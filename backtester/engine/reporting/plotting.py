@@ -1,6 +1,7 @@
 """plots/*.png: the same curves as the page's, as pictures for documents."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,14 +26,14 @@ def plotted(run: RunSources) -> Iterator[tuple[str, bytes]]:
     if run.equity is not None and run.equity.rows >= 2:
         curve = _thin(run.equity, "equity", "drawdown")
         held = _thin(run.benchmark, "equity") if run.benchmark is not None and run.benchmark.rows >= 2 else None
-        yield "equity.png", plots.equity_plot(title, run.currency, curve[0], curve[1], held)
-        yield "drawdown.png", plots.drawdown_plot(title, curve[0], curve[2])
+        yield "equity.png", plots.equity_plot(f"Equity: {title}", run.currency, curve[0], curve[1], held)
+        yield "drawdown.png", plots.drawdown_plot(f"Drawdown: {title}", curve[0], curve[2])
     months = run.metrics.get("monthly_returns")
     if isinstance(months, list) and months:
-        yield "months.png", plots.months_plot(title, [(m["month"], m["return"], bool(m.get("partial"))) for m in months])
+        yield "months.png", plots.months_plot(f"Monthly returns: {title}", _months(months))
     for series in [one for one in run.prices if one.candles is not None][:_MOST_PRICES]:
         name = series.instrument.replace(":", "-").replace("/", "-")
-        yield f"price-{name}.png", _price(title, series, run.trades)
+        yield f"price-{name}.png", _price(run.details["strategy"]["name"], series, run.trades)
 
 
 def _thin(table: RunTable, *names: str) -> tuple[NDArray[np.int64], ...]:
@@ -42,7 +43,11 @@ def _thin(table: RunTable, *names: str) -> tuple[NDArray[np.int64], ...]:
     return (ts[rows], *(column[rows] for column in columns))
 
 
-def _price(title: str, series: PriceSeries, trades: RunTable | None) -> bytes:
+def _months(months: list[dict[str, Any]]) -> list[tuple[str, float | None, bool]]:
+    return [(one["month"], one["return"], bool(one.get("partial"))) for one in months]
+
+
+def _price(strategy: str, series: PriceSeries, trades: RunTable | None) -> bytes:
     candles = series.candles
     assert candles is not None
     rows = kept_rows(candles.open_time, [candles.close], _BUCKETS)
@@ -51,7 +56,7 @@ def _price(title: str, series: PriceSeries, trades: RunTable | None) -> bytes:
         mine = np.array([listed_id(InstrumentId(i)) == series.instrument for i in trades.texts("instrument")])
         marks = _marks(trades, mine)
     return plots.price_plot(
-        f"{title}: {series.instrument}, closes of {series.timeframe} candles",
+        f"{strategy} on {series.instrument}, closes of {series.timeframe} candles",
         candles.open_time[rows],
         candles.close[rows],
         marks,

@@ -53,10 +53,10 @@ function worstDrawdowns(place, facts) {
 
 const shownTime = (text) => (text ? time(isoTime(text)) : DASH);
 
-function drawRolling(facts, equity) {
+function drawRolling(facts, equity, exposure) {
   const rolling = facts.metrics.rolling;
   const points = rolling && Array.isArray(rolling.points) ? rolling.points : [];
-  const curve = equity && equity.rows >= 2;
+  const curve = equity && exposure && equity.rows >= 2;
   if (!points.length && !curve) return dropSection("rolling");
   const place = section("rolling", "Rolling figures and exposure", null);
   const own = curve ? seconds(equity.ts) : null;
@@ -77,12 +77,16 @@ function drawRolling(facts, equity) {
     place.append(el("p", { class: "empty" }, `No rolling Sharpe ratio: the run is shorter than ${days}, or nothing moved.`));
   }
   if (curve) {
-    place.append(el("h3", {}, "Exposure: all positions together, as a share of equity"));
+    const length = exposure.rows > 1 ? span((exposure.ts[1] - exposure.ts[0]) / 1e6) : "";
+    place.append(el("h3", {}, `Exposure: all positions together, as a share of equity, in stretches of ${length}`));
     timeChart(place, "exposure", {
-      series: [line("Exposure", "teal", (v) => percent(v, 1), { width: 1 })],
-      data: [own, Array.from(equity.exposure, (v) => (Number.isNaN(v) ? null : v))],
+      series: [
+        line("Mean", "teal", (v) => percent(v, 1), { fill: () => colour("soft-teal"), width: 1.25, paths: uPlot.paths.stepped({ align: 1 }) }),
+        line("Highest", "grey", (v) => percent(v, 1), { width: 1, paths: uPlot.paths.stepped({ align: 1 }) }),
+      ],
+      data: [seconds(exposure.ts), Array.from(exposure.mean), Array.from(exposure.highest)],
       y: { label: "% of equity", format: (v) => decimal(v * 100, 0), size: 72 },
-      height: 140,
+      height: 150,
       range,
       yRange: (u, min, max) => [0, max > 0 ? max * 1.05 : 1],
     });

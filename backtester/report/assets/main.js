@@ -33,10 +33,10 @@ async function main() {
     fault.textContent = "This browser is too old to unpack the charts and the trades (it has no DecompressionStream).";
     return;
   }
-  const [equity, benchmark, trades] = await Promise.all(["equity", "benchmark", "trades"].map((name) => unpack(facts, name)));
+  const [equity, benchmark, exposure, trades] = await Promise.all(["equity", "benchmark", "exposure", "trades"].map((name) => unpack(facts, name)));
   drawCurves(facts, equity, benchmark);
   document.documentElement.dataset.firstChart = Math.round(performance.now() - began);
-  drawRolling(facts, equity);
+  drawRolling(facts, equity, exposure);
   drawDistributions(facts, trades);
   const price = await drawPrice(facts, trades);
   drawTrades(facts, trades, price);

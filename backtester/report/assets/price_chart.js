@@ -1,7 +1,8 @@
 // One instrument's candles with its trades, and what the strategy noted. The wheel zooms, dragging moves, two fingers do both.
 
 const LEAST_CANDLES = 12;
-const MANY_TRADES = 900; // above that a trade in view is a dot and a line
+const FEW_TRADES = 60; // in view: marks of full size; up to MANY_TRADES of half; above that a dot and a line
+const MANY_TRADES = 240;
 
 class PriceChart {
   constructor(place, readout, height) {
@@ -176,7 +177,7 @@ class PriceChart {
     const seen = [];
     for (let i = 0; i < n; i++) if (exit[i] >= this.min && entry[i] <= this.max) seen.push(i);
     const dpr = devicePixelRatio;
-    const few = seen.length <= MANY_TRADES;
+    const size = seen.length <= FEW_TRADES ? dpr : seen.length <= MANY_TRADES ? dpr * 0.6 : 0;
     this.seenTrades = seen.length;
     for (const i of seen) {
       const x0 = this.x(entry[i]);
@@ -195,9 +196,9 @@ class PriceChart {
       ctx.lineTo(x1, y1);
       ctx.stroke();
       ctx.setLineDash([]);
-      if (few) {
-        triangle(ctx, x0, y0, 5.5 * dpr, long[i]);
-        square(ctx, x1, y1, 4 * dpr);
+      if (size || i === this.chosen) {
+        triangle(ctx, x0, y0, 5.5 * (size || dpr), long[i]);
+        square(ctx, x1, y1, 4 * (size || dpr));
       } else {
         ctx.fillStyle = colour("ink");
         ctx.fillRect(x0 - 1, y0 - 1, 2 * dpr, 2 * dpr);

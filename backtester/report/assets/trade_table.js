@@ -2,6 +2,13 @@
 
 const PAGE_ROWS = 25;
 
+// Decimal places with which the middle one of these numbers has so many digits in all: one number of them for a column.
+function placesOf(values, digits) {
+  const sizes = values.filter((v) => v > 0).sort();
+  const middle = sizes.length ? sizes[Math.floor(sizes.length / 2)] : 1;
+  return Math.min(8, Math.max(0, digits - Math.ceil(Math.log10(middle) + 1e-9)));
+}
+
 class TradeTable {
   constructor(trades, currency, choose) {
     this.trades = trades;
@@ -15,6 +22,8 @@ class TradeTable {
   columnsOf(currency) {
     const t = this.trades;
     const held = Float64Array.from({ length: t.rows }, (_, i) => (t.exit_time[i] - t.entry_time[i]) / 1e6);
+    const quantityPlaces = placesOf(t.qty, 5);
+    const pricePlaces = placesOf(t.entry_price, 6);
     const number = Float64Array.from({ length: t.rows }, (_, i) => i + 1);
     const value = (title, key, shown, tint) => t[key] && { title, key, sort: t[key], number: true, shown: (i) => shown(t[key][i]), tint };
     const text = (title, key) => t[key] && t[key].texts.some((one) => one) && { title, key, texts: t[key], shown: (i) => t[key].text(i) || DASH };
@@ -27,9 +36,9 @@ class TradeTable {
       { title: "Entry, UTC", key: "entry_time", sort: t.entry_time, shown: (i) => time(t.entry_time[i] / 1e6) },
       { title: "Exit, UTC", key: "exit_time", sort: t.exit_time, shown: (i) => time(t.exit_time[i] / 1e6) },
       { title: "Held", key: "held", sort: held, number: true, shown: (i) => span(held[i]) },
-      value("Quantity", "qty", exact),
-      value("Entry price", "entry_price", exact),
-      value("Exit price", "exit_price", exact),
+      value("Quantity", "qty", (v) => decimal(v, quantityPlaces)),
+      value("Entry price", "entry_price", (v) => decimal(v, pricePlaces)),
+      value("Exit price", "exit_price", (v) => decimal(v, pricePlaces)),
       value(`Net profit, ${currency}`, "net_pnl", (v) => money(v, true), true),
       t.r && t.r.some((v) => !Number.isNaN(v)) && value("R", "r", (v) => decimal(v, 2, true), true),
       ratio("MAE", "mae_pct"),

@@ -40,3 +40,25 @@ def kept_rows(
             first = np.searchsorted(hits, starts)
             kept.append(hits[np.minimum(first, len(hits) - 1)])
     return np.unique(np.concatenate(kept))
+
+
+def stretches(
+    ts: NDArray[np.int64], values: NDArray[np.float64], count: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+    """Return a curve that jumps up and down in stretches of equal length: where each begins, its mean and its highest.
+
+    A value holds until the next one; the mean goes by time. Values that are not known count for nothing.
+
+    Args:
+        ts: times in µs, shape (n,), n >= 2, ascending.
+        values: shape (n,).
+        count: how many stretches.
+    """
+    edges = np.unique(np.linspace(float(ts[0]), float(ts[-1]), count + 1).astype(np.int64))
+    held = np.where(np.isfinite(values), values, 0.0)
+    area = np.concatenate([[0.0], np.cumsum(held[:-1] * np.diff(ts))])  # up to each point
+    at = np.clip(np.searchsorted(ts, edges, side="right") - 1, 0, len(ts) - 1)
+    reached = area[at] + held[at] * (edges - ts[at])
+    means = np.diff(reached) / np.diff(edges)
+    highest = np.maximum(held[at[:-1]], [held[a : b + 1].max() for a, b in zip(at[:-1], at[1:], strict=True)])
+    return edges[:-1], means, highest
