@@ -54,7 +54,7 @@ def print_summary(run: PreparedRun, result: RunResult, seconds: float, checked: 
     symbols = " ".join(split_id(InstrumentId(name))[1] if len(markets) == 1 else name for name in names)
     where = f"{run.config.run.market}, " if len(markets) == 1 else ""
     out.print(
-        f"{run.found.name} on {symbols} ({where}{run.config.run.timeframe}), "
+        f"{run.name} on {symbols} ({where}{run.config.run.timeframe}), "
         f"{format_time(run.start)} to {format_time(run.end)}: {result.status}",
         style="bold",
     )
