@@ -88,7 +88,19 @@ def seed_of(sleeve: Sleeve, seed: int) -> int:
 
 def traded(ran: Ran, owner: str = "") -> list[tuple[Any, ...]]:
     """Everything that was executed, without the ids, which count all orders of a run."""
-    columns = ("ts", "kind", "side", "qty", "price", "reference_price", "fee", "fee_asset", "liquidity", "leaves", "tag")
+    columns = (
+        "ts",
+        "kind",
+        "side",
+        "qty",
+        "price",
+        "reference_price",
+        "fee",
+        "fee_asset",
+        "liquidity",
+        "leaves",
+        "tag",
+    )
     rows = [row for row in ran.table("fills") if not owner or row["strategy"] == owner]
     return [(row["instrument"].partition("@")[0], *(row[column] for column in columns)) for row in rows]
 
