@@ -123,7 +123,7 @@ def test_who_cannot_pay_at_the_open_for_what_another_sells_meets_nobody(tmp_path
     rows = [*flat(100, 2), *flat(600, 2)]  # nine coins are 900 at the decision, 5400 at the open
     ran = run(tmp_path, rows, {0: order("buy", 9), 1: order("sell", 9)}, {1: order("buy", 40)})
     assert deals(ran) == [("p0", 1, "9", "100", "0", "taker"), ("p0", 2, "-9", "600", "0", "taker")]
-    assert ran.updates[-1] == (2, "expired", "insufficient_balance")
+    assert ran.updates[-1] == (3, "expired", "insufficient_balance")
 
 
 def test_limits_and_stops_meet_the_market_and_never_each_other(tmp_path: Path) -> None:
