@@ -50,6 +50,8 @@ def _print(found: "Comparison") -> None:
         print(f"note: {remark}")
     _print_metrics(content["metrics"], names)
     _print_curves(content["equity"], names)
+    if len(found.runs) == 2:
+        _print_bridge(content["bridge"])
     _print_rows("config", [[row["key"], *map(str, row["values"])] for row in content["config"]], names)
     data = [
         [row["series"], *(f"{n} files" + (f", {c} others" if c else "") for n, c in _counts(row))]
@@ -63,7 +65,6 @@ def _print(found: "Comparison") -> None:
     same = found.event is not None and found.decision is not None and found.event == found.decision
     if not same:
         _print_parting("the first decision that differs", found.decision)
-    _print_bridge(content["bridge"])
 
 
 def _names(count: int) -> list[str]:
@@ -109,7 +110,7 @@ def _number(value: Any, row: dict[str, Any], *, signed: bool = False) -> str:
         return f"{amount:{sign},.{places}f}"
     if isinstance(value, str):
         return value
-    if isinstance(value, int) or float(value).is_integer() and abs(value) >= 1:
+    if isinstance(value, int) or (value.is_integer() and abs(value) >= 1):
         return f"{value:{sign},.0f}"
     if row["name"] in _FRACTIONS or row["name"].endswith(("_return", "_drawdown", "_rate", "_share", "_pct")):
         return f"{value:{sign}.2%}"
@@ -121,7 +122,7 @@ _FRACTIONS = ("cagr", "volatility", "max_drawdown_daily", "exposure", "time_in_m
 
 def _difference(row: dict[str, Any]) -> str:
     if "why" in row:
-        return row["why"]
+        return str(row["why"])
     if "difference" not in row or row.get("better") == "same":
         return ""
     return _number(row["difference"], row, signed=True)
@@ -129,7 +130,7 @@ def _difference(row: dict[str, Any]) -> str:
 
 def _verdict(row: dict[str, Any]) -> str:
     if "unclear" in row:
-        return row["unclear"]
+        return str(row["unclear"])
     return {"first": "A is better", "second": "B is better"}.get(row.get("better") or "", "")
 
 
@@ -160,7 +161,9 @@ def _print_parting(title: str, found: "PartingTold | None") -> None:
         print(f"\n{title}: there is none within the time that both cover")
         return
     print(f"\n{title}")
-    for name, told in zip("AB", found, strict=True):
+    for field, (one, other) in found.fields.items():
+        print(f"   {field}: A {one}, B {other}")
+    for name, told in (("A", found.first), ("B", found.second)):
         print(f"{name}: " + ("nothing at that time" if told is None else ""))
         for line in [] if told is None else plain_lines(told, 1):
             print(line)

@@ -8,7 +8,7 @@ from backtester.core.errors import UsageError
 from backtester.core.numbers import MONEY_EXPONENT, fixed
 from backtester.core.time import format_time
 from backtester.engine.compare.differences import code_differences, config_differences, data_differences
-from backtester.engine.compare.first_difference import Parting, parting
+from backtester.engine.compare.first_difference import Parting, fields_that_differ, parting
 from backtester.engine.compare.sides import ComparedRun
 from backtester.engine.explain.explaining import explain_event
 from backtester.engine.explain.told import Told
@@ -23,6 +23,7 @@ class PartingTold(NamedTuple):
 
     first: Told | None
     second: Told | None
+    fields: dict[str, list[Any]]
 
 
 class Comparison(NamedTuple):
@@ -114,18 +115,21 @@ def _partings(first: ComparedRun, second: ComparedRun) -> tuple[PartingTold | No
 
 
 def _told(first: ComparedRun, second: ComparedRun, found: Parting) -> PartingTold:
-    return PartingTold(
-        *(
-            None if line is None else explain_event(run.files, line.seq)
-            for run, line in zip((first, second), found, strict=True)
-        )
+    one, other = (
+        None if line is None else explain_event(run.files, line.seq)
+        for run, line in zip((first, second), found, strict=True)
     )
+    return PartingTold(one, other, fields_that_differ(found))
 
 
 def _object(found: PartingTold | None) -> dict[str, Any] | None:
     if found is None:
         return None
-    return {name: None if told is None else told.as_object() for name, told in zip(found._fields, found, strict=True)}
+    return {
+        "first": None if found.first is None else found.first.as_object(),
+        "second": None if found.second is None else found.second.as_object(),
+        "fields": found.fields,
+    }
 
 
 def _bridge(first: ComparedRun, second: ComparedRun) -> dict[str, Any]:

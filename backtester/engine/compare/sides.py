@@ -54,8 +54,10 @@ class ComparedRun:
 
     @property
     def strategy(self) -> str:
-        """Which class decided."""
-        return str(self.record["strategy"].get("class", self.record["strategy"].get("name")))
+        """Which class decided; of several strategies, each with its name."""
+        origin = self.record["strategy"]
+        parts = [f"{name} {part['class']}" for name, part in sorted(origin.get("parts", {}).items())]
+        return ", ".join(parts) or str(origin.get("class", origin.get("name")))
 
     def equity(self, start: int, end: int, points: int) -> NDArray[np.float64]:
         """Return the last equity known at the end of each of `points` equal parts of [start, end]; NaN before it.
