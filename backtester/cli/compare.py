@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from backtester.cli.console import console, print_json
-from backtester.cli.tables import print_table, sparkline
+from backtester.cli.tables import count_text, print_table, sparkline
 
 if TYPE_CHECKING:
     from backtester.engine.compare.comparing import Comparison, PartingTold
@@ -54,7 +54,7 @@ def _print(found: "Comparison") -> None:
         _print_bridge(content["bridge"])
     _print_rows("config", [[row["key"], *map(str, row["values"])] for row in content["config"]], names)
     data = [
-        [row["series"], *(f"{n} files" + (f", {c} others" if c else "") for n, c in _counts(row))]
+        [row["series"], *(count_text(n, "file") + (f", {c} not as in A" if c else "") for n, c in _counts(row))]
         for row in content["data"]
     ]
     _print_rows("data", data, names)
@@ -135,7 +135,8 @@ def _verdict(row: dict[str, Any]) -> str:
 
 
 def _print_curves(equity: dict[str, Any], names: list[str]) -> None:
-    print(f"\nequity, {equity['start']} to {equity['end']}, all on one scale")
+    scale = "as multiples of the start" if equity["relative"] else "all on one scale"
+    print(f"\nequity, {equity['start']} to {equity['end']}, {scale}")
     known = [value for curve in equity["points"] for value in curve if value is not None]
     if not known:
         return

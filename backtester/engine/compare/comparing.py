@@ -9,7 +9,7 @@ from backtester.core.numbers import MONEY_EXPONENT, fixed
 from backtester.core.time import format_time
 from backtester.engine.compare.differences import code_differences, config_differences, data_differences
 from backtester.engine.compare.first_difference import Parting, fields_that_differ, parting
-from backtester.engine.compare.sides import ComparedRun
+from backtester.engine.compare.sides import ComparedRun, NoBridge
 from backtester.engine.explain.explaining import explain_event
 from backtester.engine.explain.told import Told
 from backtester.report.bridge import bridge
@@ -96,12 +96,16 @@ def _remarks(runs: list[ComparedRun]) -> list[str]:
 
 
 def _curves(runs: list[ComparedRun]) -> dict[str, Any]:
-    """Return the equity of all runs at equal steps over all the time that any of them covers."""
+    """Return the equity of all runs at equal steps over all the time that any of them covers; of accounts in other
+    currencies as multiples of what they began with.
+    """
     start, end = min(run.range[0] for run in runs), max(run.range[1] for run in runs)
-    curves = [run.equity(start, end, CURVE_POINTS) for run in runs]
+    relative = len({run.currency for run in runs}) > 1
+    curves = [run.equity(start, end, CURVE_POINTS) / (run.initial if relative else 1) for run in runs]
     return {
         "start": format_time(start),
         "end": format_time(end),
+        "relative": relative,
         "points": [[None if value != value else float(value) for value in curve] for curve in curves],
     }
 
@@ -136,7 +140,10 @@ def _bridge(first: ComparedRun, second: ComparedRun) -> dict[str, Any]:
     """Return the bridge as exact text, or why there is none."""
     if first.currency != second.currency:
         return {"lines": None, "reason": f"one account is in {first.currency}, the other in {second.currency}"}
-    one, other = first.side(), second.side()
+    try:
+        one, other = first.side(), second.side()
+    except NoBridge as error:
+        return {"lines": None, "reason": error.message}
     lines = bridge(one, other)
     return {
         "currency": first.currency,

@@ -33,7 +33,7 @@ def write_picture(runs: list[ComparedRun], path: Path) -> None:
     for place, run in enumerate(runs):
         curve = run.equity(start, end, _POINTS)
         if len(currencies) > 1:
-            curve = curve / float(run.metrics["initial_equity"]["value"])
+            curve = curve / run.initial
         name = f"{chr(ord('A') + place)}  {run.name}" if place < _MOST_NAMED else None
         axes.plot(times, curve, linewidth=1.2, label=name)  # type: ignore[arg-type]
     unit = next(iter(currencies)) if len(currencies) == 1 else "multiple of the start"
