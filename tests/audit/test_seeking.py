@@ -19,7 +19,11 @@ def write_log(path: Path, ticks: list[int]) -> Path:
     with path.open("w", encoding="utf-8") as file:
         for seq, tick in enumerate(ticks, 1):
             event = {"ts": tick, "order_id": seq % 7, "pad": "x" * chance.choice([0, 5, 300, 9_000])}
-            file.write(json.dumps({"seq": seq, "tick": tick, "topic": "notes", "event": event, "h": "0"}, separators=(",", ":")))
+            file.write(
+                json.dumps(
+                    {"seq": seq, "tick": tick, "topic": "notes", "event": event, "h": "0"}, separators=(",", ":")
+                )
+            )
             file.write("\n")
     return path
 

@@ -81,7 +81,9 @@ def test_the_bridge_between_any_two_runs_adds_up(
             assert sum(t.gross_units for t in side.trades) == sum(closed, Decimal(0)) * 10**8
         assert len(side.trades) == len(closed)
     lines = bridge(*sides)
-    finals = [Decimal(json.loads((r.path / "metrics.json").read_text())["final_equity"]["value"]) for r in (first, second)]
+    finals = [
+        Decimal(json.loads((r.path / "metrics.json").read_text())["final_equity"]["value"]) for r in (first, second)
+    ]
     assert sum(line.units for line in lines) == (finals[1] - finals[0]) * 10**8
 
 

@@ -9,7 +9,14 @@ ONE = 100_000_000
 
 
 def trade(
-    entry: int, exit_: int, *, qty: float = 1, gross: float = 0, slippage: float = 0, side: str = "long", name: str = "X"
+    entry: int,
+    exit_: int,
+    *,
+    qty: float = 1,
+    gross: float = 0,
+    slippage: float = 0,
+    side: str = "long",
+    name: str = "X",
 ) -> BridgeTrade:
     return BridgeTrade(name, side, entry, exit_, round(qty * ONE), round(gross * ONE), round(slippage * ONE))
 
