@@ -31,15 +31,11 @@ def exposure_figures(
     share = np.divide(gross, equity, out=np.zeros_like(gross), where=alive)
     average = math.fsum((equity * spans).tolist()) / length
     last = int(series.exposure[-1]) / int(series.equity[-1]) if series.equity[-1] > 0 else 0.0
+    exposed = math.fsum((share * spans).tolist()) / counted if counted else None
     turnover = traded_units / average / series.years if average > 0 else None
     return {
         "exposure_time": value("exposure_time/1", int(spans[gross > 0].sum()) / length),
-        "gross_exposure_avg": value(
-            "gross_exposure_avg/1",
-            math.fsum((share * spans).tolist()) / counted if counted else None,
-            "ruined",
-            flag=flag,
-        ),
+        "gross_exposure_avg": value("gross_exposure_avg/1", exposed, "ruined", flag=flag),
         "net_exposure_avg": _net(series, net_times, net, flag),
         "leverage_max": value("leverage_max/1", max(float(share.max(initial=0.0)), last), flag=flag),
         "turnover_annual": value("turnover_annual/1", turnover if n_fills else 0.0, "ruined"),
