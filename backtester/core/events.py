@@ -31,6 +31,8 @@ OmittedInt = Annotated[int, OMITTED]
 
 
 DEPOSIT: Final = "deposit"
+FUNDING: Final = "funding"
+INSURANCE: Final = "insurance"  # what the insurance fund pays of a loss
 TRANSFER: Final = "transfer"  # one leaves a wallet, the next comes into another
 
 
