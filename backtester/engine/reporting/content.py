@@ -16,7 +16,7 @@ from backtester.report.page.thinning import kept_rows, stretches
 
 _TRADE_MONEY: Final = ("gross_pnl", "fees", "funding", "slippage", "net_pnl", "mae", "mfe", "equity_at_entry")
 _TRADE_RATIOS: Final = ("r", "mae_pct", "mfe_pct")
-_TRADE_TEXTS: Final = ("instrument", "side", "strategy", "entry_tag", "exit_tag", "exit_reason")
+_TRADE_TEXTS: Final = ("instrument", "side", "strategy", "currency", "entry_tag", "exit_tag", "exit_reason")
 _RATIO_DECIMALS: Final = 6
 _MOST_PRICE_DECIMALS: Final = 10
 _STRETCHES: Final = 360
