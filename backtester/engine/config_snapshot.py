@@ -15,8 +15,9 @@ CONFIG = "config.toml"
 def config_text(run: PreparedRun) -> bytes:
     """Return the content of config.toml."""
     content = plain_toml(run.config.model_dump())
-    if run.found.file is not None:
-        content["strategy"]["name"] = f"source/{run.found.file.name}:{run.found.cls.__name__}"
+    file = run.found.file.name if run.found.file is not None else next(iter(run.found.written), "")
+    if file:
+        content["strategy"]["name"] = f"source/{file}:{run.found.cls.__name__}"
     return tomli_w.dumps(content).encode()
 
 
@@ -25,6 +26,8 @@ def write_config(run: PreparedRun, folder: RunFolder) -> None:
     if run.found.file is not None:
         for relative, path in modules_below(run.found.file.parent).items():
             folder.write(f"source/{relative}", path.read_bytes())
+    for relative, source in run.found.written.items():
+        folder.write(f"source/{relative}", source)
     folder.write(CONFIG, config_text(run))
 
 

@@ -69,8 +69,10 @@ class StopRequest:
         self.asked = True
 
 
-def run_backtest(run: PreparedRun, runs: Path, *, progress: Progress | None = None) -> RunResult:
-    """Run a prepared backtest and seal it under `runs`.
+def run_backtest(
+    run: PreparedRun, runs: Path, *, progress: Progress | None = None, stop: StopRequest | None = None
+) -> RunResult:
+    """Run a prepared backtest and seal it under `runs`; stop: where somebody asks to end it, besides by signals.
 
     A strategy that raises, or a signal, ends the run early: what was done is sealed all the same, with its status.
 
@@ -81,7 +83,7 @@ def run_backtest(run: PreparedRun, runs: Path, *, progress: Progress | None = No
     folder = RunFolder(runs, new_run_id(run.found.name, symbols))
     log_file = (folder.partial / "log.jsonl").open("w", encoding="utf-8")
     try:
-        return _run_in(run, folder, _diagnostics(log_file), progress)
+        return _run_in(run, folder, _diagnostics(log_file), progress, stop or StopRequest())
     except BaseException:
         folder.abandon()
         raise
@@ -89,7 +91,7 @@ def run_backtest(run: PreparedRun, runs: Path, *, progress: Progress | None = No
         log_file.close()
 
 
-def _run_in(run: PreparedRun, folder: RunFolder, diary: Any, progress: Progress | None) -> RunResult:
+def _run_in(run: PreparedRun, folder: RunFolder, diary: Any, progress: Progress | None, stop: StopRequest) -> RunResult:
     context = RunContext(run_id=folder.final.name, seed=run.config.run.seed, git_sha=git_sha(), allow_net=False)
     write_config(run, folder)
     diary.info("start", run_id=context.run_id, strategy=run.found.name, instruments=list(run.config.run.symbols))
@@ -97,7 +99,7 @@ def _run_in(run: PreparedRun, folder: RunFolder, diary: Any, progress: Progress 
     wired = wire(run, folder.partial)
     status, error = FAILED, None
     try:
-        with StopRequest() as stop:
+        with stop:
             status = asyncio.run(_drive(run, wired, progress, stop))
         wired.host.stop()
         breaks = wired.account.ledger.identity_breaks()

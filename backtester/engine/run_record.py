@@ -261,6 +261,10 @@ def _strategy_origin(run: PreparedRun) -> dict[str, Any]:
         beside = {p.as_posix(): p for p in modules_below(Path("/")).values() if p not in below.values()}
         origin["modules"] = {name: digest_of(path.read_bytes()) for name, path in below.items()}
         origin["imported"] = {name: digest_of(path.read_bytes()) for name, path in beside.items()}
+    elif run.found.written:
+        origin["modules"] = {name: digest_of(content) for name, content in run.found.written.items()}
+    elif run.found.unrecorded:
+        origin["unrecorded"] = run.found.unrecorded
     elif not cls.__module__.startswith("backtester."):
         source = Path(str(sys.modules[cls.__module__].__file__))
         origin["modules"] = {cls.__module__: digest_of(source.read_bytes())}
