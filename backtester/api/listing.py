@@ -26,4 +26,5 @@ def runs(folder: str | Path = RUNS) -> pl.DataFrame:
         )
     found = summaries(path)
     rows = [typed(row) | {"params": row["params"]} for row in found.rows]
-    return pl.DataFrame(rows, schema=[*COLUMNS, *found.figures], infer_schema_length=None, strict=False)
+    frame = pl.DataFrame(rows, schema=[*COLUMNS, *found.figures], infer_schema_length=None, strict=False)
+    return frame.with_columns(pl.col("started", "start", "end").cast(pl.String).str.to_datetime("%+", time_zone="UTC"))

@@ -77,7 +77,7 @@ def run(
     prepared = prepare(whole, params_options=params, relative_to=relative_to, found=found)
     if found is not None and found.unrecorded:
         prepared.warnings.append(
-            f"the source of {found.name} was not recorded, {found.unrecorded}: this run cannot be run again from its folder"
+            f"the source of {found.name} was not recorded, {found.unrecorded}: bt replay --verify cannot run it again"
         )
     scratch = None if keep else tempfile.TemporaryDirectory(prefix="bt-run-")
     folder = Path(runs) if scratch is None else Path(scratch.name)

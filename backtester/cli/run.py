@@ -79,7 +79,7 @@ def run_command(
     if as_json:
         print_json(result_object(result, checked))
     else:
-        print_summary(prepared, result, seconds, checked)
+        print_summary(result, seconds, checked)
     if result.error is not None:
         raise result.error
     if result.status == "interrupted":
