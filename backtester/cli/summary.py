@@ -1,20 +1,15 @@
 """The screen at the end of a run, and of `bt runs show`: what came out, what it hangs on, where it is."""
 
-import tomllib
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
-
 from backtester.cli.check import print_check
 from backtester.cli.console import console
-from backtester.core.errors import CheckFailed, UsageError
-from backtester.engine.check.certificate import UNPROVEN, read_certificate
+from backtester.engine.check.certificate import UNPROVEN
 from backtester.engine.check.checking import Checked
-from backtester.engine.config_snapshot import CONFIG
-from backtester.engine.replay import read_run_json
 from backtester.engine.run import RunResult
-from backtester.report.screen import ASSUMPTION, FIGURE, PLACE, TITLE, WARNING, WIDTH, Line, laid_out, screen
+from backtester.engine.run_texts import read_run_files, run_screen
+from backtester.report.screen import ASSUMPTION, FIGURE, PLACE, TITLE, WARNING, WIDTH, Line, laid_out
 
 _STYLES: Final = {TITLE: "bold", FIGURE: "", ASSUMPTION: "dim", WARNING: "yellow", PLACE: ""}
 
@@ -40,7 +35,7 @@ def run_object(folder: Path) -> dict[str, Any]:
     Raises:
         UsageError: it was never sealed.
     """
-    details, metrics, config = read_run(folder)
+    details, metrics, config, verdict = read_run_files(folder)
     return {
         "run_id": folder.name,
         "path": str(folder),
@@ -48,7 +43,7 @@ def run_object(folder: Path) -> dict[str, Any]:
         "digest": details["log"]["digest"],
         "metrics": metrics,
         "warnings": details["warnings"],
-        "check": _verdict(folder, details),
+        "check": verdict,
         "strategy": details["strategy"]["name"],
         "params": config["strategy"].get("params", {}),
         "range": details["range"],
@@ -57,33 +52,10 @@ def run_object(folder: Path) -> dict[str, Any]:
     }
 
 
-def read_run(folder: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-    """Return run.json, metrics.json and config.toml of a sealed run.
-
-    Raises:
-        UsageError: it was never sealed, or a file cannot be read.
-    """
-    details = read_run_json(folder)
-    if details is None:
-        raise UsageError(f"{folder} was never sealed: it is not a result", hint=f"bt replay {folder} reads its log")
-    try:
-        metrics = msgspec.json.decode((folder / "metrics.json").read_bytes())
-        config = tomllib.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    except (OSError, msgspec.DecodeError, ValueError) as error:
-        raise UsageError(f"{folder} cannot be read: {error}", hint=f"bt replay {folder} says what is wrong") from None
-    return details, metrics, config
-
-
-def run_screen(folder: Path) -> list[Line]:
-    """Return the screen of a sealed run."""
-    details, metrics, config = read_run(folder)
-    return screen(details, metrics, config, _verdict(folder, details))
-
-
 def print_run(folder: Path) -> None:
     """Print what a sealed run came to."""
     print_screen(run_screen(folder))
-    _print_where(folder, read_run(folder)[0])
+    _print_where(folder, read_run_files(folder).details)
 
 
 def print_summary(result: RunResult, seconds: float, checked: Checked | None = None) -> None:
@@ -116,11 +88,3 @@ def _print_where(folder: Path, details: dict[str, Any], seconds: float | None = 
         out.print(f"report {report}", markup=False)
     out.print(f"run {folder}", markup=False)
     out.print(f"try bt replay {folder} --verify", style="dim", markup=False)
-
-
-def _verdict(folder: Path, details: dict[str, Any]) -> str:
-    try:
-        certificate = read_certificate(folder, details)
-    except CheckFailed as error:
-        return f"the certificate does not count: {error.message}"
-    return UNPROVEN if certificate is None else str(certificate["verdict"])

@@ -220,6 +220,11 @@ class Recorder:
         bus.subscribe(T_FILLS, self.on_fill)
 
     @property
+    def n_trades(self) -> int:
+        """How many trades have closed."""
+        return self.trade_stats.n_trades
+
+    @property
     def n_open_trades(self) -> int:
         """How many trades have not closed."""
         return self._trips.n_open
