@@ -6,8 +6,11 @@ import polars as pl
 
 from backtester.api.hints import hinted
 from backtester.core.errors import UsageError
+from backtester.core.time import parse_time
 from backtester.engine.run_folder import RUNS
 from backtester.engine.run_summaries import COLUMNS, summaries, typed
+
+_TIMES = ("started", "start", "end")
 
 
 @hinted
@@ -27,4 +30,5 @@ def runs(folder: str | Path = RUNS) -> pl.DataFrame:
     found = summaries(path)
     rows = [typed(row) | {"params": row["params"]} for row in found.rows]
     frame = pl.DataFrame(rows, schema=[*COLUMNS, *found.figures], infer_schema_length=None, strict=False)
-    return frame.with_columns(pl.col("started", "start", "end").cast(pl.String).str.to_datetime("%+", time_zone="UTC"))
+    times = [pl.Series(name, [parse_time(row[name]) for row in rows], pl.Datetime("us", "UTC")) for name in _TIMES]
+    return frame.with_columns(times)

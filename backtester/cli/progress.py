@@ -90,4 +90,4 @@ def progress_text(simulated: int, seconds: float, wired: "Wired") -> str:
     rate = f"{sum(simulated // length for length in lengths) / seconds:,.0f}" if seconds > 0 else "-"
     ledger = wired.account.ledger
     equity = f"{ledger.equity_units(wired.board.price_units) / MONEY_SCALE:,.2f} {ledger.valuation.currency}"
-    return f"{rate} candles/s  equity {equity}  trades {wired.recorder.n_trades:,}"
+    return f"{rate} candles/s  equity {equity}  trades {wired.recorder.trades.total():,}"

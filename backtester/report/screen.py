@@ -44,8 +44,7 @@ def screen(details: Mapping[str, Any], metrics: Metrics, config: Mapping[str, An
         "hurt": _hurt(metrics),
     }
     lines += [Line(FIGURE, label, text) for label, text in told.items() if text]
-    currency = str(config["account"]["currency"])
-    more = settlements_in_words(details) + liquidations_in_words(details, currency)
+    more = settlements_in_words(details) + liquidations_in_words(details, _option_cash(details, config))
     more += portfolio_in_words(details["portfolio"])
     lines += [Line(FIGURE, "besides" if not number else "", text) for number, text in enumerate(more)]
     lines += [
@@ -183,6 +182,12 @@ def _hurt(m: Metrics) -> str:
         worst = min(months, key=lambda one: one["return"])
         text += f"; worst month {worst['month']} {worst['return']:+.2%}" + (" (part)" if worst.get("partial") else "")
     return text
+
+
+def _option_cash(details: Mapping[str, Any], config: Mapping[str, Any]) -> str:
+    """Return what options settle in: the asset of their wallet."""
+    held = (name.partition(":") for name in details["portfolio"]["wallets"])
+    return next((asset for wallet, _, asset in held if wallet == "option"), str(config["account"]["currency"]))
 
 
 def _value(entry: Any) -> float | None:
