@@ -9,13 +9,17 @@ from typing import Any
 import msgspec
 import polars as pl
 
+from backtester.api.explanation import Explanation
 from backtester.api.figures import Metrics
 from backtester.api.frames import log_frame, table
 from backtester.api.hints import hinted
+from backtester.api.plots import Plots
 from backtester.api.waiting import waited_for
 from backtester.core.errors import UsageError
 from backtester.engine.check.certificate import read_certificate
 from backtester.engine.config_snapshot import CONFIG
+from backtester.engine.explain.explaining import explain
+from backtester.engine.explain.run_files import RunFiles
 from backtester.engine.replay import LOG, read_run_json, replay, verify
 from backtester.engine.run_folder import find_run
 
@@ -118,6 +122,23 @@ class Run:
         Of several topics, or of all, `event` is JSON text.
         """
         return log_frame(self.path / LOG, (topic,) if isinstance(topic, str) else topic)
+
+    @cached_property
+    def plot(self) -> Plots:
+        """Pictures: `run.plot.equity()`, `drawdown()`, `monthly()`, `price("BTCUSDT")`."""
+        return Plots(self.path)
+
+    @hinted
+    def report(self) -> Path:
+        """Write report.html, which opens without a network; return its path."""
+        from backtester.engine.reporting.writing import write_reports
+
+        return write_reports(self.path, plots=False)[0]
+
+    @hinted
+    def explain(self, what: str) -> Explanation:
+        """Tell why something happened, or did not: "order:12", "trade:3", "time:2024-01-31T12:00:00Z", "event:99"."""
+        return Explanation(explain(RunFiles(self.path), what))
 
     @hinted
     def replay(self) -> None:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from backtester.engine.wiring import Wired
 
 _SECONDS_PER_LOOK = 0.1
+_WIDE = 100
 
 
 @contextmanager
@@ -40,12 +41,13 @@ class RunProgress:
         out = console(stderr=True)
         self._bar: Any = None
         self._shown_at = 0.0
+        self._wide = out.width >= _WIDE
         if not quiet and out.is_terminal:
             from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
             self._bar = Progress(
                 TextColumn("{task.description}", markup=False),
-                BarColumn(bar_width=16),
+                BarColumn(bar_width=16 if self._wide else 4),
                 TextColumn("{task.percentage:>3.0f}%  {task.fields[told]}", markup=False),
                 TimeRemainingColumn(compact=True),
                 console=out,
@@ -72,7 +74,7 @@ class RunProgress:
             self._task,
             completed=max(0, now - self._start),
             description=f"{self._name}{utc(now):%Y-%m-%d %H:%M}",
-            told=progress_text(max(0, now - self._start), instant - self._began, wired),
+            told=progress_text(max(0, now - self._start), instant - self._began, wired, wide=self._wide),
         )
 
     def __exit__(self, *_: object) -> None:
@@ -80,7 +82,7 @@ class RunProgress:
             self._bar.stop()
 
 
-def progress_text(simulated: int, seconds: float, wired: "Wired") -> str:
+def progress_text(simulated: int, seconds: float, wired: "Wired", *, wide: bool = True) -> str:
     """Return what a live line says besides the date; simulated: µs of market time that have passed."""
     from backtester.core.numbers import MONEY_SCALE
     from backtester.core.time import timeframe_us
@@ -90,4 +92,5 @@ def progress_text(simulated: int, seconds: float, wired: "Wired") -> str:
     rate = f"{sum(simulated // length for length in lengths) / seconds:,.0f}" if seconds > 0 else "-"
     ledger = wired.account.ledger
     equity = f"{ledger.equity_units(wired.board.price_units) / MONEY_SCALE:,.2f} {ledger.valuation.currency}"
-    return f"{rate} candles/s  equity {equity}  trades {wired.recorder.trades.total():,}"
+    trades = f"{wired.recorder.trades.total():,}"
+    return f"{rate} candles/s  equity {equity}  trades {trades}" if wide else f"{rate}/s  {equity}  {trades} trades"

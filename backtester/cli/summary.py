@@ -85,6 +85,6 @@ def _print_where(folder: Path, details: dict[str, Any], seconds: float | None = 
     out.print(f"log {details['log']['digest']}, {details['log']['lines']} lines{took}", style="dim")
     report = folder / "report.html"
     if report.is_file():
-        out.print(f"report {report}", markup=False)
-    out.print(f"run {folder}", markup=False)
-    out.print(f"try bt replay {folder} --verify", style="dim", markup=False)
+        out.print(f"report {report}", markup=False, soft_wrap=True)  # a path is copied: the terminal may break it
+    out.print(f"run {folder}", markup=False, soft_wrap=True)
+    out.print(f"try bt replay {folder} --verify", style="dim", markup=False, soft_wrap=True)

@@ -145,7 +145,7 @@ def _costs(m: Metrics) -> str:
     if "slippage" in m:
         said.append(f"slippage {amount(m['slippage'])}")
     if "funding" in m:
-        said.append(f"funding {amount(m['funding'])} received less paid")
+        said.append(f"funding received less paid {amount(m['funding'])}")
     text = ", ".join(said) + f" {currency}"
     if "cost_share" in m:
         share = m["cost_share"]
