@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from backtester.api.candles import candles
+    from backtester.api.comparison import compare
     from backtester.api.figures import Metrics
     from backtester.api.listing import runs
     from backtester.api.running import run
@@ -32,6 +33,7 @@ __all__ = [
     "Strategy",
     "StrategyParams",
     "candles",
+    "compare",
     "load_run",
     "run",
     "runs",
@@ -47,6 +49,7 @@ if not TYPE_CHECKING:
         "Strategy": "backtester.strategy.base",
         "StrategyParams": "backtester.strategy.base",
         "candles": "backtester.api.candles",
+        "compare": "backtester.api.comparison",
         "load_run": "backtester.api.sealed_run",
         "run": "backtester.api.running",
         "runs": "backtester.api.listing",

@@ -19,6 +19,8 @@ _OWN_KEYWORDS = ("run", "strategy", "data", "risk")
 class Sections(TypedDict, total=False):
     """Sections of the config by name, each with the keys of docs/config.md; what is left out has its default."""
 
+    strategies: Sequence[Mapping[str, Any]]
+    portfolio: Mapping[str, Any]
     account: Mapping[str, Any]
     fees: Mapping[str, Any]
     slippage: Mapping[str, Any]
@@ -30,6 +32,7 @@ class Sections(TypedDict, total=False):
     sizing: Mapping[str, Any]
     instruments: Mapping[str, Mapping[str, Any]]
     band: Mapping[str, Any]
+    report: Mapping[str, Any]
 
 
 def config_of(

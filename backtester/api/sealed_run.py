@@ -35,7 +35,7 @@ class Run:
         details = read_run_json(path)
         if details is None:
             raise UsageError(f"{path} was never sealed: it is not a result", hint=f"bt replay {path} reads its log")
-        self.path = path
+        self.path = path.absolute()  # the working directory may change while a notebook is open
         self.details: dict[str, Any] = details
         self._scratch = scratch
 

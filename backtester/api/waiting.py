@@ -31,7 +31,8 @@ class _Work(threading.Thread, Generic[T]):
 def waited_for(work: Callable[[StopRequest], T]) -> T:
     """Return what work returns; where an event loop runs, it does its own in a thread beside it.
 
-    An interrupt asks the work to stop and waits for that; a second one does not wait.
+    An interrupt asks the work to stop and waits for that, whatever the loop would do with it; a second one does not
+    wait.
     """
     stop = StopRequest()
     try:
@@ -39,14 +40,9 @@ def waited_for(work: Callable[[StopRequest], T]) -> T:
     except RuntimeError:
         return work(stop)
     thread = _Work(lambda: work(stop))
-    thread.start()
-    while thread.is_alive():
-        try:
-            thread.join()
-        except KeyboardInterrupt:
-            if stop.asked:
-                raise
-            stop.asked = True
+    with stop:
+        thread.start()
+        thread.join()
     if thread.error is not None:
         raise thread.error
     return thread.done[0]

@@ -47,7 +47,8 @@ class RunResult(NamedTuple):
 class StopRequest:
     """Ctrl-C and SIGTERM: the first ends the run after the tick, a second one at once.
 
-    The handlers are Python's own, not asyncio's, so that they also reach a strategy that never returns.
+    The handlers are Python's own, not asyncio's, so that they also reach a strategy that never returns. May be entered
+    again while it is: signals are caught until the main thread has left it.
     """
 
     def __init__(self) -> None:
@@ -55,14 +56,16 @@ class StopRequest:
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> "StopRequest":
-        if threading.current_thread() is threading.main_thread():  # elsewhere signals cannot be caught
+        is_main = threading.current_thread() is threading.main_thread()  # elsewhere signals cannot be caught
+        if is_main and not self._before:
             for name in (signal.SIGINT, signal.SIGTERM):
                 self._before[name] = signal.signal(name, self._caught)
         return self
 
     def __exit__(self, *_: object) -> None:
-        for name, handler in self._before.items():
-            signal.signal(name, handler)
+        if threading.current_thread() is threading.main_thread():  # a run may be in a thread that this one waits for
+            while self._before:
+                signal.signal(*self._before.popitem())
 
     def _caught(self, *_: object) -> None:
         if self.asked:

@@ -93,7 +93,7 @@ def birth_of(files: RunFiles, order_id: int) -> LogLine | None:
 
 
 def _is_birth(line: LogLine) -> bool:
-    return "kind" in line.event and line.topic in ("orders_sanitized", "orders_changed") or line.topic == "transfers"
+    return ("kind" in line.event and line.topic in ("orders_sanitized", "orders_changed")) or line.topic == "transfers"
 
 
 def _attached(line: LogLine, order_id: int) -> dict[str, Any] | None:
@@ -230,7 +230,7 @@ def _children(files: RunFiles, birth: LogLine) -> list[Told]:
 
 def _by_parts(files: RunFiles, birth: LogLine) -> list[str]:
     """Return how much of a sliced order its parts filled."""
-    if not birth.event["kind"] in ("twap", "iceberg"):
+    if birth.event["kind"] not in ("twap", "iceberg"):
         return []
     rows = files.rows("orders", 1, order_id=birth.event["order_id"])
     return [f"its parts filled {plain(str(row['filled']))} of {plain(str(row['qty']))}" for row in rows]

@@ -36,14 +36,16 @@ def equity_picture(run: RunSources) -> "Picture | None":
     if run.equity is None or run.equity.rows < 2:
         return None
     held = _thin(run.benchmark, "equity") if run.benchmark is not None and run.benchmark.rows >= 2 else None
-    return plots.equity_plot(f"Equity: {_title(run)}", run.currency, *_thin(run.equity, "equity"), held)
+    curve = _thin(run.equity, "equity")
+    return plots.equity_plot(f"Equity: {_title(run)}", run.currency, curve[0], curve[1], held)
 
 
 def drawdown_picture(run: RunSources) -> "Picture | None":
     """Return the fall from the highest equity; None of a run that was too short for a curve."""
     if run.equity is None or run.equity.rows < 2:
         return None
-    return plots.drawdown_plot(f"Drawdown: {_title(run)}", *_thin(run.equity, "drawdown"))
+    curve = _thin(run.equity, "drawdown")
+    return plots.drawdown_plot(f"Drawdown: {_title(run)}", curve[0], curve[1])
 
 
 def months_picture(run: RunSources) -> "Picture | None":
