@@ -73,8 +73,9 @@ def _git(folder: Path, *arguments: str) -> str:
 
 
 def own_sources(found: FoundStrategy) -> dict[str, Path]:
-    """Return the files that a strategy of the user's own is made of, by path relative to its own file."""
-    assert found.file is not None
+    """Return the files that a strategy of the user's own is made of, by path relative to its own file's folder."""
+    if found.file is None:
+        return {}
     folder = found.file.parent
     sources = modules_below(folder)
     if found.is_composed:

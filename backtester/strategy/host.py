@@ -53,6 +53,7 @@ from backtester.core.transfer_events import TransferIntent
 from backtester.strategy.base import Strategy, StrategyParams
 from backtester.strategy.contract import in_words, line_of, listed_intents
 from backtester.strategy.intents import checked_intent
+from backtester.strategy.sleeve_port import SleevePort
 from backtester.strategy.view import StrategyView
 
 MARKET_HOOKS: Final[dict[str, Topic[Any]]] = {
@@ -76,7 +77,9 @@ class StrategyHost:
     Intents during warm-up (at or before `start`) are dropped and counted.
     """
 
-    def __init__(self, strategy: Strategy, name: str, view: StrategyView, bus: Bus, *, start: int, seed: int) -> None:
+    def __init__(
+        self, strategy: Strategy, name: str, view: StrategyView, bus: Bus | SleevePort, *, start: int, seed: int
+    ) -> None:
         self.dropped_in_warmup = 0
         self.dropped_at_the_start = 0
         self._strategy = strategy

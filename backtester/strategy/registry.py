@@ -2,8 +2,10 @@
 
 import difflib
 import importlib
+from collections.abc import Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from backtester.core.errors import StrategyError, UsageError
@@ -28,11 +30,17 @@ ENTRY_POINT_GROUP = "backtester.strategies"
 
 
 class FoundStrategy(NamedTuple):
-    """A strategy class, the short name by which runs are named, and the file it came from when outside the package."""
+    """A strategy class, the short name by which runs are named, and the file it came from when outside the package.
+
+    written: of a class that came from no file, the files from which it can be made again, by name; the first defines
+    it. unrecorded: why there are none, where they are lacking.
+    """
 
     cls: type[Strategy]
     name: str
     file: Path | None
+    written: Mapping[str, bytes] = MappingProxyType({})
+    unrecorded: str = ""
 
     @property
     def is_composed(self) -> bool:
@@ -41,9 +49,9 @@ class FoundStrategy(NamedTuple):
 
     @property
     def name_in_folder(self) -> str:
-        """How it is named beside its file."""
-        assert self.file is not None
-        return self.file.name if self.is_composed else f"{self.file.name}:{self.cls.__name__}"
+        """How it is named beside its file; empty when it came from none."""
+        file = self.file.name if self.file is not None else next(iter(self.written), "")
+        return file if self.is_composed or not file else f"{file}:{self.cls.__name__}"
 
 
 def strategy_names() -> dict[str, str]:

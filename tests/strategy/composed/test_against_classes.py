@@ -84,6 +84,6 @@ def test_the_warm_up_of_a_file_is_derived_as_that_of_the_class(tmp_path: Path, n
     for strategy in (CLASSES[name], str(COMPOSED / f"{name}.toml")):
         config = {"run": {"symbols": ["BTCUSDT"]}, "strategy": {"name": strategy, "params": QUICK[name]}}
         prepared = prepare(BacktestConfig.model_validate(config | {"data": {"dir": str(tmp_path / "lake")}}))
-        made = prepared.make_strategy()
+        made = prepared.make_strategy(prepared.sleeves[0])
         needs.append((made.warmup_candles, made.feeds))
     assert needs[0] == needs[1]
