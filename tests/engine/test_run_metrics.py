@@ -17,10 +17,12 @@ from backtester.core.errors import UsageError
 from backtester.engine.prepare import prepare
 from backtester.engine.run import run_backtest
 from backtester.engine.run_metrics import metrics_of
+from tests.support.coin import PERP, coin_run
 from tests.support.erratic import Erratic
 from tests.support.lakes import two_coins
 from tests.support.market import flat
 from tests.support.runs import Ran, config_of, prepared_run, run_on, run_prepared, scripted
+from tests.support.sleeves import Part, several
 
 B = "BTCUSDT"
 FEES = {"maker_bps": 2, "taker_bps": 10}
@@ -301,3 +303,35 @@ def test_real_runs_agree_with_empyrical_and_add_up(name: str, real_data: Path, t
     }
     for figure, value in theirs.items():
         assert found[figure]["value"] == pytest.approx(value, rel=1e-9), figure
+
+
+def test_an_inverse_contract_is_counted_in_its_coin(tmp_path: Path) -> None:
+    rows = [(100, 101, 99, 100), (100, 126, 99, 125), (125, 126, 124, 125), (125, 126, 124, 125)]
+    script = {0: lambda s: [s.buy(PERP, 1)], 2: lambda s: s.close(PERP)}
+    ran = coin_run(tmp_path, [tuple(100 * price for price in row) for row in rows], script)  # type: ignore[misc]
+    found = assert_whole(ran)
+    [trade] = ran.table("trades")
+    assert trade["currency"] == found["net_pnl"]["currency"] == "BTC"
+    assert trade["entry_price"] == 10_000
+    # 100 USD are 0.01 BTC at 10,000; long gains what fewer coins pay for them.
+    assert trade["gross_pnl"] == Decimal("0.01") - 100 / trade["exit_price"]
+    assert trade["mfe"] == Decimal("0.01") - round(Decimal(100) / 12_600, 8)
+
+
+def test_what_is_earned_in_another_asset_is_a_line_of_its_own(tmp_path: Path) -> None:
+    rows = [(100, 101, 99, 100), (100, 126, 99, 125), (125, 126, 124, 125), (125, 126, 124, 150)]
+    found = assert_whole(
+        run_on(tmp_path, rows, scripted({}), account={"currency": "USDT", "wallets": {"spot:USDT": 100, "spot:BTC": 1}})
+    )
+    assert found["lines"]["conversion"] == Decimal(found["net_pnl"]["value"]) != 0
+
+
+def test_of_several_strategies_each_has_its_row(tmp_path: Path) -> None:
+    two_coins(tmp_path / "lake", 250)
+    parts = [Part("one", Erratic, "0.5", params={"busy": 0.4}), Part("two", Erratic, "0.3", params={"busy": 0.3})]
+    config = several(tmp_path / "lake", parts, [B, "ETHUSDT"], fees=FEES, slippage={"bps": 5})
+    ran = run_prepared(tmp_path, prepare(config))
+    found = assert_whole(ran)
+    assert {row["key"] for row in found["breakdowns"]["strategy"]} == {"one", "two"}
+    assert {row["key"] for row in found["breakdowns"]["symbol"]} == {"spot:BTCUSDT", "spot:ETHUSDT"}
+    assert found["whose_named"]["not_of_a_trade"] == 0
