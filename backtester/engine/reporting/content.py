@@ -19,7 +19,7 @@ _TRADE_RATIOS: Final = ("r", "mae_pct", "mfe_pct")
 _TRADE_TEXTS: Final = ("instrument", "side", "strategy", "currency", "entry_tag", "exit_tag", "exit_reason")
 _RATIO_DECIMALS: Final = 6
 _MOST_PRICE_DECIMALS: Final = 10
-_STRETCHES: Final = 360
+_STRETCHES: Final = 120
 _LOG_CHOICE: Final = 2**50
 
 

@@ -128,14 +128,15 @@ const stepSeconds = (timeframe) => parseInt(timeframe, 10) * UNITS[timeframe.at(
 const quoteOf = (instrument, currency) => (instrument.endsWith(currency) || instrument.includes(`${currency}_`) ? currency : "");
 
 function drawTrades(facts, trades, show) {
-  const open = Object.entries(facts.final.positions ?? {}).filter(([, p]) => Number(p.qty) !== 0);
-  const still = open.length
-    ? [el("h3", {}, "Still open at the end"), simpleTable([
-        { title: "Instrument", value: ([name]) => name },
-        { title: "Quantity", number: true, value: ([, p]) => exact(Number(p.qty)) },
-        { title: "Cost basis", number: true, value: ([, p]) => money(p.basis) },
-      ], open)]
-    : null;
+  const open = openAtTheEnd(facts);
+  const still = open.length ? [el("h3", {}, "Still open at the end"), simpleTable([
+    { title: "Instrument", value: (p) => p.instrument },
+    { title: "Side", value: (p) => p.side },
+    { title: "Since, UTC", value: (p) => (p.entry_time ? shownTime(p.entry_time) : DASH) },
+    { title: "Quantity", number: true, value: (p) => exact(Math.abs(Number(p.qty))) },
+    { title: "Entry price", number: true, value: (p) => exact(p.entry_price === undefined ? null : Number(p.entry_price)) },
+    { title: "Unrealised", number: true, value: (p) => (p.unrealised === undefined ? DASH : `${money(p.unrealised, true)} ${p.currency ?? ""}`), tone: (p) => tone(Number(p.unrealised ?? 0)) },
+  ], open)] : null;
   if (!trades || trades.rows === 0) {
     const why = open.length ? "No trade closed. What is open counts in equity, not among trades." : "The run made no trade.";
     section("trades", "Trades", null, el("p", { class: "empty" }, why), still);
@@ -148,6 +149,14 @@ function drawTrades(facts, trades, show) {
   });
   table.mount(host);
   append(host, [still]);
+}
+
+// What metrics.json says of open trades; of a run from before it did, the positions that were left.
+function openAtTheEnd(facts) {
+  if (Array.isArray(facts.metrics.open_trades)) return facts.metrics.open_trades;
+  return Object.entries(facts.final.positions ?? {})
+    .filter(([, p]) => Number(p.qty) !== 0)
+    .map(([instrument, p]) => ({ instrument, side: Number(p.qty) > 0 ? "long" : "short", qty: p.qty }));
 }
 
 function drawNavigation() {

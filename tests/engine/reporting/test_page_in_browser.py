@@ -22,7 +22,9 @@ Browser = browsers.Browser
 DRAWN = """(name) => {
   const canvas = document.querySelector(`[data-chart="${name}"] canvas`);
   if (!canvas) return 0;
-  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext("2d", { willReadFrequently: true });
+  copy.drawImage(canvas, 0, 0);
+  const { data } = copy.getImageData(0, 0, canvas.width, canvas.height);
   const seen = new Set();
   let n = 0;
   for (let i = 0; i < data.length; i += 4) if (data[i + 3] > 200) { n++; seen.add((data[i] << 16) | (data[i + 1] << 8) | data[i + 2]); }
