@@ -24,10 +24,13 @@ def plotted(run: RunSources) -> Iterator[tuple[str, bytes]]:
     if run.details["status"] != "complete":
         title += f" ({run.details['status']})"
     if run.equity is not None and run.equity.rows >= 2:
-        curve = _thin(run.equity, "equity", "drawdown")
-        held = _thin(run.benchmark, "equity") if run.benchmark is not None and run.benchmark.rows >= 2 else None
-        yield "equity.png", plots.equity_plot(f"Equity: {title}", run.currency, curve[0], curve[1], held)
-        yield "drawdown.png", plots.drawdown_plot(f"Drawdown: {title}", curve[0], curve[2])
+        ts, equity, drawdown = _thin(run.equity, "equity", "drawdown")
+        held = None
+        if run.benchmark is not None and run.benchmark.rows >= 2:
+            held_ts, held_equity, _ = _thin(run.benchmark, "equity", "equity")
+            held = plots.Curve(held_ts, held_equity)
+        yield "equity.png", plots.equity_plot(f"Equity: {title}", run.currency, plots.Curve(ts, equity), held)
+        yield "drawdown.png", plots.drawdown_plot(f"Drawdown: {title}", plots.Curve(ts, drawdown))
     months = run.metrics.get("monthly_returns")
     if isinstance(months, list) and months:
         yield "months.png", plots.months_plot(f"Monthly returns: {title}", _months(months))
@@ -36,11 +39,10 @@ def plotted(run: RunSources) -> Iterator[tuple[str, bytes]]:
         yield f"price-{name}.png", _price(run.details["strategy"]["name"], series, run.trades)
 
 
-def _thin(table: RunTable, *names: str) -> tuple[NDArray[np.int64], ...]:
-    columns = [table.numbers(name) for name in names]
-    ts = table.times("ts")
-    rows = kept_rows(ts, columns, _BUCKETS)
-    return (ts[rows], *(column[rows] for column in columns))
+def _thin(table: RunTable, one: str, other: str) -> tuple[plots.Times, plots.Values, plots.Values]:
+    ts, first, second = table.times("ts"), table.numbers(one), table.numbers(other)
+    rows = kept_rows(ts, [first, second], _BUCKETS)
+    return ts[rows], first[rows], second[rows]
 
 
 def _months(months: list[dict[str, Any]]) -> list[tuple[str, float | None, bool]]:
@@ -55,12 +57,8 @@ def _price(strategy: str, series: PriceSeries, trades: RunTable | None) -> bytes
     if trades is not None and trades.rows:
         mine = np.array([listed_id(InstrumentId(i)) == series.instrument for i in trades.texts("instrument")])
         marks = _marks(trades, mine)
-    return plots.price_plot(
-        f"{strategy} on {series.instrument}, closes of {series.timeframe} candles",
-        candles.open_time[rows],
-        candles.close[rows],
-        marks,
-    )
+    title = f"{strategy} on {series.instrument}, closes of {series.timeframe} candles"
+    return plots.price_plot(title, plots.Curve(candles.open_time[rows], candles.close[rows]), marks)
 
 
 def _marks(trades: RunTable, mine: NDArray[np.bool_]) -> plots.Marks | None:

@@ -27,7 +27,7 @@ function drawHeader(facts) {
   const { run } = facts;
   document.getElementById("title").textContent = run.strategy;
   const symbols = run.symbols.length > 6 ? `${run.symbols.slice(0, 6).join(", ")} and ${run.symbols.length - 6} more` : run.symbols.join(", ");
-  document.getElementById("subtitle").textContent = `${symbols} · ${run.timeframe} candles · ${run.range.start} to ${run.range.end} UTC`;
+  document.getElementById("subtitle").textContent = `${symbols} · ${run.timeframe} candles · ${shownTime(run.range.start)} to ${shownTime(run.range.end)} UTC`;
   const badge = (text, kind = "") => el("span", { class: `badge ${kind}` }, text);
   const certificate = facts.certificate;
   const proof = certificate ? (certificate.verdict === "proven" ? ["proven: does not look ahead", "good"] : [`check: ${certificate.verdict}`, "bad"]) : ["unproven: not checked for looking ahead"];
@@ -45,8 +45,8 @@ function drawHeader(facts) {
   if (run.status !== "complete") {
     fault.hidden = false;
     fault.textContent = run.status === "failed"
-      ? `The run failed at ${run.range.last_tick}: ${run.error}. What it did until then is shown.`
-      : `The run was interrupted at ${run.range.last_tick}. What it did until then is shown; it is not the whole range.`;
+      ? `The run failed at ${shownTime(run.range.last_tick)} UTC: ${run.error}. What it did until then is shown.`
+      : `The run was interrupted at ${shownTime(run.range.last_tick)} UTC. What it did until then is shown; it is not the whole range.`;
   }
 }
 
@@ -189,7 +189,7 @@ function drawRisk(facts) {
   const { risk, refusals, counts } = facts;
   const named = (event) => event.breaker ?? event.instrument ?? event.who ?? "";
   const what = (event) => [event.state, event.action, event.reason].filter(Boolean).map(words).join(", ");
-  const numbers = (event) => Object.entries(event.numbers ?? {}).map(([k, v]) => `${words(k)} ${v}`).join(", ");
+  const numbers = (event) => Object.entries(event.numbers ?? {}).map(([k, v]) => `${words(k)} ${String(v).replace(/^-/, "−")}`).join(", ");
   const more = (counts.risk ?? 0) > risk.length ? ` The first ${integer(risk.length)} of ${integer(counts.risk)}.` : "";
   section("risk", "Risk events", `Breakers, margin calls, liquidations and commands.${more}`,
     simpleTable([

@@ -27,7 +27,11 @@ DRAWN = """(name) => {
   const { data } = copy.getImageData(0, 0, canvas.width, canvas.height);
   const seen = new Set();
   let n = 0;
-  for (let i = 0; i < data.length; i += 4) if (data[i + 3] > 200) { n++; seen.add((data[i] << 16) | (data[i + 1] << 8) | data[i + 2]); }
+  for (let i = 0; i < data.length; i += 4) {
+    if (data[i + 3] <= 200) continue;
+    n++;
+    seen.add((data[i] << 16) | (data[i + 1] << 8) | data[i + 2]);
+  }
   return seen.size > 2 ? n : 0;
 }"""
 
@@ -116,7 +120,10 @@ def test_a_year_of_minutes_with_5000_trades_draws_zooms_sorts_and_filters(browse
     worst = numbers(cells(browser, "Net profit"))
     assert worst == sorted(worst)
     assert worst[0] < 0 < best[0]
-    browser.run("(() => { const s = document.querySelector('#trades input'); s.value = 'target'; s.dispatchEvent(new Event('input')); })()")
+    browser.run(
+        "const search = document.querySelector('#trades input');"
+        "search.value = 'target'; search.dispatchEvent(new Event('input'))"
+    )
     assert len(cells(browser, "Left by")) == 25
     assert all("target" in pair for pair in zip(cells(browser, "Left by"), cells(browser, "Exit tag"), strict=True))
 
@@ -133,7 +140,9 @@ def test_a_year_of_minutes_with_5000_trades_draws_zooms_sorts_and_filters(browse
 def test_packed_columns_are_read_in_the_browser_as_they_were_written(browser: Any, year: Path) -> None:
     browser.open(year / "report.html")
     table = "unpack(JSON.parse(document.getElementById('facts').textContent), 'trades')"
-    found = browser.run(f"{table}.then((t) => [t.rows, t.entry_time[4999], t.net_pnl[4999], t.initial_stop, t.stop[4999]])")
+    found = browser.run(
+        f"{table}.then((t) => [t.rows, t.entry_time[4999], t.net_pnl[4999], t.initial_stop, t.stop[4999]])"
+    )
     import pyarrow.parquet as pq
 
     last = pq.read_table(year / "trades.parquet").slice(4_999).to_pylist()[0]
@@ -169,8 +178,6 @@ def test_it_changes_between_light_and_dark_and_fits_a_phone(browser: Any, dealin
     assert browser.errors == []
 
 
-
-
 def made(folder: Path, kind: str) -> Path:
     """A run of each kind that has little to show, or something bad."""
     if kind == "liquidated":
@@ -197,6 +204,7 @@ def made(folder: Path, kind: str) -> Path:
         ("one trade", "#trades", "1–1 of 1"),
         ("open trade", "#trades", "No trade closed. What is open counts in equity, not among trades."),
         ("liquidated", "#badges", "liquidated once"),
+        ("liquidated", "#risk", "um:ETHUSDT\tliquidated\tprice 80.00, balance −400.00000000, maintenance 20.80000000"),
         ("interrupted", "#fault", "The run was interrupted"),
     ],
 )
