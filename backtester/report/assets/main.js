@@ -94,6 +94,8 @@ async function drawPrice(facts, trades) {
       const levels = candleLevels(table, step);
       const features = featureLines(one.features ? await unpack(facts, one.features.table) : null);
       const noted = notesOf(facts.notes, one.instrument, levels.base);
+      const known = new Set(features.map((line) => line.label));
+      noted.lines = noted.lines.filter((line) => !known.has(line.label));
       const lines = [...features, ...noted.lines].slice(0, LINE_INKS.length);
       lines.forEach((line, i) => (line.ink = LINE_INKS[i]));
       unpacked.set(index, { levels, trades: tradesOf(trades, one.instrument), features, lines, noted, marks: noted.marks });
@@ -106,7 +108,7 @@ async function drawPrice(facts, trades) {
     const left = facts.counts.notes > facts.notes.length ? ` Of ${integer(facts.counts.notes)} notes the first ${integer(facts.notes.length)} are shown.` : "";
     const indicators = aboutLines(facts, one, found);
     about.textContent = `${integer(base.n)} candles of ${one.timeframe}, and ${integer(found.trades.n)} closed trades. Wheel or two fingers zoom, dragging moves, a double click shows everything.${finer}${indicators}${left}`;
-    key.replaceChildren(...[...KEY, ...found.lines.map((l) => ["—", l.ink, l.label]), ...(found.marks.t.length ? [["❘", "violet", "note"]] : [])]
+    key.replaceChildren(...[...KEY, ...found.lines.map((l) => [l.dots ? "·" : "—", l.ink, l.label]), ...(found.marks.t.length ? [["❘", "violet", "note"]] : [])]
       .map(([sign, ink, text]) => el("li", {}, el("span", { class: "swatch", style: { color: `var(--${ink})` } }, sign), text)));
     const quote = quoteOf(one.instrument, facts.run.currency);
     chart.set({ ...found, decimals: one.decimals, unit: quote ? `price, ${quote}` : "price", name: one.instrument });
@@ -130,7 +132,7 @@ function aboutLines(facts, one, { features, noted }) {
   const names = (lines) => lines.map((line) => line.label).join(", ");
   if (features.length) said.push(` Lines: the signal's features ${names(features)}${one.features.every > 1 ? `, every ${one.features.every}th value` : ""}, computed again.`);
   if (one.features?.others.length) said.push(` Not drawn, being no prices: ${one.features.others.join(", ")}.`);
-  if (noted.lines.length) said.push(` Lines: what the strategy noted (${names(noted.lines)}).`);
+  if (noted.lines.length) said.push(` Noted by the strategy: ${names(noted.lines)}.`);
   if (facts.features_missing) said.push(` The signal's features are not drawn: ${facts.features_missing}.`);
   return said.length ? said.join("") : " No indicators are drawn: the strategy noted no figures (self.note).";
 }

@@ -144,9 +144,15 @@ class PriceChart {
 
   drawNotes(ctx) {
     ctx.lineWidth = 1.4 * devicePixelRatio;
-    for (const { t, v, ink } of this.lines) {
+    for (const { t, v, ink, dots } of this.lines) {
       const first = Math.max(0, lowerBound(t, this.min) - 1);
       const last = Math.min(t.length, lowerBound(t, this.max) + 1);
+      if (dots) {
+        const side = 4 * devicePixelRatio;
+        ctx.fillStyle = colour(ink);
+        for (let i = first; i < last; i++) ctx.fillRect(this.x(t[i]) - side / 2, this.y(v[i]) - side / 2, side, side);
+        continue;
+      }
       ctx.strokeStyle = colour(ink);
       ctx.beginPath();
       let broken = true;
@@ -375,6 +381,8 @@ function notesOf(notes, instrument, base) {
     }
   }
   const lines = [...found.values()].filter((one) => one.t.length >= 10);
+  // What is noted now and then is points: a line would claim values in between.
+  for (const one of lines) one.dots = one.t.length < (0.5 * (one.t.at(-1) - one.t[0])) / base.step;
   const drawn = new Set(lines.map((one) => one.label));
   const rest = mine.filter((note) => !Object.keys(note.values ?? {}).some((key) => drawn.has(key)));
   const text = (note) => [note.text, ...Object.entries(note.values ?? {}).map(([k, v]) => `${k}=${v}`)].join(" ");
