@@ -53,7 +53,7 @@ class MarketHistory:
             known = midnights[closes[midnights] > 0]
             days.extend(ticks[known].tolist())
             prices.extend(closes[known].tolist())
-        if len(whole):
+        if len(whole) and self._fees:
             self._ts.append(ticks[kept])
             self._growth.append(whole / len(self._fees))
 

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,11 +88,41 @@ class EquityTable:
         return self._table.close()
 
 
+class StrategyTable:
+    """strategies.parquet: the equity curve of each of several strategies, and of the reserve under an empty name."""
+
+    def __init__(self, path: Path) -> None:
+        self.seconds = 0.0  # spent on writing, which is not the run's own work
+        names = [field for field in EQUITY if field.name != "drawdown"]
+        self._table = StreamedTable(path, pa.schema([names[0], ("strategy", pa.string()), *names[1:]]))
+
+    def write(self, owner: str, columns: EquityColumns) -> None:
+        """Take a chunk of a strategy's rows."""
+        began = time.perf_counter()
+        ts, *money = (column.astype(np.int64, copy=False) for column in columns)
+        shown = [int64_as_decimal(column, MONEY_TYPE) for column in money]
+        self._table.append([plain_column(ts, TIME_TYPE), pa.array([owner] * len(ts), type=pa.string()), *shown])
+        self.seconds += time.perf_counter() - began
+
+    def close(self) -> str:
+        """Finish the file; return the table's digest."""
+        return self._table.close()
+
+
 class Recorder:
     """Watches fills and orders and writes fills.parquet and orders.parquet. Publishes nothing."""
 
-    def __init__(self, folder: Path, instruments: Mapping[InstrumentId, Instrument], board: Board, bus: Bus) -> None:
-        self.fills = 0
+    def __init__(
+        self,
+        folder: Path,
+        instruments: Mapping[InstrumentId, Instrument],
+        board: Board,
+        bus: Bus,
+        owner_of: Callable[[InstrumentId], str],
+    ) -> None:
+        """owner_of: the strategy whose an instrument is."""
+        self._owner_of = owner_of
+        self.fills: Counter[str] = Counter()  # by strategy
         self.refusals: Counter[Reason] = Counter()
         self.option_refusals: Counter[Reason] = Counter()
         self._board = board
@@ -119,6 +149,7 @@ class Recorder:
                 ("leaves", MONEY_TYPE),
                 ("tag", pa.string()),
                 ("client_id", pa.string()),
+                ("strategy", pa.string()),
             ],
         )
         self._orders = RowTable(
@@ -144,6 +175,7 @@ class Recorder:
                 ("client_id", pa.string()),
                 ("parent_id", pa.int64()),
                 ("replaces", pa.int64()),
+                ("strategy", pa.string()),
             ],
         )
         bus.subscribe(T_ORDERS_SANITIZED, self.on_order)
@@ -180,7 +212,8 @@ class Recorder:
     def on_fill(self, fill: Fill) -> None:
         """Write a fill, and the order that it ends."""
         spec = self._instruments[fill.instrument]
-        self.fills += 1
+        owner = self._owner_of(spec.id)
+        self.fills[owner] += 1
         self._fills.add(
             fill.event_id,
             fill.ts,
@@ -199,6 +232,7 @@ class Recorder:
             (fill.leaves_units, spec.scale.qty),
             fill.tag,
             fill.client_id,
+            owner,
         )
         self._filled[fill.order_id] = self._filled.get(fill.order_id, 0) + fill.qty_units
         if parent := self._working[fill.order_id][1].algo_id:
@@ -232,6 +266,7 @@ class Recorder:
             order.client_id,
             order.parent_id or order.algo_id,
             order.replaces,
+            self._owner_of(order.instrument),
         )
 
     def close(self, end: int) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from array import array
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -81,6 +81,7 @@ COLUMNS: Final = [
     ("exit_reason", pa.string()),
     ("trend", pa.string()),
     ("volatility_regime", pa.string()),
+    ("strategy", pa.string()),
 ]
 
 
@@ -125,7 +126,16 @@ class _Walk:
 class TradeTable:
     """Watches fills, money without fills and stops, and knows all trades of a run. Publishes nothing."""
 
-    def __init__(self, path: Path, instruments: Mapping[InstrumentId, Instrument], rules: RuleBook, bus: Bus) -> None:
+    def __init__(
+        self,
+        path: Path,
+        instruments: Mapping[InstrumentId, Instrument],
+        rules: RuleBook,
+        bus: Bus,
+        owner_of: Callable[[InstrumentId], str],
+    ) -> None:
+        """owner_of: the strategy whose an instrument is."""
+        self._owner_of = owner_of
         self.closed: list[ClosedTrade] = []
         self.slippage: Counter[str] = Counter()  # by asset, 1e-8, as all below
         self.base_fees: Counter[str] = Counter()
@@ -145,6 +155,11 @@ class TradeTable:
         bus.subscribe(T_ORDERS_UPDATE, self.on_update)
         bus.subscribe(T_FILLS, self.on_fill)
         bus.subscribe(T_CASHFLOWS, self.on_cashflow)
+
+    @property
+    def counts(self) -> Counter[str]:
+        """How many trades each strategy has closed."""
+        return Counter(self._owner_of(closed.trip.instrument) for closed in self.closed)
 
     @property
     def touched(self) -> set[InstrumentId]:
@@ -288,6 +303,7 @@ class TradeTable:
                 closed.reason,
                 trend,
                 volatility,
+                self._owner_of(trip.instrument),
             )
         return table.close()
 

@@ -57,11 +57,11 @@ def try_of(run: PreparedRun, details: dict[str, Any], folder: Path) -> Try:
     code = _digest(details["strategy"], _source(run))
     chosen = {section: value for section, value in config.items() if section not in _ASSUMED}
     return Try(
-        family=_digest(run.found.name, data),
+        family=_digest(run.name, data),
         trial=_digest(code, chosen),
         data=data,
         strategy=code,
-        params=run.params.model_dump(mode="json"),
+        params=_params(run),
         returns_digest=digest_of(content),
         sharpe_per_day=per_day,
         returns=b64encode(content).decode(),
@@ -113,10 +113,17 @@ def _lines(ledger: Path, family: str) -> Iterator[Try]:
                 yield one
 
 
+def _params(run: PreparedRun) -> dict[str, Any]:
+    """Return the strategy's parameters; of several, each one's under its id."""
+    found = {sleeve.id: sleeve.params.model_dump(mode="json") for sleeve in run.sleeves}
+    return found if run.config.strategies else found[""]
+
+
 def _source(run: PreparedRun) -> str:
-    """Return the digest of the file that the strategy's class is in, where it is in one."""
-    file = getattr(sys.modules.get(run.found.cls.__module__), "__file__", None)
-    return digest_of(Path(file).read_bytes()) if file and Path(file).is_file() else ""
+    """Return the digest of the files that the strategies' classes are in, where they are in one."""
+    modules = [sys.modules.get(sleeve.found.cls.__module__) for sleeve in run.sleeves]
+    files = [file for module in modules if (file := getattr(module, "__file__", None)) and Path(file).is_file()]
+    return _digest(*(digest_of(Path(file).read_bytes()) for file in files))
 
 
 def _digest(*parts: Any) -> str:

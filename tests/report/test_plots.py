@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from backtester.report.picture import Picture
 from backtester.report.plots import Curve, Marks, drawdown_plot, equity_plot, months_plot, price_plot
 
 pytest.importorskip("PIL", reason="comes with matplotlib")
@@ -13,16 +14,16 @@ CURVE = 1_000.0 + 100.0 * np.sin(np.arange(100) / 9)
 ORANGE, BLUE = (194, 80, 10), (15, 98, 168)
 
 
-def pixels(png: bytes) -> np.ndarray:
+def pixels(picture: Picture) -> np.ndarray:
     import io
 
     from PIL import Image
 
-    return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
+    return np.asarray(Image.open(io.BytesIO(picture.png())).convert("RGB"))
 
 
-def count_of(png: bytes, colour: tuple[int, int, int]) -> int:
-    return int(np.all(pixels(png) == colour, axis=2).sum())
+def count_of(picture: Picture, colour: tuple[int, int, int]) -> int:
+    return int(np.all(pixels(picture) == colour, axis=2).sum())
 
 
 def test_equity_is_drawn_beside_buy_and_hold_when_that_is_known() -> None:
@@ -58,4 +59,5 @@ def test_months_have_a_row_a_year_and_cells_without_a_value() -> None:
 
 
 def test_a_picture_made_twice_is_the_same_file() -> None:
-    assert drawdown_plot("run", Curve(TS, -CURVE / 9_999)) == drawdown_plot("run", Curve(TS, -CURVE / 9_999))
+    curve = Curve(TS, -CURVE / 9_999)
+    assert drawdown_plot("run", curve).png() == drawdown_plot("run", curve).png()

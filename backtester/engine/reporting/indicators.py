@@ -55,7 +55,8 @@ def signal_indicators(
         if details["engine_digest"] != engine_digest():
             return SignalFeatures(why="the program has changed since the run, and might compute other features")
         run = prepared_again(folder, data)
-        strategy = run.make_strategy()
+        (own,) = run.sleeves
+        strategy = run.make_strategy(own)
         assert isinstance(strategy, SignalStrategy)
         frames = {i: frame for i in instruments if (frame := signal_features(run, strategy, i)) is not None}
     except BacktesterError as error:
