@@ -8,13 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from backtester.engine.prepare import prepare
 from backtester.engine.reporting.writing import write_reports
 from tests.scenarios.test_liquidation import buy
 from tests.scenarios.test_liquidation import run as futures_run
 from tests.support.big_runs import enlarged, year_of_minutes
 from tests.support.dealing import EVIL, dealt
-from tests.support.market import flat
-from tests.support.runs import Ran, run_on, scripted
+from tests.support.lakes import wandering
+from tests.support.market import flat, write_candles
+from tests.support.runs import Ran, config_of, run_on, run_prepared, scripted
 
 browsers = pytest.importorskip("tests.support.browser", reason="needs websockets: pip install websockets")
 Browser = browsers.Browser
@@ -64,6 +66,22 @@ def year(dealings: Ran, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def drawn(browser: Any, name: str) -> int:
     return int(browser.run(f"({DRAWN})('{name}')"))
+
+
+def coloured(browser: Any, name: str, colour: str) -> int:
+    """How many pixels of a chart have a colour of the theme."""
+    return int(
+        browser.run(f"""(() => {{
+      const canvas = document.querySelector('[data-chart="{name}"] canvas');
+      const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext("2d", {{ willReadFrequently: true }});
+      copy.drawImage(canvas, 0, 0);
+      const {{ data }} = copy.getImageData(0, 0, canvas.width, canvas.height);
+      const wanted = parseInt(colour("{colour}").slice(1), 16);
+      let n = 0;
+      for (let i = 0; i < data.length; i += 4) n += ((data[i] << 16) | (data[i + 1] << 8) | data[i + 2]) === wanted;
+      return n;
+    }})()""")
+    )
 
 
 def cells(browser: Any, column: str) -> list[str]:
@@ -134,6 +152,8 @@ def test_a_year_of_minutes_with_5000_trades_draws_zooms_sorts_and_filters(browse
     assert shown[0] < at < shown[1]
     assert shown[1] - shown[0] < 2 * 86_400
     assert browser.run("document.querySelectorAll('#trades tr.chosen').length") == 1
+    assert min(coloured(browser, "price", "blue"), coloured(browser, "price", "orange")) > 100  # candles, up and down
+    assert coloured(browser, "price", "mark") > 500  # the trade's own time
     assert browser.errors == []
 
 
@@ -175,6 +195,20 @@ def test_it_changes_between_light_and_dark_and_fits_a_phone(browser: Any, dealin
     assert drawn(browser, "equity") > 500
     assert browser.run("document.documentElement.scrollWidth <= innerWidth")
     browser.run("localStorage.clear()")
+    assert browser.errors == []
+
+
+def test_a_signal_shows_its_features_as_lines_and_names_those_that_are_no_prices(browser: Any, tmp_path: Path) -> None:
+    write_candles(tmp_path / "lake", wandering(600, 3))
+    config = config_of(
+        tmp_path / "lake", ["BTCUSDT"], strategy={"name": "trend_following"}, data={"feature_cache_mb": 0}
+    )
+    ran = run_prepared(tmp_path, prepare(config))
+    write_reports(ran.path, plots=False)
+    browser.open(ran.path / "report.html")
+    assert "the signal's features fast, slow, computed again" in text_of(browser, "#price .about")
+    assert "Not drawn, being no prices: trend.adx" in text_of(browser, "#price .about")
+    assert coloured(browser, "price", "gold") > 200
     assert browser.errors == []
 
 
