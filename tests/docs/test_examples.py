@@ -15,6 +15,7 @@ PAGES = [
     "docs/cli.md",
     "docs/check.md",
     "docs/run-folder.md",
+    "docs/report.md",
     "docs/portfolio.md",
 ]
 
