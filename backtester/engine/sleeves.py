@@ -80,8 +80,8 @@ def entry_symbols(config: BacktestConfig, entry: StrategyEntry) -> tuple[Instrum
 
 
 def config_for_sleeves(config: BacktestConfig) -> BacktestConfig:
-    """Return the config of several strategies with what each trades spelled out, and as the run's own the symbols of all
-    and their shortest timeframe.
+    """Return the config of several strategies with what each trades spelled out, and as the run's own the symbols of
+    all and their shortest timeframe.
 
     Raises:
         UsageError: what they ask for does not go together.

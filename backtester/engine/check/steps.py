@@ -209,7 +209,7 @@ def warmup(subject: Subject) -> StepResult:
     if found.first is not None:
         result.warnings.append(
             f"warm-up: with {tried} candles before the start instead of {loaded}, {found.only_was} of {found.was} "
-            f"decisions are gone and {found.only_now} are others, the first at {format_time(found.first)}; declared are "
+            f"decisions are gone and {found.only_now} are others, the first at {format_time(found.first)}; declared is "
             f"warmup_candles = {declared}: declare more, or take it that the result hangs on where the run begins"
         )
     return result
