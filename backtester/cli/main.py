@@ -8,11 +8,14 @@ import typer
 from backtester.cli.argv import rewritten
 from backtester.cli.bench import bench_app
 from backtester.cli.check import check_command
+from backtester.cli.compare import compare_command
 from backtester.cli.console import guarded, print_error
 from backtester.cli.data import data_app
 from backtester.cli.data_rules import rules_app
 from backtester.cli.download import available_command, download_command
+from backtester.cli.explain import explain_command
 from backtester.cli.replay import replay_command
+from backtester.cli.report import report_command
 from backtester.cli.run import run_command
 from backtester.cli.strategies import strategies_command
 
@@ -29,6 +32,9 @@ app = typer.Typer(
 app.command("run")(run_command)
 app.command("check")(check_command)
 app.command("replay")(replay_command)
+app.command("explain")(explain_command)
+app.command("compare")(compare_command)
+app.command("report")(report_command)
 app.command("download")(download_command)
 data_app.command("available")(available_command)
 data_app.add_typer(rules_app, name="rules")

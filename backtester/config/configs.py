@@ -324,6 +324,16 @@ class BandSection(Section):
     optimistic: BandSide = BandSide()
 
 
+class ReportSection(Section):
+    """What is written for people once a run is sealed. No digest depends on it; `bt report RUN` writes it again.
+
+    html: report.html. plots: plots/*.png.
+    """
+
+    html: bool = True
+    plots: bool = True
+
+
 class BacktestConfig(Section):
     """Everything that decides a run, apart from data and code."""
 
@@ -344,6 +354,7 @@ class BacktestConfig(Section):
     data: DataSection = DataSection()
     instruments: dict[str, InstrumentSection] = Field(default_factory=dict)
     band: BandSection = BandSection()
+    report: ReportSection = ReportSection()
 
     @model_validator(mode="after")
     def _strategies_are_apart(self) -> "BacktestConfig":
