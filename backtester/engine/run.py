@@ -48,7 +48,8 @@ class RunResult(NamedTuple):
 class StopRequest:
     """Ctrl-C and SIGTERM: the first ends the run after the tick, a second one at once.
 
-    The handlers are Python's own, not asyncio's, so that they also reach a strategy that never returns.
+    The handlers are Python's own, not asyncio's, so that they also reach a strategy that never returns. May be entered
+    again while it is: signals are caught until the main thread has left it.
     """
 
     def __init__(self) -> None:
@@ -56,14 +57,16 @@ class StopRequest:
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> "StopRequest":
-        if threading.current_thread() is threading.main_thread():  # elsewhere signals cannot be caught
+        is_main = threading.current_thread() is threading.main_thread()  # elsewhere signals cannot be caught
+        if is_main and not self._before:
             for name in (signal.SIGINT, signal.SIGTERM):
                 self._before[name] = signal.signal(name, self._caught)
         return self
 
     def __exit__(self, *_: object) -> None:
-        for name, handler in self._before.items():
-            signal.signal(name, handler)
+        if threading.current_thread() is threading.main_thread():  # a run may be in a thread that this one waits for
+            while self._before:
+                signal.signal(*self._before.popitem())
 
     def _caught(self, *_: object) -> None:
         if self.asked:
@@ -71,8 +74,10 @@ class StopRequest:
         self.asked = True
 
 
-def run_backtest(run: PreparedRun, runs: Path, *, progress: Progress | None = None) -> RunResult:
-    """Run a prepared backtest and seal it under `runs`.
+def run_backtest(
+    run: PreparedRun, runs: Path, *, progress: Progress | None = None, stop: StopRequest | None = None
+) -> RunResult:
+    """Run a prepared backtest and seal it under `runs`; stop: where somebody asks to end it, besides by signals.
 
     A strategy that raises, or a signal, ends the run early: what was done is sealed all the same, with its status.
 
@@ -83,7 +88,7 @@ def run_backtest(run: PreparedRun, runs: Path, *, progress: Progress | None = No
     folder = RunFolder(runs, new_run_id(run.name, symbols))
     log_file = (folder.partial / "log.jsonl").open("w", encoding="utf-8")
     try:
-        return _run_in(run, folder, _diagnostics(log_file), progress)
+        return _run_in(run, folder, _diagnostics(log_file), progress, stop or StopRequest())
     except BaseException:
         folder.abandon()
         raise
@@ -91,7 +96,7 @@ def run_backtest(run: PreparedRun, runs: Path, *, progress: Progress | None = No
         log_file.close()
 
 
-def _run_in(run: PreparedRun, folder: RunFolder, diary: Any, progress: Progress | None) -> RunResult:
+def _run_in(run: PreparedRun, folder: RunFolder, diary: Any, progress: Progress | None, stop: StopRequest) -> RunResult:
     context = RunContext(run_id=folder.final.name, seed=run.config.run.seed, git_sha=git_sha(), allow_net=False)
     write_config(run, folder)
     diary.info("start", run_id=context.run_id, strategy=run.name, instruments=list(run.config.run.symbols))
@@ -99,7 +104,7 @@ def _run_in(run: PreparedRun, folder: RunFolder, diary: Any, progress: Progress 
     wired = wire(run, folder.partial)
     status, error = FAILED, None
     try:
-        with StopRequest() as stop:
+        with stop:
             status = asyncio.run(_drive(run, wired, progress, stop))
         for one in wired.strategies:
             one.host.stop()

@@ -279,6 +279,10 @@ def _origin(found: FoundStrategy) -> dict[str, Any]:
         beside = {p.as_posix(): p for p in modules_below(Path("/")).values() if p not in below.values()}
         origin["modules"] = {name: digest_of(path.read_bytes()) for name, path in below.items()}
         origin["imported"] = {name: digest_of(path.read_bytes()) for name, path in beside.items()}
+    elif found.written:
+        origin["modules"] = {name: digest_of(content) for name, content in found.written.items()}
+    elif found.unrecorded:
+        origin["unrecorded"] = found.unrecorded
     elif not cls.__module__.startswith("backtester."):
         source = Path(str(sys.modules[cls.__module__].__file__))
         origin["modules"] = {cls.__module__: digest_of(source.read_bytes())}
