@@ -186,7 +186,7 @@ def warmup(subject: Subject) -> StepResult:
         plan = _longer(run.alone(sleeve), sleeve)
         if plan.loaded < plan.declared:
             result.warnings.append(
-                f"warm-up: {plan.loaded} candles before the start instead of the {plan.declared} that {sleeve.shown} "
+                f"warm-up: {plan.loaded} candles before the start instead of the {plan.declared} that {sleeve.whose} "
                 "declares: the lake has no more without a gap"
             )
         starts |= {i: min(at, starts[i]) for i, at in plan.starts.items()}
