@@ -77,7 +77,7 @@ class Run:
     @property
     def params(self) -> dict[str, Any]:
         """The parameters of its strategy."""
-        return dict(self.config["strategy"].get("params", {}))
+        return dict(self.config.get("strategy", {}).get("params", {}))
 
     @cached_property
     def metrics(self) -> Metrics:

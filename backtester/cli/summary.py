@@ -45,7 +45,7 @@ def run_object(folder: Path) -> dict[str, Any]:
         "warnings": details["warnings"],
         "check": verdict,
         "strategy": details["strategy"]["name"],
-        "params": config["strategy"].get("params", {}),
+        "params": config.get("strategy", {}).get("params", {}),
         "range": details["range"],
         "assumptions": details["assumptions"],
         **({"error": details["error"]} if details.get("error") else {}),

@@ -52,7 +52,7 @@ def _facts(run: RunSources, prices: list[dict[str, Any]]) -> dict[str, Any]:
             "status": details["status"],
             "error": details.get("error"),
             "strategy": details["strategy"]["name"],
-            "class": details["strategy"]["class"],
+            "class": details["strategy"].get("class", ""),
             "strategies": details.get("strategies"),
             "params": config.get("strategy", {}).get("params", {}),
             "symbols": config["run"]["symbols"],
