@@ -257,7 +257,7 @@ def _strategies_origin(run: PreparedRun) -> dict[str, Any]:
     origins = [_origin(sleeve.found) for sleeve in run.sleeves]
     if not run.config.strategies:
         return {"strategy": origins[0]}
-    found: dict[str, Any] = {"name": run.name, "class": ", ".join(dict.fromkeys(one["class"] for one in origins))}
+    found: dict[str, Any] = {"name": run.name}
     for kind in ("modules", "imported"):
         if together := {name: digest for one in origins for name, digest in one.get(kind, {}).items()}:
             found[kind] = together

@@ -75,6 +75,21 @@ def test_what_is_said_of_one_strategy_is_refused_where_there_are_several(tmp_pat
         prepare(named)
 
 
+def test_two_files_of_one_name_are_refused(tmp_path: Path) -> None:
+    write_candles(tmp_path / "lake", flat(100, 5))
+    for folder in ("here", "there"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "own.py").write_text(
+            f"from backtester.strategy.base import Strategy\n\n\nclass {folder.title()}(Strategy):\n    pass\n"
+        )
+    entries = [
+        {"name": str(tmp_path / folder / f"own.py:{folder.title()}"), "share": "0.5"} for folder in ("here", "there")
+    ]
+    said = refusal(tmp_path, entries).message
+    assert said.startswith("two strategies are in files of one name: ")
+    assert "here/own.py" in said
+
+
 def test_an_id_comes_from_the_name_where_none_is_given() -> None:
     names = {"sma_cross": "sma_cross", "mine/My File.py:Cross": "cross", "book/slow.toml": "slow"}
     for name, found in names.items():
