@@ -1,6 +1,6 @@
 """Which strategies a run has, what each needs to see, and from when on."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
