@@ -193,6 +193,7 @@ def test_the_config_of_the_folder_spells_out_every_strategy_and_repeats_the_run(
         },
     ]  # fmt: skip
     assert {row["strategy"] for row in ran.table("fills")} == {"quick", "slow"}
+    assert "meet each other first" in ran.details["assumptions"]["strategies"]
     again = run_prepared(tmp_path, prepare(load_backtest_config(ran.path / "config.toml")))
     assert again.result.digest == ran.result.digest
     verify(ran.path)
