@@ -14,6 +14,8 @@ PAGES = [
     "docs/cli.md",
     "docs/check.md",
     "docs/run-folder.md",
+    "docs/explain.md",
+    "docs/compare.md",
 ]
 
 
