@@ -61,7 +61,7 @@ def _print_band(base: PreparedRun, band: BandResult) -> None:
     out = console()
     symbols = " ".join(base.symbols)
     out.print(
-        f"{base.found.name} on {symbols} ({base.config.run.market}, {base.config.run.timeframe}), "
+        f"{base.name} on {symbols} ({base.config.run.market}, {base.config.run.timeframe}), "
         f"{format_time(base.start)} to {format_time(base.end)}, under three sets of assumptions: {band.status}",
         style="bold",
     )

@@ -15,6 +15,7 @@ from backtester.cli.data_rules import rules_app
 from backtester.cli.download import available_command, download_command
 from backtester.cli.explain import explain_command
 from backtester.cli.replay import replay_command
+from backtester.cli.report import report_command
 from backtester.cli.run import run_command
 from backtester.cli.strategies import strategies_command
 
@@ -33,6 +34,7 @@ app.command("check")(check_command)
 app.command("replay")(replay_command)
 app.command("explain")(explain_command)
 app.command("compare")(compare_command)
+app.command("report")(report_command)
 app.command("download")(download_command)
 data_app.command("available")(available_command)
 data_app.add_typer(rules_app, name="rules")

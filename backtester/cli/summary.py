@@ -54,7 +54,7 @@ def print_summary(run: PreparedRun, result: RunResult, seconds: float, checked: 
     symbols = " ".join(split_id(InstrumentId(name))[1] if len(markets) == 1 else name for name in names)
     where = f"{run.config.run.market}, " if len(markets) == 1 else ""
     out.print(
-        f"{run.found.name} on {symbols} ({where}{run.config.run.timeframe}), "
+        f"{run.name} on {symbols} ({where}{run.config.run.timeframe}), "
         f"{format_time(run.start)} to {format_time(run.end)}: {result.status}",
         style="bold",
     )
@@ -75,7 +75,9 @@ def print_summary(run: PreparedRun, result: RunResult, seconds: float, checked: 
     cash = next((str(spec.settle) for spec in run.instruments.values() if spec.is_option), "")
     for words in liquidations_in_words(result.details, cash):
         out.print(words, markup=False)
-    for words in portfolio_in_words(result.details["portfolio"]):
+    if made := result.details.get("strategies"):
+        out.print(_strategies(made))
+    for words in portfolio_in_words(result.details["portfolio"]) if not made else ():
         out.print(words, markup=False)
     for key, assumption in result.details["assumptions"].items():
         out.print(f"assumes {key.replace('_', ' ')}: {assumption}", style="dim", markup=False)
@@ -88,6 +90,21 @@ def print_summary(run: PreparedRun, result: RunResult, seconds: float, checked: 
     out.print(f"log {result.digest}, {result.details['log']['lines']} lines, {seconds:.1f} s", style="dim")
     out.print(f"run {result.path}", markup=False)
     out.print(f"try bt replay {result.path} --verify", style="dim", markup=False)
+
+
+def _strategies(made: dict[str, Any]) -> Table:
+    """Return what each of several strategies made of its share, and what they made together."""
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="dim")
+    columns = ("strategy", "share", "equity", "return", "realised", "fees", "fills", "trades")
+    for name in columns:
+        table.add_column(name, justify="left" if name == "strategy" else "right")
+    for name, part in [*made["parts"].items(), ("reserve", made["reserve"]), ("together", made["account"])]:
+        start, end = Decimal(part["start_equity"]), Decimal(part["end_equity"])
+        gained = f"{end / start - 1:+.2%}" if start else "none"
+        money = [f"{Decimal(part[key]):,.2f}" for key in ("realised", "fees")]
+        counts = [str(part.get(key, "")) for key in ("fills", "trades")]
+        table.add_row(name, part.get("share", ""), f"{end:,.2f}", gained, *money, *counts)
+    return table
 
 
 def _settlement(instrument: str, numbers: dict[str, str]) -> str:

@@ -15,15 +15,18 @@ CONFIG = "config.toml"
 def config_text(run: PreparedRun) -> bytes:
     """Return the content of config.toml."""
     content = plain_toml(run.config.model_dump())
-    if run.found.file is not None:
-        content["strategy"]["name"] = f"source/{run.found.file.name}:{run.found.cls.__name__}"
+    named = [content["strategy"]] if not run.config.strategies else content["strategies"]
+    for sleeve, section in zip(run.sleeves, named, strict=True):
+        if sleeve.found.file is not None:
+            section["name"] = f"source/{sleeve.found.file.name}:{sleeve.found.cls.__name__}"
+    del content["strategy" if run.config.strategies else "strategies"]
     return tomli_w.dumps(content).encode()
 
 
 def write_config(run: PreparedRun, folder: RunFolder) -> None:
     """Write config.toml, and what it names under source/."""
-    if run.found.file is not None:
-        for relative, path in modules_below(run.found.file.parent).items():
+    for file in dict.fromkeys(sleeve.found.file for sleeve in run.sleeves):
+        for relative, path in modules_below(file.parent).items() if file is not None else ():
             folder.write(f"source/{relative}", path.read_bytes())
     folder.write(CONFIG, config_text(run))
 

@@ -1,7 +1,6 @@
 """A backtest from config to sealed folder."""
 
 import asyncio
-import gc
 import signal
 import threading
 import time
@@ -15,7 +14,9 @@ import structlog
 from backtester.config.configs import RunContext
 from backtester.core.errors import EngineError, Interrupted
 from backtester.core.instruments import split_id
+from backtester.engine.attribution import attribution_breaks
 from backtester.engine.config_snapshot import write_config
+from backtester.engine.garbage import rarely_collected
 from backtester.engine.prepare import PreparedRun
 from backtester.engine.provenance import digest_of, git_sha
 from backtester.engine.run_folder import RunFolder, new_run_id
@@ -24,8 +25,6 @@ from backtester.engine.wiring import Wired, deposit, wire
 from backtester.report.metrics import Metric
 
 Progress = Callable[[int, Wired], None]
-
-_OBJECTS_PER_COLLECTION = 200_000
 
 COMPLETE, INTERRUPTED, FAILED = "complete", "interrupted", "failed"
 
@@ -78,7 +77,7 @@ def run_backtest(run: PreparedRun, runs: Path, *, progress: Progress | None = No
         StorageError: the folder cannot be written or sealed.
     """
     symbols = [split_id(name)[1] for name in run.config.run.symbols]
-    folder = RunFolder(runs, new_run_id(run.found.name, symbols))
+    folder = RunFolder(runs, new_run_id(run.name, symbols))
     log_file = (folder.partial / "log.jsonl").open("w", encoding="utf-8")
     try:
         return _run_in(run, folder, _diagnostics(log_file), progress)
@@ -92,15 +91,18 @@ def run_backtest(run: PreparedRun, runs: Path, *, progress: Progress | None = No
 def _run_in(run: PreparedRun, folder: RunFolder, diary: Any, progress: Progress | None) -> RunResult:
     context = RunContext(run_id=folder.final.name, seed=run.config.run.seed, git_sha=git_sha(), allow_net=False)
     write_config(run, folder)
-    diary.info("start", run_id=context.run_id, strategy=run.found.name, instruments=list(run.config.run.symbols))
+    diary.info("start", run_id=context.run_id, strategy=run.name, instruments=list(run.config.run.symbols))
     began = time.perf_counter()
     wired = wire(run, folder.partial)
     status, error = FAILED, None
     try:
         with StopRequest() as stop:
             status = asyncio.run(_drive(run, wired, progress, stop))
-        wired.host.stop()
+        for one in wired.strategies:
+            one.host.stop()
         breaks = wired.account.ledger.identity_breaks()
+        if wired.parts is not None:
+            breaks += attribution_breaks(wired.account.ledger, wired.parts, wired.strategies)
         if breaks:
             raise EngineError("money does not add up: " + "; ".join(breaks))
     except Interrupted as caught:
@@ -113,6 +115,7 @@ def _run_in(run: PreparedRun, folder: RunFolder, diary: Any, progress: Progress 
     wired.log.close()
     sealed = time.perf_counter()
     table_seconds = wired.equity.seconds + wired.exposure.seconds
+    table_seconds += wired.part_table.seconds if wired.part_table is not None else 0.0
     run_seconds = sealed - began - table_seconds
     try:
         tables = _close_tables(wired)
@@ -144,8 +147,16 @@ def _close_tables(wired: Wired) -> dict[str, str]:
         "equity": wired.equity.close(),
         "exposure": wired.exposure.close(),
         "wallets": wired.wallets.close(),
+        **_close_parts(wired),
         **wired.recorder.close(wired.board.now),
     }
+
+
+def _close_parts(wired: Wired) -> dict[str, str]:
+    if wired.parts is None or wired.part_table is None:
+        return {}
+    wired.parts.close()
+    return {"strategies": wired.part_table.close()}
 
 
 async def _drive(run: PreparedRun, wired: Wired, progress: Progress | None, stop: StopRequest) -> str:
@@ -158,17 +169,11 @@ async def _drive(run: PreparedRun, wired: Wired, progress: Progress | None, stop
 
     deposit(wired, run)
     await wired.bus.settle()
-    wired.host.start()
+    for one in wired.strategies:
+        one.host.start()
     await wired.bus.settle()
-    thresholds = gc.get_threshold()
-    gc.collect()
-    gc.freeze()  # what is alive now lives to the end: the collector need not look at it again
-    gc.set_threshold(_OBJECTS_PER_COLLECTION, *thresholds[1:])
-    try:
+    with rarely_collected():
         finished = await wired.clock.run(pulse)
-    finally:
-        gc.set_threshold(*thresholds)
-        gc.unfreeze()
     if progress is not None:
         progress(wired.board.now, wired)
     return COMPLETE if finished else INTERRUPTED

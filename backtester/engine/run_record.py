@@ -15,6 +15,7 @@ from backtester.data.feeds.records import RECORD_KINDS
 from backtester.data.schemas import BOOK_TICKER, FUNDING_RATE
 from backtester.engine.applied_rules import applied_versions
 from backtester.engine.assumptions import PATHS_IN_WORDS, assumptions, costs_not_sized, latency_not_modelled
+from backtester.engine.attribution import strategies_record
 from backtester.engine.config_snapshot import config_text
 from backtester.engine.control_script import outside_warnings
 from backtester.engine.feed_plan import FeedName
@@ -25,10 +26,13 @@ from backtester.engine.portfolio_record import portfolio_record
 from backtester.engine.prepare import PreparedRun
 from backtester.engine.provenance import digest_of, engine_digest, modules_below, platform_text, versions
 from backtester.engine.risk_setup import limit_warnings
+from backtester.engine.sleeves import Sleeve
+from backtester.engine.strategy_hosts import heard_topics
 from backtester.engine.wiring import Wired
 from backtester.report.metrics import Metric, headline
 from backtester.risk.breakers import State
 from backtester.strategy.host import MARKET_HOOKS
+from backtester.strategy.registry import FoundStrategy
 
 
 def run_record(
@@ -45,7 +49,7 @@ def run_record(
         "status": status,
         "context": context.model_dump(),
         "error": None if error is None else str(error),
-        "strategy": _strategy_origin(run),
+        **_strategies_origin(run),
         "config": digest_of(config_text(run)),
         "engine_digest": engine_digest(),
         "versions": versions(),
@@ -66,10 +70,11 @@ def run_record(
         "tables": tables,
         "final": _final_state(run, wired),
         "portfolio": portfolio_record(run, wired),
+        **_strategies(run, wired),
         "counts": {
-            "fills": wired.recorder.fills,
+            "fills": wired.recorder.fills.total(),
             "ambiguous_candles": wired.exchange.ambiguous_candles.total(),
-            "intents_dropped_in_warmup": wired.host.dropped_in_warmup,
+            "intents_dropped_in_warmup": sum(one.host.dropped_in_warmup for one in wired.strategies),
             "incomplete_candles_dropped": incomplete_dropped(wired),
         },
         "breaker_trips": breaker_trips(wired),
@@ -79,6 +84,15 @@ def run_record(
         "assumptions": assumptions(run),
         "warnings": warnings,
     }
+
+
+def _strategies(run: PreparedRun, wired: Wired) -> dict[str, Any]:
+    """Return what only a run of several strategies has: what each made of its share."""
+    if wired.parts is None:
+        return {}
+    account, recorder, prices = wired.account.ledger, wired.recorder, wired.board.price_units
+    made = strategies_record(run, account, wired.parts, recorder.fills, recorder.trades, prices)
+    return {"strategies": made}
 
 
 def candles_met(wired: Wired) -> dict[str, dict[str, int]]:
@@ -121,8 +135,9 @@ def _liquidation_record(wired: Wired) -> dict[str, Any]:
 def warnings_after(run: PreparedRun, wired: Wired) -> list[str]:
     """Return what a reader of the result must know and could not know before the run."""
     found = [
-        f"the strategy has {hook} but no feed brings it anything: it is never called{_feeds_for(hook)}"
-        for hook in wired.host.unfed_hooks(merged_topics(wired.feeds))
+        f"{_whose(one.sleeve)} has {hook} but no feed brings it anything: it is never called{_feeds_for(hook)}"
+        for one in wired.strategies
+        for hook in one.host.unfed_hooks(heard_topics(one.sleeve) if one.sleeve.id else merged_topics(wired.feeds))
     ]
     ambiguous = wired.exchange.ambiguous_candles.total()
     if ambiguous:
@@ -251,13 +266,29 @@ def _final_state(run: PreparedRun, wired: Wired) -> dict[str, Any]:
     }
 
 
-def _strategy_origin(run: PreparedRun) -> dict[str, Any]:
-    """Return where the strategy came from, with a digest of each module that takes part and is not installed."""
-    cls = run.found.cls
-    origin: dict[str, Any] = {"name": run.found.name, "class": f"{cls.__module__}:{cls.__qualname__}"}
-    if run.found.file is not None:
-        origin["file"] = os.path.relpath(run.found.file)
-        below = modules_below(run.found.file.parent)
+def _whose(sleeve: Sleeve) -> str:
+    return f"strategy {sleeve.id}" if sleeve.id else "the strategy"
+
+
+def _strategies_origin(run: PreparedRun) -> dict[str, Any]:
+    """Return where the strategies came from: of several, under their ids, and what they share under `strategy`."""
+    origins = [_origin(sleeve.found) for sleeve in run.sleeves]
+    if not run.config.strategies:
+        return {"strategy": origins[0]}
+    found: dict[str, Any] = {"name": run.name}
+    for kind in ("modules", "imported"):
+        if together := {name: digest for one in origins for name, digest in one.get(kind, {}).items()}:
+            found[kind] = together
+    return {"strategy": found | {"parts": {s.id: one for s, one in zip(run.sleeves, origins, strict=True)}}}
+
+
+def _origin(found: FoundStrategy) -> dict[str, Any]:
+    """Return where a strategy came from, with a digest of each module that takes part and is not installed."""
+    cls = found.cls
+    origin: dict[str, Any] = {"name": found.name, "class": f"{cls.__module__}:{cls.__qualname__}"}
+    if found.file is not None:
+        origin["file"] = os.path.relpath(found.file)
+        below = modules_below(found.file.parent)
         beside = {p.as_posix(): p for p in modules_below(Path("/")).values() if p not in below.values()}
         origin["modules"] = {name: digest_of(path.read_bytes()) for name, path in below.items()}
         origin["imported"] = {name: digest_of(path.read_bytes()) for name, path in beside.items()}

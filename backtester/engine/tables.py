@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -88,6 +88,27 @@ class EquityTable:
         return self._table.close()
 
 
+class StrategyTable:
+    """strategies.parquet: the equity curve of each of several strategies, and of the reserve under an empty name."""
+
+    def __init__(self, path: Path) -> None:
+        self.seconds = 0.0  # spent on writing, which is not the run's own work
+        names = [field for field in EQUITY if field.name != "drawdown"]
+        self._table = StreamedTable(path, pa.schema([names[0], ("strategy", pa.string()), *names[1:]]))
+
+    def write(self, owner: str, columns: EquityColumns) -> None:
+        """Take a chunk of a strategy's rows."""
+        began = time.perf_counter()
+        ts, *money = (column.astype(np.int64, copy=False) for column in columns)
+        shown = [int64_as_decimal(column, MONEY_TYPE) for column in money]
+        self._table.append([plain_column(ts, TIME_TYPE), pa.array([owner] * len(ts), type=pa.string()), *shown])
+        self.seconds += time.perf_counter() - began
+
+    def close(self) -> str:
+        """Finish the file; return the table's digest."""
+        return self._table.close()
+
+
 @dataclass(frozen=True, slots=True)
 class _Column:
     name: str
@@ -137,10 +158,19 @@ class Recorder:
     """Watches fills and orders and writes fills.parquet, orders.parquet and trades.parquet. Publishes nothing."""
 
     def __init__(
-        self, folder: Path, instruments: Mapping[InstrumentId, Instrument], rules: RuleBook, board: Board, bus: Bus
+        self,
+        folder: Path,
+        instruments: Mapping[InstrumentId, Instrument],
+        rules: RuleBook,
+        board: Board,
+        bus: Bus,
+        owner_of: Callable[[InstrumentId], str],
     ) -> None:
+        """owner_of: the strategy whose an instrument is."""
+        self._owner_of = owner_of
         self.trade_stats = TradeStats()
-        self.fills = 0
+        self.fills: Counter[str] = Counter()  # by strategy
+        self.trades: Counter[str] = Counter()
         self.refusals: Counter[Reason] = Counter()
         self.option_refusals: Counter[Reason] = Counter()
         self._board = board
@@ -168,6 +198,7 @@ class Recorder:
                 ("leaves", MONEY_TYPE),
                 ("tag", pa.string()),
                 ("client_id", pa.string()),
+                ("strategy", pa.string()),
             ],
         )
         self._orders = RowTable(
@@ -193,6 +224,7 @@ class Recorder:
                 ("client_id", pa.string()),
                 ("parent_id", pa.int64()),
                 ("replaces", pa.int64()),
+                ("strategy", pa.string()),
             ],
         )
         self._trades = RowTable(
@@ -211,6 +243,7 @@ class Recorder:
                 ("fills", pa.int64()),
                 ("entry_tag", pa.string()),
                 ("exit_tag", pa.string()),
+                ("strategy", pa.string()),
             ],
         )
         bus.subscribe(T_ORDERS_SANITIZED, self.on_order)
@@ -252,7 +285,8 @@ class Recorder:
     def on_fill(self, fill: Fill) -> None:
         """Write a fill, and the order that it ends."""
         spec = self._instruments[fill.instrument]
-        self.fills += 1
+        owner = self._owner_of(spec.id)
+        self.fills[owner] += 1
         self._fills.add(
             fill.event_id,
             fill.ts,
@@ -271,6 +305,7 @@ class Recorder:
             (fill.leaves_units, spec.scale.qty),
             fill.tag,
             fill.client_id,
+            owner,
         )
         self._filled[fill.order_id] = self._filled.get(fill.order_id, 0) + fill.qty_units
         if parent := self._working[fill.order_id][1].algo_id:
@@ -305,9 +340,12 @@ class Recorder:
             order.client_id,
             order.parent_id or order.algo_id,
             order.replaces,
+            self._owner_of(order.instrument),
         )
 
     def _on_trade(self, trade: RoundTrip) -> None:
+        owner = self._owner_of(trade.instrument)
+        self.trades[owner] += 1
         self.trade_stats.add(trade)
         scale = self._instruments[trade.instrument].scale
         self._trades.add(
@@ -324,6 +362,7 @@ class Recorder:
             trade.fills,
             trade.entry_tag,
             trade.exit_tag,
+            owner,
         )
 
     def close(self, end: int) -> dict[str, str]:

@@ -136,9 +136,9 @@ def _small_run(lake: Path) -> PreparedRun:
     )
     found = FoundStrategy(EveryHook, "every_hook", None)
     run, chain, expiry = prepare(config), InstrumentId("option:BTCUSDT"), SAMPLE_START + DAY
-    return run._replace(  # what makes the desks of futures and options listen; the run is wired, and never made
-        found=found,
-        params=StrategyParams(),
+    return run.with_strategy(
+        found, StrategyParams()
+    )._replace(  # what makes the desks of futures and options listen; the run is wired, and never made
         funding=FundingPlan([], {}, {}),
         margin=MarginPlan(brackets=dict.fromkeys(run.instruments, Timeline.constant(DEFAULT_BRACKETS))),
         settlements=dict.fromkeys(run.instruments, Settlement(expiry, 0, "")),

@@ -1,9 +1,11 @@
 """The composition root: builds the components of a backtest and wires them to the bus, in the order of delivery."""
 
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from backtester.account.account import Account
+from backtester.account.strategies import StrategyAccounts
 from backtester.algos.slicer import Slicer
 from backtester.audit.log import AuditLog
 from backtester.core.board import Board
@@ -23,8 +25,8 @@ from backtester.engine.feeding import make_feeds
 from backtester.engine.funding_schedule import FundingSchedule
 from backtester.engine.prepare import PreparedRun
 from backtester.engine.risk_setup import breaker_terms, order_limiter
-from backtester.engine.signals import signal_rows
-from backtester.engine.tables import EquityTable, Recorder
+from backtester.engine.strategy_hosts import HostedStrategy, host_strategies, owner_of
+from backtester.engine.tables import EquityTable, Recorder, StrategyTable
 from backtester.engine.wallets import deposits
 from backtester.execution.funding import FundingDesk
 from backtester.execution.settlement import SettlementDesk
@@ -35,9 +37,6 @@ from backtester.risk.order_validation import SymbolSpecs
 from backtester.risk.risk import Risk
 from backtester.risk.sizing import Sizing
 from backtester.sim.sim_models import FeeModel
-from backtester.strategy.host import StrategyHost
-from backtester.strategy.signals import SignalStrategy
-from backtester.strategy.view import StrategyView
 
 
 class Wired(NamedTuple):
@@ -47,7 +46,7 @@ class Wired(NamedTuple):
     board: Board
     clock: Clock
     feeds: list[Feed]
-    host: StrategyHost
+    strategies: list[HostedStrategy]
     exchange: SimulatedExchange
     slicer: Slicer
     account: Account
@@ -59,6 +58,8 @@ class Wired(NamedTuple):
     guard: Guard | None
     funding: FundingDesk | None
     settlement: SettlementDesk | None
+    parts: StrategyAccounts | None
+    part_table: StrategyTable | None
 
 
 def wire(run: PreparedRun, folder: Path) -> Wired:
@@ -98,19 +99,27 @@ def wire(run: PreparedRun, folder: Path) -> Wired:
         exposure.write,
         wallets.write,
     )
+    parts, part_table = None, None
+    if run.config.strategies:
+        part_table = StrategyTable(folder / "strategies.parquet")
+        ids = [sleeve.id for sleeve in run.sleeves]
+        parts = StrategyAccounts(ids, instruments, run.valuation, run.timeframe_us, part_table.write, board, bus)
     specs, ledger = SymbolSpecs(instruments, run.rules), Ledger(instruments, rules.margin, run.valuation)
     fee_rates = {i: models.map(FeeModel.worst_rate) for i, models in rules.fees.items()}
-    sizing = Sizing(
-        {i: config.sizing.of(spec.listed) for i, spec in instruments.items()},
-        specs,
-        ledger,
-        board,
-        bus,
-        book=run.rules,
-        timeframe=config.run.timeframe,
-        fee_rates=fee_rates,
-        slippage=rules.slippage,
-    )
+    sizing = {
+        sleeve.id: Sizing(
+            {i: config.sizing.of(spec.listed) for i, spec in instruments.items() if spec.sleeve in ("", sleeve.id)},
+            specs,
+            ledger,
+            board,
+            bus,
+            book=run.rules,
+            timeframe=sleeve.timeframe,
+            fee_rates=fee_rates,
+            slippage=rules.slippage,
+        )
+        for sleeve in run.sleeves
+    }
     limiter = order_limiter(config, ledger, board)
     risk = Risk(
         specs,
@@ -140,19 +149,29 @@ def wire(run: PreparedRun, folder: Path) -> Wired:
             bus=bus,
         )
     slicer = Slicer(run.rules, board, bus)
-    sized = frozenset(i for i, spec in instruments.items() if config.sizing.of(spec.listed).model != "none")
-    named = frozenset(config.run.symbols)
-    view = StrategyView(board, instruments, run.rules, run.valuation, sized, rules.margin, named)
-    strategy = run.make_strategy()
-    if isinstance(strategy, SignalStrategy):
-        strategy.rows_from(signal_rows(run, strategy))
-    host = StrategyHost(strategy, run.found.name, view, bus, start=run.start, seed=config.run.seed)
-    recorder = Recorder(folder, instruments, run.rules, board, bus)
+    hosted = host_strategies(run, rules.margin, board, bus)
+    recorder = Recorder(folder, instruments, run.rules, board, bus, partial(owner_of, run))
     feeds = make_feeds(run, {topic for topic, handlers in bus.handlers.items() if handlers})
     board.quote_at.update({feed.instrument: feed.at for feed in feeds if isinstance(feed, QuoteFeed)})
     clock = Clock(bus, board, feeds, run.start, run.end)
     tables = equity, exposure, wallets, recorder
-    return Wired(bus, board, clock, feeds, host, exchange, slicer, account, log, *tables, guard, funding, settlement)
+    return Wired(
+        bus,
+        board,
+        clock,
+        feeds,
+        hosted,
+        exchange,
+        slicer,
+        account,
+        log,
+        *tables,
+        guard,
+        funding,
+        settlement,
+        parts,
+        part_table,
+    )
 
 
 def deposit(wired: Wired, run: PreparedRun) -> None:

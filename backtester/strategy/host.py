@@ -50,6 +50,7 @@ from backtester.core.topics import (
 )
 from backtester.strategy.base import Strategy
 from backtester.strategy.intents import checked_intent
+from backtester.strategy.sleeve_port import SleevePort
 from backtester.strategy.view import StrategyView
 
 MARKET_HOOKS: Final[dict[str, Topic[Any]]] = {
@@ -73,7 +74,9 @@ class StrategyHost:
     Intents during warm-up (at or before `start`) are dropped and counted.
     """
 
-    def __init__(self, strategy: Strategy, name: str, view: StrategyView, bus: Bus, *, start: int, seed: int) -> None:
+    def __init__(
+        self, strategy: Strategy, name: str, view: StrategyView, bus: Bus | SleevePort, *, start: int, seed: int
+    ) -> None:
         self.dropped_in_warmup = 0
         self._strategy = strategy
         self._name = name

@@ -16,6 +16,7 @@ PAGES = [
     "docs/run-folder.md",
     "docs/explain.md",
     "docs/compare.md",
+    "docs/portfolio.md",
 ]
 
 
