@@ -68,7 +68,9 @@ def _print(found: "Comparison") -> None:
 
 
 def _names(count: int) -> list[str]:
-    return [chr(ord("A") + place) if count <= 26 else str(place + 1) for place in range(count)]
+    from backtester.engine.compare.picture import run_letter
+
+    return [run_letter(place) for place in range(count)]
 
 
 def _counts(row: dict[str, Any]) -> list[tuple[int, int]]:

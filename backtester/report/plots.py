@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _BLUE, _ORANGE, _GREY, _INK = "#0f62a8", "#c2500a", "#8a929c", "#1d2127"
+_CURVES: Final = (_BLUE, _ORANGE, _INK, "#0a8f6c", "#a0568c", "#b58900", _GREY)
 _WIDE: Final = (10.0, 4.6)
 _DPI: Final = 150
 _STYLE: Final[dict[str, Any]] = {
@@ -76,6 +77,21 @@ def drawdown_plot(title: str, ts: Times, drawdown: Values) -> bytes:
         axes.plot(_dates(ts), drawdown * 100.0, color=_ORANGE, linewidth=1.0)
         axes.set_ylabel("drawdown, %")
         axes.set_ylim(min(-1.0, float(np.nanmin(drawdown)) * 105.0), 0.0)
+
+    return _over_time(title, ts, draw)
+
+
+def curves_plot(title: str, unit: str, ts: Times, curves: Sequence[tuple[str, Values]]) -> bytes:
+    """Return the equity of several runs over time, each with its name; more than some have colours twice."""
+
+    def draw(axes: "Axes") -> None:
+        for place, (name, values) in enumerate(curves):
+            colour, dashes = _CURVES[place % len(_CURVES)], "-" if place < len(_CURVES) else (0, (4, 1.5))
+            axes.plot(_dates(ts), values, color=colour, linewidth=1.2, linestyle=dashes, label=name)
+        axes.set_ylabel(f"equity, {unit}")
+        highest = max((float(np.nanmax(np.abs(v), initial=0.0)) for _, v in curves), default=0.0)
+        axes.yaxis.set_major_formatter("{x:,.0f}" if highest >= 1_000 else "{x:,.4g}")
+        axes.legend(loc="best", fontsize=8)
 
     return _over_time(title, ts, draw)
 
