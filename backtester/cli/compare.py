@@ -112,7 +112,7 @@ def _number(value: Any, row: dict[str, Any], *, signed: bool = False) -> str:
         return f"{amount:{sign},.{places}f}"
     if isinstance(value, str):
         return value
-    if isinstance(value, int) or (value.is_integer() and abs(value) >= 1):
+    if isinstance(value, int) or (float(value).is_integer() and abs(value) >= 1):
         return f"{value:{sign},.0f}"
     if row["name"] in _FRACTIONS or row["name"].endswith(("_return", "_drawdown", "_rate", "_share", "_pct")):
         return f"{value:{sign}.2%}"
@@ -158,7 +158,7 @@ def _print_rows(title: str, rows: list[list[str]], names: list[str]) -> None:
 
 
 def _print_parting(title: str, found: "PartingTold | None") -> None:
-    from backtester.cli.explain import plain_lines
+    from backtester.engine.explain.told import plain_lines
 
     if found is None:
         print(f"\n{title}: there is none within the time that both cover")

@@ -69,11 +69,15 @@ def planned(config: BacktestConfig, asked: list[InstrumentId], chosen: Chosen) -
 
 
 def chosen_strategies(
-    config: BacktestConfig, params_file: Path | None, options: Mapping[str, Any], relative_to: Path | None
+    config: BacktestConfig,
+    params_file: Path | None,
+    options: Mapping[str, Any],
+    relative_to: Path | None,
+    found: FoundStrategy | None = None,
 ) -> list[Chosen]:
-    """Return the strategies that a config names, in its order."""
+    """Return the strategies that a config names, in its order; found: the only one, where it is at hand."""
     if not config.strategies:
-        found = find_strategy(config.strategy.name, relative_to=relative_to)
+        found = found or find_strategy(config.strategy.name, relative_to=relative_to)
         return [Chosen(None, found, _params(found, config.strategy.params, params_file, options))]
     check_entries_alone(config, params_file, options)
     chosen = []
