@@ -81,8 +81,7 @@ def drawdown_plot(title: str, ts: Times, drawdown: Values) -> "Picture":
     return _over_time(title, ts, draw)
 
 
-<<<<<<< HEAD
-def curves_plot(title: str, unit: str, ts: Times, curves: Sequence[tuple[str, Values]]) -> bytes:
+def curves_plot(title: str, unit: str, ts: Times, curves: Sequence[tuple[str, Values]]) -> "Picture":
     """Return the equity of several runs over time, each with its name; more than some have colours twice."""
 
     def draw(axes: "Axes") -> None:
@@ -97,10 +96,7 @@ def curves_plot(title: str, unit: str, ts: Times, curves: Sequence[tuple[str, Va
     return _over_time(title, ts, draw)
 
 
-def price_plot(title: str, ts: Times, close: Values, marks: Marks | None) -> bytes:
-=======
 def price_plot(title: str, ts: Times, close: Values, marks: Marks | None) -> "Picture":
->>>>>>> next
     """Return the price over time, with where trades began and ended."""
 
     def draw(axes: "Axes") -> None:

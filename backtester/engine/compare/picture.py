@@ -31,7 +31,7 @@ def write_picture(runs: list[ComparedRun], path: Path) -> None:
     unit = next(iter(currencies)) if same else "multiple of the start"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(curves_plot("Equity of the runs", unit, times, curves))
+        path.write_bytes(curves_plot("Equity of the runs", unit, times, curves).png())
     except OSError as error:
         raise StorageError(f"{path} cannot be written: {error.strerror}") from None
 
