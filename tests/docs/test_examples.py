@@ -16,6 +16,8 @@ PAGES = [
     "docs/check.md",
     "docs/run-folder.md",
     "docs/report.md",
+    "docs/explain.md",
+    "docs/compare.md",
     "docs/portfolio.md",
 ]
 
