@@ -187,8 +187,8 @@ def prepare(
         DataError: the lake lacks symbols or candles, or mixes synthetic and real ones.
         GapError: candles are missing inside the range and gaps are not allowed.
     """
-    chosen = chosen_strategies(config, params_file, params_options or {}, relative_to, found)
     config = config_for_sleeves(config)
+    chosen = chosen_strategies(config, params_file, params_options or {}, relative_to, found)
     asked = _instrument_ids(config)
     ids = [i for i in asked if split_id(i)[0] != OPTION]
     warnings: list[str] = []

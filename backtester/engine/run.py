@@ -1,7 +1,6 @@
 """A backtest from config to sealed folder."""
 
 import asyncio
-import gc
 import signal
 import threading
 import time
@@ -17,6 +16,7 @@ from backtester.core.errors import EngineError, Interrupted
 from backtester.core.instruments import split_id
 from backtester.engine.attribution import attribution_breaks
 from backtester.engine.config_snapshot import write_config
+from backtester.engine.garbage import rarely_collected
 from backtester.engine.prepare import PreparedRun
 from backtester.engine.provenance import digest_of, git_sha
 from backtester.engine.run_folder import RunFolder, new_run_id
@@ -25,8 +25,6 @@ from backtester.engine.wiring import Wired, deposit, wire
 from backtester.report.metrics import Metric
 
 Progress = Callable[[int, Wired], None]
-
-_OBJECTS_PER_COLLECTION = 200_000
 
 COMPLETE, INTERRUPTED, FAILED = "complete", "interrupted", "failed"
 
@@ -179,15 +177,8 @@ async def _drive(run: PreparedRun, wired: Wired, progress: Progress | None, stop
     for one in wired.strategies:
         one.host.start()
     await wired.bus.settle()
-    thresholds = gc.get_threshold()
-    gc.collect()
-    gc.freeze()  # what is alive now lives to the end: the collector need not look at it again
-    gc.set_threshold(_OBJECTS_PER_COLLECTION, *thresholds[1:])
-    try:
+    with rarely_collected():
         finished = await wired.clock.run(pulse)
-    finally:
-        gc.set_threshold(*thresholds)
-        gc.unfreeze()
     if progress is not None:
         progress(wired.board.now, wired)
     return COMPLETE if finished else INTERRUPTED

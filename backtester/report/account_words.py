@@ -9,6 +9,23 @@ from backtester.report.in_words import money
 _SETTLED: Final = {"exercise": "exercised", "expired": "expired worthless"}
 
 
+def strategies_in_words(details: Mapping[str, Any]) -> list[str]:
+    """Return what each of several strategies made of its share, and the reserve; nothing of a run with one."""
+    made = details.get("strategies")
+    if not made:
+        return []
+    said = []
+    for name, part in [*made["parts"].items(), ("reserve", made["reserve"])]:
+        start, end = Decimal(part["start_equity"]), Decimal(part["end_equity"])
+        gained = f" ({end / start - 1:+.2%})" if start else ""
+        text = f"{name}: {start:,.2f} to {end:,.2f}{gained}"
+        if "fills" in part:
+            text += f", realised {Decimal(part['realised']):,.2f}, fees {Decimal(part['fees']):,.2f}"
+            text += f", {part['fills']} fills, {part['trades']} trades"
+        said.append(text)
+    return said
+
+
 def settlements_in_words(details: Mapping[str, Any]) -> list[str]:
     """Return how contracts ended and what that cost."""
     said = []

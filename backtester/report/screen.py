@@ -7,7 +7,12 @@ import textwrap
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from backtester.report.account_words import liquidations_in_words, portfolio_in_words, settlements_in_words
+from backtester.report.account_words import (
+    liquidations_in_words,
+    portfolio_in_words,
+    settlements_in_words,
+    strategies_in_words,
+)
 from backtester.report.in_words import amount, day, has, money, none, percent, ratio
 
 WIDTH: Final = 100
@@ -44,8 +49,10 @@ def screen(details: Mapping[str, Any], metrics: Metrics, config: Mapping[str, An
         "hurt": _hurt(metrics),
     }
     lines += [Line(FIGURE, label, text) for label, text in told.items() if text]
+    parts = strategies_in_words(details)
+    lines += [Line(FIGURE, "strategies" if not number else "", text) for number, text in enumerate(parts)]
     more = settlements_in_words(details) + liquidations_in_words(details, _option_cash(details, config))
-    more += portfolio_in_words(details["portfolio"])
+    more += [] if parts else portfolio_in_words(details["portfolio"])
     lines += [Line(FIGURE, "besides" if not number else "", text) for number, text in enumerate(more)]
     lines += [
         Line(ASSUMPTION, "assumes" if not number else "", f"{key.replace('_', ' ')}: {text}")

@@ -1,7 +1,6 @@
 """`bt` in this process: what it prints and the code it ends with; and in one of its own, for signals."""
 
 import contextlib
-import gc
 import io
 import json
 import os
@@ -41,7 +40,6 @@ def bt(*arguments: object, reports: bool = False) -> Said:
     """Run a command as `bt` would; reports: let `bt run` write the page and the pictures, which takes seconds."""
     out, err = io.StringIO(), io.StringIO()
     code: Any = 0
-    gc.freeze()
     with (
         mock.patch.object(sys, "argv", ["bt", *map(str, arguments if reports else _without_reports(arguments))]),
         contextlib.redirect_stdout(out),

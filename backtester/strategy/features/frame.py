@@ -112,8 +112,9 @@ def candle_frame(
 
 
 def known_rows(times: Times, at: Times) -> Times:
-    """Return, for each time in `at`, the last row of `times` that is known then; -1 when there is none yet."""
-    return np.searchsorted(times, at, side="right").astype(np.int64) - 1
+    """Return, for each time in `at`, the last row of `times` known then, -1 when there is none yet; both rise."""
+    begins = np.searchsorted(at, times, side="left")  # where each row of `times` is known for the first time
+    return np.repeat(np.arange(-1, len(times)), np.diff(begins, prepend=0, append=len(at)))
 
 
 def as_known(values: Values, rows: Times) -> Values:

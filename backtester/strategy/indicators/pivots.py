@@ -92,12 +92,16 @@ class Pivots(Indicator):
             nothing = np.full(rows, np.nan)
             return nothing, nothing, nothing
         middle = values[left : rows - right] + 0.0
-        is_pivot = window_peaks(values[: rows - right - 1], left) < middle
-        after = window_peaks(values[left + 1 :], right)
+        peaks = window_peaks(values, left)
+        after = peaks if left == right else window_peaks(values, right)
+        is_pivot = peaks[: len(middle)] < middle
+        after = after[left + 1 :]
         is_pivot &= (after <= middle) if self._ties == "first" else (after < middle)
-        tops = np.concatenate(([np.nan, np.nan], middle[is_pivot]))
-        seen = np.cumsum(is_pivot)
-        return tuple(late(each, rows) for each in (np.where(is_pivot, middle, np.nan), tops[seen + 1], tops[seen]))  # type: ignore[return-value]
+        at = np.flatnonzero(is_pivot)
+        tops = np.concatenate(([np.nan, np.nan], middle[at]))
+        stays = np.diff(at, prepend=0, append=len(middle))  # how many rows each of them is the newest
+        last, previous = np.repeat(tops[1:], stays), np.repeat(tops[:-1], stays)
+        return tuple(late(each, rows) for each in (np.where(is_pivot, middle, np.nan), last, previous))  # type: ignore[return-value]
 
 
 def _plain(value: float | None) -> float | None:
