@@ -110,7 +110,7 @@ def _number(value: Any, row: dict[str, Any], *, signed: bool = False) -> str:
         return f"{amount:{sign},.{places}f}"
     if isinstance(value, str):
         return value
-    if isinstance(value, int) or (value.is_integer() and abs(value) >= 1):
+    if isinstance(value, int) or (float(value).is_integer() and abs(value) >= 1):
         return f"{value:{sign},.0f}"
     if row["name"] in _FRACTIONS or row["name"].endswith(("_return", "_drawdown", "_rate", "_share", "_pct")):
         return f"{value:{sign}.2%}"

@@ -92,5 +92,5 @@ def progress_text(simulated: int, seconds: float, wired: "Wired", *, wide: bool 
     rate = f"{sum(simulated // length for length in lengths) / seconds:,.0f}" if seconds > 0 else "-"
     ledger = wired.account.ledger
     equity = f"{ledger.equity_units(wired.board.price_units) / MONEY_SCALE:,.2f} {ledger.valuation.currency}"
-    trades = f"{wired.recorder.trades.total():,}"
+    trades = f"{len(wired.trades.closed):,}"
     return f"{rate} candles/s  equity {equity}  trades {trades}" if wide else f"{rate}/s  {equity}  {trades} trades"

@@ -13,6 +13,7 @@ from filelock import FileLock, Timeout
 
 from backtester.core.errors import StorageError, UsageError
 
+LEDGER = "trials.jsonl"  # beside the runs: what was tried, by all of them
 RUNS: Final = "runs"
 LATEST: Final = "latest"
 _LOCK = "run.lock"
@@ -37,6 +38,7 @@ class RunFolder:
         runs = runs.absolute()  # a strategy may change the working directory
         self.final = runs / run_id
         self.partial = runs / f".{run_id}.partial"
+        self.ledger = runs / LEDGER
         try:
             self.partial.mkdir(parents=True)
             self._lock = FileLock(self.partial / _LOCK)

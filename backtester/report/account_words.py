@@ -9,23 +9,6 @@ from backtester.report.in_words import money
 _SETTLED: Final = {"exercise": "exercised", "expired": "expired worthless"}
 
 
-def strategies_in_words(details: Mapping[str, Any]) -> list[str]:
-    """Return what each of several strategies made of its share, and the reserve; nothing of a run with one."""
-    made = details.get("strategies")
-    if not made:
-        return []
-    said = []
-    for name, part in [*made["parts"].items(), ("reserve", made["reserve"])]:
-        start, end = Decimal(part["start_equity"]), Decimal(part["end_equity"])
-        gained = f" ({end / start - 1:+.2%})" if start else ""
-        text = f"{name}: {start:,.2f} to {end:,.2f}{gained}"
-        if "fills" in part:
-            text += f", realised {Decimal(part['realised']):,.2f}, fees {Decimal(part['fees']):,.2f}"
-            text += f", {part['fills']} fills, {part['trades']} trades"
-        said.append(text)
-    return said
-
-
 def settlements_in_words(details: Mapping[str, Any]) -> list[str]:
     """Return how contracts ended and what that cost."""
     said = []
@@ -71,6 +54,28 @@ def liquidations_in_words(details: Mapping[str, Any], cash: str) -> list[str]:
 
 def _times(count: int) -> str:
     return "once" if count == 1 else f"{count} times"
+
+
+def strategies_in_words(details: Mapping[str, Any]) -> list[str]:
+    """Return what each of several strategies made of its share, what was left out, and what they made together."""
+    made = details.get("strategies")
+    if not made:
+        return []
+    return [
+        _part(name, part)
+        for name, part in [*made["parts"].items(), ("reserve", made["reserve"]), ("together", made["account"])]
+        if Decimal(part["start_equity"]) or "share" in part
+    ]
+
+
+def _part(name: str, part: Mapping[str, Any]) -> str:
+    start, end = Decimal(part["start_equity"]), Decimal(part["end_equity"])
+    said = f"{name}: {start:,.2f} to {end:,.2f}" + (f" ({end / start - 1:+.2%})" if start else "")
+    if "trades" not in part:
+        return said
+    return (
+        f"{said}, realised {Decimal(part['realised']):,.2f}, fees {Decimal(part['fees']):,.2f}, {part['trades']} trades"
+    )
 
 
 def portfolio_in_words(portfolio: Mapping[str, Any]) -> list[str]:

@@ -63,7 +63,7 @@ def equity_plot(title: str, currency: str, ts: Times, equity: Values, held: tupl
         axes.set_ylabel(f"equity, {currency}")
         axes.yaxis.set_major_formatter("{x:,.0f}" if np.nanmax(np.abs(equity)) >= 1_000 else "{x:,.4g}")
         if held is not None:
-            axes.legend(loc="best")
+            _legend(axes)
 
     return _over_time(title, ts, draw)
 
@@ -103,7 +103,7 @@ def price_plot(title: str, ts: Times, close: Values, marks: Marks | None) -> "Pi
             _dates(marks.exit_time), marks.exit_price, s=size * 0.7, marker="s", facecolors="white", edgecolors=_INK,
             linewidths=edge, label="exit", zorder=3,
         )  # fmt: skip
-        axes.legend(loc="best", ncols=3)
+        _legend(axes)
 
     return _over_time(title, ts, draw)
 
@@ -115,7 +115,7 @@ def months_plot(title: str, months: Sequence[tuple[str, float | None, bool]]) ->
     partial = {month for month, _, part in months if part}
     for month, value, _ in months:
         grid[years.index(month[:4]), int(month[5:7]) - 1] = np.nan if value is None else value * 100.0
-    return _picture((10.0, 1.5 + 0.42 * len(years)), lambda figure: _draw_months(figure, title, years, grid, partial))
+    return _picture((10.0, 1.4 + 0.42 * len(years)), lambda figure: _draw_months(figure, title, years, grid, partial))
 
 
 def _draw_months(figure: "Figure", title: str, years: list[str], grid: Values, partial: set[str]) -> None:
@@ -143,6 +143,11 @@ def _draw_months(figure: "Figure", title: str, years: list[str], grid: Values, p
     axes.set_xlabel(note)
 
 
+def _legend(axes: "Axes") -> None:
+    """Put it on the title's line, where it covers nothing."""
+    axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3, borderaxespad=0.1, handletextpad=0.5)
+
+
 def _over_time(title: str, ts: Times, draw: Any) -> "Picture":
     def drawn(figure: "Figure") -> None:
         from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
@@ -168,7 +173,10 @@ def _picture(size: tuple[float, float], draw: Any) -> "Picture":
     from backtester.report.picture import Picture
 
     with rc_context({**rcParamsDefault, **_STYLE}):
-        figure = Picture(figsize=size, layout="constrained")
+        figure = Picture(figsize=size)
+        inches = {"left": 0.85, "right": 0.2, "bottom": 0.62, "top": 0.42}
+        share = {side: room / size[side in ("bottom", "top")] for side, room in inches.items()}
+        figure.subplots_adjust(share["left"], share["bottom"], 1 - share["right"], 1 - share["top"])
         FigureCanvasAgg(figure)
         draw(figure)
         figure.canvas.draw()  # the layout, in these settings

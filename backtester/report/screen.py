@@ -49,10 +49,10 @@ def screen(details: Mapping[str, Any], metrics: Metrics, config: Mapping[str, An
         "hurt": _hurt(metrics),
     }
     lines += [Line(FIGURE, label, text) for label, text in told.items() if text]
-    parts = strategies_in_words(details)
-    lines += [Line(FIGURE, "strategies" if not number else "", text) for number, text in enumerate(parts)]
+    made = strategies_in_words(details)
+    lines += [Line(FIGURE, "strategies" if not number else "", text) for number, text in enumerate(made)]
     more = settlements_in_words(details) + liquidations_in_words(details, _option_cash(details, config))
-    more += [] if parts else portfolio_in_words(details["portfolio"])
+    more += [] if made else portfolio_in_words(details["portfolio"])
     lines += [Line(FIGURE, "besides" if not number else "", text) for number, text in enumerate(more)]
     lines += [
         Line(ASSUMPTION, "assumes" if not number else "", f"{key.replace('_', ' ')}: {text}")

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
-from backtester.report.metrics import Metric
+from backtester.report.figures import Metric
 
 HIGHER: Final = frozenset({
     "total_return", "cagr", "sharpe", "psr", "sortino", "calmar", "omega", "max_drawdown", "max_drawdown_daily",

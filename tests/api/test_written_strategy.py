@@ -120,7 +120,10 @@ def test_what_a_class_does_is_what_counts_not_what_was_in_the_cell_before(notebo
             "Mine uses variables of the function in which it is defined",
         ),
         (PLAIN + "\nMine.on_candle = lambda self, candle: None\n", "Mine was changed after it was defined"),
-        (PLAIN.replace("    def __init__", "    every = 10\n\n    def __init__") + "\nMine.every = 5\n", "Mine was changed"),
+        (
+            PLAIN.replace("    def __init__", "    every = 10\n\n    def __init__") + "\nMine.every = 5\n",
+            "Mine was changed",
+        ),
     ],
 )
 def test_a_class_that_cannot_be_written_down_runs_all_the_same_and_says_why(

@@ -17,7 +17,7 @@ from backtester.core.time import parse_time
 from backtester.engine.compare.closed_trades import ClosedTrades
 from backtester.engine.explain.run_files import RunFiles
 from backtester.report.bridge import BridgeSide
-from backtester.report.metrics import Metric
+from backtester.report.figures import Metric
 
 _NO_TRADE: Final = (DEPOSIT, TRANSFER)
 
