@@ -13,6 +13,8 @@ PAGES = [
     "docs/config.md",
     "docs/cli.md",
     "docs/check.md",
+    "docs/api.md",
+    "docs/tutorial.md",
     "docs/run-folder.md",
     "docs/portfolio.md",
 ]
