@@ -14,6 +14,8 @@ PAGES = [
     "docs/config.md",
     "docs/cli.md",
     "docs/check.md",
+    "docs/api.md",
+    "docs/tutorial.md",
     "docs/run-folder.md",
     "docs/report.md",
     "docs/explain.md",
