@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from backtester.cli.console import console, print_json
-from backtester.cli.tables import print_table, sparkline
+from backtester.cli.tables import count_text, print_table, sparkline
 
 if TYPE_CHECKING:
     from backtester.engine.compare.comparing import Comparison, PartingTold
@@ -50,9 +50,11 @@ def _print(found: "Comparison") -> None:
         print(f"note: {remark}")
     _print_metrics(content["metrics"], names)
     _print_curves(content["equity"], names)
+    if len(found.runs) == 2:
+        _print_bridge(content["bridge"])
     _print_rows("config", [[row["key"], *map(str, row["values"])] for row in content["config"]], names)
     data = [
-        [row["series"], *(f"{n} files" + (f", {c} others" if c else "") for n, c in _counts(row))]
+        [row["series"], *(count_text(n, "file") + (f", {c} not as in A" if c else "") for n, c in _counts(row))]
         for row in content["data"]
     ]
     _print_rows("data", data, names)
@@ -63,7 +65,6 @@ def _print(found: "Comparison") -> None:
     same = found.event is not None and found.decision is not None and found.event == found.decision
     if not same:
         _print_parting("the first decision that differs", found.decision)
-    _print_bridge(content["bridge"])
 
 
 def _names(count: int) -> list[str]:
@@ -109,7 +110,7 @@ def _number(value: Any, row: dict[str, Any], *, signed: bool = False) -> str:
         return f"{amount:{sign},.{places}f}"
     if isinstance(value, str):
         return value
-    if isinstance(value, int) or float(value).is_integer() and abs(value) >= 1:
+    if isinstance(value, int) or (float(value).is_integer() and abs(value) >= 1):
         return f"{value:{sign},.0f}"
     if row["name"] in _FRACTIONS or row["name"].endswith(("_return", "_drawdown", "_rate", "_share", "_pct")):
         return f"{value:{sign}.2%}"
@@ -121,7 +122,7 @@ _FRACTIONS = ("cagr", "volatility", "max_drawdown_daily", "exposure", "time_in_m
 
 def _difference(row: dict[str, Any]) -> str:
     if "why" in row:
-        return row["why"]
+        return str(row["why"])
     if "difference" not in row or row.get("better") == "same":
         return ""
     return _number(row["difference"], row, signed=True)
@@ -129,12 +130,13 @@ def _difference(row: dict[str, Any]) -> str:
 
 def _verdict(row: dict[str, Any]) -> str:
     if "unclear" in row:
-        return row["unclear"]
+        return str(row["unclear"])
     return {"first": "A is better", "second": "B is better"}.get(row.get("better") or "", "")
 
 
 def _print_curves(equity: dict[str, Any], names: list[str]) -> None:
-    print(f"\nequity, {equity['start']} to {equity['end']}, all on one scale")
+    scale = "as multiples of the start" if equity["relative"] else "all on one scale"
+    print(f"\nequity, {equity['start']} to {equity['end']}, {scale}")
     known = [value for curve in equity["points"] for value in curve if value is not None]
     if not known:
         return
@@ -154,13 +156,15 @@ def _print_rows(title: str, rows: list[list[str]], names: list[str]) -> None:
 
 
 def _print_parting(title: str, found: "PartingTold | None") -> None:
-    from backtester.cli.explain import plain_lines
+    from backtester.engine.explain.told import plain_lines
 
     if found is None:
         print(f"\n{title}: there is none within the time that both cover")
         return
     print(f"\n{title}")
-    for name, told in zip("AB", found, strict=True):
+    for field, (one, other) in found.fields.items():
+        print(f"   {field}: A {one}, B {other}")
+    for name, told in (("A", found.first), ("B", found.second)):
         print(f"{name}: " + ("nothing at that time" if told is None else ""))
         for line in [] if told is None else plain_lines(told, 1):
             print(line)

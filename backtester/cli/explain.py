@@ -25,6 +25,7 @@ def explain_command(
     """
     from backtester.engine.explain.explaining import explain
     from backtester.engine.explain.run_files import RunFiles
+    from backtester.engine.explain.told import plain_lines
     from backtester.engine.run_folder import find_run
 
     folder = find_run(run)
@@ -40,29 +41,14 @@ def explain_command(
         out.print(line, markup=False, soft_wrap=True)
 
 
-def plain_lines(told: "Told", depth: int = 0) -> list[str]:
-    """Return the tree as indented lines: `#N` is the line of the log, `-` a detail."""
-    indent = "  " * depth
-    lines = [indent + _title(told), *(f"{indent}  - {detail}" for detail in told.details)]
-    for part in told.parts:
-        lines += plain_lines(part, depth + 1)
-    return lines
-
-
-def _title(told: "Told") -> str:
-    if told.line is None:
-        return told.title
-    from backtester.core.time import format_time
-
-    return f"#{told.line.seq} {format_time(told.line.event['ts'])} {told.title}"
-
-
 def _tree(told: "Told") -> Any:
     from rich.text import Text
     from rich.tree import Tree
 
+    from backtester.engine.explain.told import title_text
+
     def label(one: "Told") -> Text:
-        text = Text(_title(one), style="bold" if one is told else "")
+        text = Text(title_text(one), style="bold" if one is told else "")
         for detail in one.details:
             text.append(f"\n{detail}", style="dim")
         return text

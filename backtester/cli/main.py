@@ -17,6 +17,7 @@ from backtester.cli.explain import explain_command
 from backtester.cli.replay import replay_command
 from backtester.cli.report import report_command
 from backtester.cli.run import run_command
+from backtester.cli.runs import runs_app
 from backtester.cli.strategies import strategies_command
 
 app = typer.Typer(
@@ -40,6 +41,7 @@ data_app.command("available")(available_command)
 data_app.add_typer(rules_app, name="rules")
 app.add_typer(data_app, name="data")
 app.command("strategies")(strategies_command)
+app.add_typer(runs_app, name="runs")
 app.add_typer(bench_app, name="bench")
 
 

@@ -72,7 +72,7 @@ def asked_run(
     Raises:
         UsageError: a file cannot be read, or a key or value is wrong.
     """
-    from backtester.config.loading import assignment, dotted_layer, load_backtest_config, risk_layers
+    from backtester.config.loading import assignment, dotted_layer, load_backtest_config, risk_layers, with_strategy
     from backtester.engine.prepare import prepare
 
     options: dict[str, Any] = {
@@ -90,10 +90,7 @@ def asked_run(
     given = {s: {k: v for k, v in keys.items() if v not in (None, "", [], {})} for s, keys in options.items()}
     below, over = risk_layers(risk)
     loaded = load_backtest_config(config, over, dotted_layer(set_ or []), given, below=below)
-    if strategy and strategy != loaded.strategy.name:  # another strategy's parameters are not this one's
-        from backtester.config.configs import StrategySection
-
-        loaded = loaded.model_copy(update={"strategy": StrategySection(name=strategy)})
+    loaded = with_strategy(loaded, strategy)
     relative_to = config.parent if config is not None else None
     prepared_of = partial(
         prepare,

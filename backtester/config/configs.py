@@ -327,11 +327,13 @@ class BandSection(Section):
 class ReportSection(Section):
     """What is written for people once a run is sealed. No digest depends on it; `bt report RUN` writes it again.
 
-    html: report.html. plots: plots/*.png.
+    html: report.html. plots: plots/*.png. text: report.txt. csv: trades.csv and equity.csv.
     """
 
     html: bool = True
     plots: bool = True
+    text: bool = True
+    csv: bool = False
 
 
 class BacktestConfig(Section):

@@ -32,6 +32,8 @@ OmittedText = Annotated[str, OMITTED]
 
 
 DEPOSIT: Final = "deposit"
+FUNDING: Final = "funding"
+INSURANCE: Final = "insurance"  # what the insurance fund pays of a loss
 TRANSFER: Final = "transfer"  # one leaves a wallet, the next comes into another
 
 

@@ -17,8 +17,9 @@ def config_text(run: PreparedRun) -> bytes:
     content = plain_toml(run.config.model_dump())
     named = [content["strategy"]] if not run.config.strategies else content["strategies"]
     for sleeve, section in zip(run.sleeves, named, strict=True):
-        if sleeve.found.file is not None:
-            section["name"] = f"source/{sleeve.found.file.name}:{sleeve.found.cls.__name__}"
+        file = sleeve.found.file.name if sleeve.found.file is not None else next(iter(sleeve.found.written), "")
+        if file:
+            section["name"] = f"source/{file}:{sleeve.found.cls.__name__}"
     del content["strategy" if run.config.strategies else "strategies"]
     return tomli_w.dumps(content).encode()
 
@@ -28,6 +29,9 @@ def write_config(run: PreparedRun, folder: RunFolder) -> None:
     for file in dict.fromkeys(sleeve.found.file for sleeve in run.sleeves):
         for relative, path in modules_below(file.parent).items() if file is not None else ():
             folder.write(f"source/{relative}", path.read_bytes())
+    for sleeve in run.sleeves:
+        for relative, source in sleeve.found.written.items():
+            folder.write(f"source/{relative}", source)
     folder.write(CONFIG, config_text(run))
 
 

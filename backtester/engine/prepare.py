@@ -171,6 +171,7 @@ def prepare(
     params_file: Path | None = None,
     params_options: Mapping[str, Any] | None = None,
     relative_to: Path | None = None,
+    found: FoundStrategy | None = None,
 ) -> PreparedRun:
     """Resolve a config against the lake.
 
@@ -179,14 +180,15 @@ def prepare(
         params_file: the strategy's TOML; by default configs/<strategy>.toml, unless the config has params.
         params_options: `-p` options, laid over it.
         relative_to: the config's folder: a relative strategy file is looked for there first.
+        found: the strategy, where it is at hand and need not be found by name.
 
     Raises:
         UsageError: strategy, symbols, range or parameters are wrong.
         DataError: the lake lacks symbols or candles, or mixes synthetic and real ones.
         GapError: candles are missing inside the range and gaps are not allowed.
     """
-    chosen = chosen_strategies(config, params_file, params_options or {}, relative_to)
     config = config_for_sleeves(config)
+    chosen = chosen_strategies(config, params_file, params_options or {}, relative_to, found)
     asked = _instrument_ids(config)
     ids = [i for i in asked if split_id(i)[0] != OPTION]
     warnings: list[str] = []

@@ -20,9 +20,12 @@ from backtester.engine.garbage import rarely_collected
 from backtester.engine.prepare import PreparedRun
 from backtester.engine.provenance import digest_of, git_sha
 from backtester.engine.run_folder import RunFolder, new_run_id
-from backtester.engine.run_record import run_metrics, run_record, warnings_after
+from backtester.engine.run_metrics import equity_rows, metrics_from
+from backtester.engine.run_record import run_record, warnings_after
+from backtester.engine.trade_lookups import look_up
+from backtester.engine.trials import known_trials, remember, try_of
 from backtester.engine.wiring import Wired, deposit, wire
-from backtester.report.metrics import Metric
+from backtester.report.figures import Metric
 
 Progress = Callable[[int, Wired], None]
 
@@ -45,7 +48,8 @@ class RunResult(NamedTuple):
 class StopRequest:
     """Ctrl-C and SIGTERM: the first ends the run after the tick, a second one at once.
 
-    The handlers are Python's own, not asyncio's, so that they also reach a strategy that never returns.
+    The handlers are Python's own, not asyncio's, so that they also reach a strategy that never returns. May be entered
+    again while it is: signals are caught until the main thread has left it.
     """
 
     def __init__(self) -> None:
@@ -53,14 +57,16 @@ class StopRequest:
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> "StopRequest":
-        if threading.current_thread() is threading.main_thread():  # elsewhere signals cannot be caught
+        is_main = threading.current_thread() is threading.main_thread()  # elsewhere signals cannot be caught
+        if is_main and not self._before:
             for name in (signal.SIGINT, signal.SIGTERM):
                 self._before[name] = signal.signal(name, self._caught)
         return self
 
     def __exit__(self, *_: object) -> None:
-        for name, handler in self._before.items():
-            signal.signal(name, handler)
+        if threading.current_thread() is threading.main_thread():  # a run may be in a thread that this one waits for
+            while self._before:
+                signal.signal(*self._before.popitem())
 
     def _caught(self, *_: object) -> None:
         if self.asked:
@@ -68,8 +74,10 @@ class StopRequest:
         self.asked = True
 
 
-def run_backtest(run: PreparedRun, runs: Path, *, progress: Progress | None = None) -> RunResult:
-    """Run a prepared backtest and seal it under `runs`.
+def run_backtest(
+    run: PreparedRun, runs: Path, *, progress: Progress | None = None, stop: StopRequest | None = None
+) -> RunResult:
+    """Run a prepared backtest and seal it under `runs`; stop: where somebody asks to end it, besides by signals.
 
     A strategy that raises, or a signal, ends the run early: what was done is sealed all the same, with its status.
 
@@ -80,7 +88,7 @@ def run_backtest(run: PreparedRun, runs: Path, *, progress: Progress | None = No
     folder = RunFolder(runs, new_run_id(run.name, symbols))
     log_file = (folder.partial / "log.jsonl").open("w", encoding="utf-8")
     try:
-        return _run_in(run, folder, _diagnostics(log_file), progress)
+        return _run_in(run, folder, _diagnostics(log_file), progress, stop or StopRequest())
     except BaseException:
         folder.abandon()
         raise
@@ -88,7 +96,7 @@ def run_backtest(run: PreparedRun, runs: Path, *, progress: Progress | None = No
         log_file.close()
 
 
-def _run_in(run: PreparedRun, folder: RunFolder, diary: Any, progress: Progress | None) -> RunResult:
+def _run_in(run: PreparedRun, folder: RunFolder, diary: Any, progress: Progress | None, stop: StopRequest) -> RunResult:
     context = RunContext(run_id=folder.final.name, seed=run.config.run.seed, git_sha=git_sha(), allow_net=False)
     write_config(run, folder)
     diary.info("start", run_id=context.run_id, strategy=run.name, instruments=list(run.config.run.symbols))
@@ -96,7 +104,7 @@ def _run_in(run: PreparedRun, folder: RunFolder, diary: Any, progress: Progress 
     wired = wire(run, folder.partial)
     status, error = FAILED, None
     try:
-        with StopRequest() as stop:
+        with stop:
             status = asyncio.run(_drive(run, wired, progress, stop))
         for one in wired.strategies:
             one.host.stop()
@@ -118,37 +126,50 @@ def _run_in(run: PreparedRun, folder: RunFolder, diary: Any, progress: Progress 
     table_seconds += wired.part_table.seconds if wired.part_table is not None else 0.0
     run_seconds = sealed - began - table_seconds
     try:
-        tables = _close_tables(wired)
+        tables = _close_tables(run, wired, folder.partial)
     except EngineError as caught:  # the log is whole; what could not be derived from it is said
         status, error, tables = FAILED, error or caught, {}
         diary.error("tables", error=str(caught), traceback=traceback.format_exc())
-    metrics = run_metrics(run, wired)
     table_seconds += time.perf_counter() - sealed
     warnings = run.warnings + warnings_after(run, wired)
     details = run_record(run, wired, context, status, error, tables, warnings)
-    details["timings"] = {"run_s": round(run_seconds, 6), "tables_s": round(table_seconds, 6)}
+    measured = time.perf_counter()
+    tried = try_of(run, details, folder.partial) if tables and status == COMPLETE else None
+    details["trials"] = None if tried is None else known_trials(folder.ledger, tried)
+    metrics = metrics_from(details, folder.partial) if tables else {}
+    details["timings"] = {
+        "run_s": round(run_seconds, 6),
+        "tables_s": round(table_seconds, 6),
+        "metrics_s": round(time.perf_counter() - measured, 6),
+    }
     details["metrics"] = digest_of(folder.write_json("metrics.json", metrics))
     folder.write_json("run.json", details)
     for warning in warnings:
         diary.warning(warning)
     diary.info("end", status=status, digest=wired.log.digest, seconds=round(time.perf_counter() - began, 3))
     path = folder.seal()
+    if tried is not None:
+        remember(folder.ledger, context.run_id, tried)
     return RunResult(context.run_id, path, status, wired.log.digest, metrics, warnings, details, error)
 
 
-def _close_tables(wired: Wired) -> dict[str, str]:
+def _close_tables(run: PreparedRun, wired: Wired, folder: Path) -> dict[str, str]:
     """Write what the tables still wait for; return their digests."""
     wired.clock.hand_on_marks()  # of a window that was not finished
     wired.bus.drain()
     wired.account.curve.close()
     if wired.account.wallets is not None:
         wired.account.wallets.close(wired.board.now)
+    equity = wired.equity.close()
+    times, values = equity_rows(folder)
     return {
-        "equity": wired.equity.close(),
+        "equity": equity,
         "exposure": wired.exposure.close(),
         "wallets": wired.wallets.close(),
         **_close_parts(wired),
+        "benchmark": wired.history.write(int(values[0])),
         **wired.recorder.close(wired.board.now),
+        "trades": wired.trades.write(look_up(run, wired.trades, wired.history, times, values)),
     }
 
 

@@ -1,4 +1,4 @@
-"""What run.json and metrics.json say of a run: status, origin of everything that decided it, digests, assumptions."""
+"""What run.json says of a run: status, origin of everything that decided it, digests, assumptions."""
 
 import os
 import sys
@@ -13,6 +13,7 @@ from backtester.core.time import format_time
 from backtester.data.feeds.candle_feed import CandleFeed
 from backtester.data.feeds.records import RECORD_KINDS
 from backtester.data.schemas import BOOK_TICKER, FUNDING_RATE
+from backtester.engine.accounting import accounting_record
 from backtester.engine.applied_rules import applied_versions
 from backtester.engine.assumptions import PATHS_IN_WORDS, assumptions, costs_not_sized, latency_not_modelled
 from backtester.engine.attribution import strategies_record
@@ -29,7 +30,6 @@ from backtester.engine.risk_setup import limit_warnings
 from backtester.engine.sleeves import Sleeve
 from backtester.engine.strategy_hosts import heard_topics
 from backtester.engine.wiring import Wired
-from backtester.report.metrics import Metric, headline
 from backtester.risk.breakers import State
 from backtester.strategy.host import MARKET_HOOKS
 from backtester.strategy.registry import FoundStrategy
@@ -71,6 +71,7 @@ def run_record(
         "final": _final_state(run, wired),
         "portfolio": portfolio_record(run, wired),
         **_strategies(run, wired),
+        "accounting": accounting_record(run, wired),
         "counts": {
             "fills": wired.recorder.fills.total(),
             "ambiguous_candles": wired.exchange.ambiguous_candles.total(),
@@ -90,8 +91,8 @@ def _strategies(run: PreparedRun, wired: Wired) -> dict[str, Any]:
     """Return what only a run of several strategies has: what each made of its share."""
     if wired.parts is None:
         return {}
-    account, recorder, prices = wired.account.ledger, wired.recorder, wired.board.price_units
-    made = strategies_record(run, account, wired.parts, recorder.fills, recorder.trades, prices)
+    account, prices = wired.account.ledger, wired.board.price_units
+    made = strategies_record(run, account, wired.parts, wired.recorder.fills, wired.trades.counts, prices)
     return {"strategies": made}
 
 
@@ -227,20 +228,6 @@ def breaker_trips(wired: Wired) -> dict[str, int]:
     return {b.terms.name: b.trips for b in wired.guard.breakers} if wired.guard is not None else {}
 
 
-def run_metrics(run: PreparedRun, wired: Wired) -> dict[str, Metric]:
-    """Return the headline figures of a run that is over."""
-    return headline(
-        wired.equity.stats,
-        wired.recorder.trade_stats,
-        n_open=wired.recorder.n_open_trades,
-        realised=_by_asset(wired, "realised_units"),
-        fees=_by_asset(wired, "fees_units"),
-        funding=_by_asset(wired, "funding_units") if run.margin.brackets else None,
-        worth=lambda asset, units: run.valuation.worth(asset, units, wired.board.price_units),
-        currency=run.config.account.currency,
-    )
-
-
 def _by_asset(wired: Wired, field: str) -> dict[str, int]:
     """Return one sum of the account per asset, all wallets together, 1e-8 of it."""
     found: dict[str, int] = {}
@@ -292,6 +279,10 @@ def _origin(found: FoundStrategy) -> dict[str, Any]:
         beside = {p.as_posix(): p for p in modules_below(Path("/")).values() if p not in below.values()}
         origin["modules"] = {name: digest_of(path.read_bytes()) for name, path in below.items()}
         origin["imported"] = {name: digest_of(path.read_bytes()) for name, path in beside.items()}
+    elif found.written:
+        origin["modules"] = {name: digest_of(content) for name, content in found.written.items()}
+    elif found.unrecorded:
+        origin["unrecorded"] = found.unrecorded
     elif not cls.__module__.startswith("backtester."):
         source = Path(str(sys.modules[cls.__module__].__file__))
         origin["modules"] = {cls.__module__: digest_of(source.read_bytes())}

@@ -80,7 +80,8 @@ def entry_symbols(config: BacktestConfig, entry: StrategyEntry) -> tuple[Instrum
 
 
 def config_for_sleeves(config: BacktestConfig) -> BacktestConfig:
-    """Return the config of several strategies with the symbols of all, and their shortest timeframe as the run's.
+    """Return the config of several strategies with what each trades spelled out, and as the run's own the symbols of all
+    and their shortest timeframe.
 
     Raises:
         UsageError: what they ask for does not go together.
@@ -93,17 +94,21 @@ def config_for_sleeves(config: BacktestConfig) -> BacktestConfig:
             "strategy has one position of its own in a future",
             hint="leave futures.position_mode out; a long and a short strategy have a position each",
         )
-    symbols = {*named_instruments(config.run.symbols, config.run.market)}
-    for entry in config.strategies:
-        symbols |= {*entry_symbols(config, entry)}
+    entries = tuple(
+        entry.model_copy(
+            update={"symbols": entry_symbols(config, entry), "timeframe": entry.timeframe or config.run.timeframe}
+        )
+        for entry in config.strategies
+    )
+    symbols = {*named_instruments(config.run.symbols, config.run.market)}.union(*(entry.symbols for entry in entries))
     if options := sorted(i for i in symbols if split_id(i)[0] == OPTION):
         raise UsageError(
             f"[[strategies]] do not trade options yet, and {options[0]} is one",
             hint="run the strategy with options alone: --strategy",
         )
-    frames = [entry.timeframe or config.run.timeframe for entry in config.strategies]
-    run = config.run.model_copy(update={"symbols": tuple(sorted(symbols)), "timeframe": min(frames, key=timeframe_us)})
-    return config.model_copy(update={"run": run})
+    frames = [entry.timeframe for entry in entries]
+    run = {"symbols": tuple(sorted(symbols)), "timeframe": min(frames, key=timeframe_us)}
+    return config.model_copy(update={"run": config.run.model_copy(update=run), "strategies": entries})
 
 
 def check_entries_alone(config: BacktestConfig, params_file: Path | None, options: Mapping[str, Any]) -> None:

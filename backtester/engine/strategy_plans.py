@@ -13,7 +13,7 @@ from backtester.core.time import first_open, timeframe_us
 from backtester.data.lake import Lake
 from backtester.engine.feed_plan import FEED_HINT, FeedName, PlannedFeed, feed_names, traded_candles
 from backtester.engine.resolution import mark_feeds
-from backtester.engine.sleeves import Sleeve, check_entries_alone, entry_symbols
+from backtester.engine.sleeves import Sleeve, check_entries_alone, named_instruments
 from backtester.strategy.base import Strategy, StrategyParams
 from backtester.strategy.registry import FoundStrategy, find_strategy
 from backtester.strategy.signals import SignalStrategy
@@ -59,7 +59,7 @@ def planned(config: BacktestConfig, asked: list[InstrumentId], chosen: Chosen) -
     entry, found, params = chosen
     timeframe, traded, own = config.run.timeframe, tuple(asked), Sleeve("", config.strategy.name, *chosen[1:], "", ())
     if entry is not None:
-        timeframe, traded = entry.timeframe or timeframe, entry_symbols(config, entry)
+        timeframe, traded = entry.timeframe, named_instruments(entry.symbols, config.run.market)
         own = own._replace(id=entry.id, name=entry.name, share=entry.share)
     ids = [i for i in traded if split_id(i)[0] != OPTION]
     needs = _needs(found, params, timeframe)
@@ -69,11 +69,15 @@ def planned(config: BacktestConfig, asked: list[InstrumentId], chosen: Chosen) -
 
 
 def chosen_strategies(
-    config: BacktestConfig, params_file: Path | None, options: Mapping[str, Any], relative_to: Path | None
+    config: BacktestConfig,
+    params_file: Path | None,
+    options: Mapping[str, Any],
+    relative_to: Path | None,
+    found: FoundStrategy | None = None,
 ) -> list[Chosen]:
-    """Return the strategies that a config names, in its order."""
+    """Return the strategies that a config names, in its order; found: the only one, where it is at hand."""
     if not config.strategies:
-        found = find_strategy(config.strategy.name, relative_to=relative_to)
+        found = found or find_strategy(config.strategy.name, relative_to=relative_to)
         return [Chosen(None, found, _params(found, config.strategy.params, params_file, options))]
     check_entries_alone(config, params_file, options)
     chosen = []

@@ -1,11 +1,10 @@
-"""The tables of a run's folder: equity, fills, orders and trades, written as the run goes."""
+"""The tables of a run's folder that are written as the run goes: equity, fills and orders."""
 
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,22 +16,16 @@ from backtester.core.bus import Bus
 from backtester.core.errors import EngineError
 from backtester.core.events import AnyOrder, Fill, OrderRejected, OrderUpdate, Reason, SanitizedOrder
 from backtester.core.instruments import Instrument, InstrumentId
-from backtester.core.round_trips import RoundTrip, RoundTrips
-from backtester.core.rules import RuleBook
 from backtester.core.topics import T_FILLS, T_ORDERS_CHANGED, T_ORDERS_REJECTED, T_ORDERS_SANITIZED, T_ORDERS_UPDATE
 from backtester.engine.columns import (
     MONEY_TYPE,
     PRICE_TYPE,
     TIME_TYPE,
     StreamedTable,
-    decimal_column,
     int64_as_decimal,
     plain_column,
-    time_column,
 )
-from backtester.report.metrics import EquityStats, TradeStats
-
-_CHUNK_ROWS = 1_024
+from backtester.engine.row_table import RowTable
 
 EQUITY = pa.schema(
     [
@@ -46,8 +39,17 @@ EQUITY = pa.schema(
 )
 
 
+@dataclass(slots=True)
+class EquityStats:
+    """What the equity curve leaves behind when it has been written. Money in 1e-8."""
+
+    peak_units: int = 0
+    lowest_units: int = 0
+    rows: int = 0
+
+
 class EquityTable:
-    """equity.parquet, and what the metrics need of it."""
+    """equity.parquet, and its lowest point."""
 
     def __init__(self, path: Path) -> None:
         self.stats = EquityStats()
@@ -64,15 +66,13 @@ class EquityTable:
         equity = money[0]
         stats = self.stats
         if stats.rows == 0:
-            stats.first_units = stats.peak_units = stats.lowest_units = int(equity[0])
+            stats.peak_units = stats.lowest_units = int(equity[0])
         values = equity.astype(np.float64)
         peaks = np.maximum(np.maximum.accumulate(values), float(stats.peak_units))
         with np.errstate(divide="ignore", invalid="ignore"):
             drawdown = np.where(peaks > 0, values / peaks - 1.0, 0.0)
         stats.peak_units = max(stats.peak_units, int(equity.max()))
         stats.lowest_units = min(stats.lowest_units, int(equity.min()))
-        stats.max_drawdown = min(stats.max_drawdown, float(drawdown.min()))
-        stats.last_units = int(equity[-1])
         stats.rows += len(ts)
         self._table.append(
             [
@@ -109,75 +109,26 @@ class StrategyTable:
         return self._table.close()
 
 
-@dataclass(frozen=True, slots=True)
-class _Column:
-    name: str
-    kind: pa.DataType
-
-
-class RowTable:
-    """A table filled row by row; decimals come as (units, exponent)."""
-
-    def __init__(self, path: Path, columns: list[tuple[str, pa.DataType]]) -> None:
-        self._columns = [_Column(name, kind) for name, kind in columns]
-        self._table = StreamedTable(path, pa.schema(columns))
-        self._rows: list[tuple[Any, ...]] = []
-
-    def add(self, *values: Any) -> None:
-        """Add a row, its values in column order."""
-        self._rows.append(values)
-        if len(self._rows) >= _CHUNK_ROWS:
-            self._flush()
-
-    def _flush(self) -> None:
-        rows, self._rows = self._rows, []
-        if rows:
-            self._table.append(
-                [_array(c.kind, values) for c, values in zip(self._columns, zip(*rows, strict=True), strict=True)]
-            )
-
-    def close(self) -> str:
-        """Finish the file; return the table's digest."""
-        self._flush()
-        return self._table.close()
-
-
-def _array(kind: pa.DataType, values: tuple[Any, ...]) -> pa.Array:
-    if pa.types.is_decimal(kind):
-        units = [value * 10 ** (kind.scale - exponent) for value, exponent in values]
-        try:
-            return int64_as_decimal(np.array(units, dtype=np.int64), kind)
-        except OverflowError:
-            return decimal_column(units, kind.scale, kind)
-    if pa.types.is_timestamp(kind):
-        return time_column(values)
-    return pa.array(values, type=kind)
-
-
 class Recorder:
-    """Watches fills and orders and writes fills.parquet, orders.parquet and trades.parquet. Publishes nothing."""
+    """Watches fills and orders and writes fills.parquet and orders.parquet. Publishes nothing."""
 
     def __init__(
         self,
         folder: Path,
         instruments: Mapping[InstrumentId, Instrument],
-        rules: RuleBook,
         board: Board,
         bus: Bus,
         owner_of: Callable[[InstrumentId], str],
     ) -> None:
         """owner_of: the strategy whose an instrument is."""
         self._owner_of = owner_of
-        self.trade_stats = TradeStats()
         self.fills: Counter[str] = Counter()  # by strategy
-        self.trades: Counter[str] = Counter()
         self.refusals: Counter[Reason] = Counter()
         self.option_refusals: Counter[Reason] = Counter()
         self._board = board
         self._instruments = instruments
         self._working: dict[int, tuple[int, SanitizedOrder]] = {}
         self._filled: dict[int, int] = {}
-        self._trips = RoundTrips(instruments, rules, self._on_trade)
         self._fills = RowTable(
             folder / "fills.parquet",
             [
@@ -227,35 +178,11 @@ class Recorder:
                 ("strategy", pa.string()),
             ],
         )
-        self._trades = RowTable(
-            folder / "trades.parquet",
-            [
-                ("instrument", pa.string()),
-                ("side", pa.string()),
-                ("entry_time", TIME_TYPE),
-                ("exit_time", TIME_TYPE),
-                ("qty", MONEY_TYPE),
-                ("entry_notional", MONEY_TYPE),
-                ("exit_notional", MONEY_TYPE),
-                ("gross_pnl", MONEY_TYPE),
-                ("fees", MONEY_TYPE),
-                ("net_pnl", MONEY_TYPE),
-                ("fills", pa.int64()),
-                ("entry_tag", pa.string()),
-                ("exit_tag", pa.string()),
-                ("strategy", pa.string()),
-            ],
-        )
         bus.subscribe(T_ORDERS_SANITIZED, self.on_order)
         bus.subscribe(T_ORDERS_CHANGED, self.on_changed)
         bus.subscribe(T_ORDERS_REJECTED, self.on_rejected)
         bus.subscribe(T_ORDERS_UPDATE, self.on_update)
         bus.subscribe(T_FILLS, self.on_fill)
-
-    @property
-    def n_open_trades(self) -> int:
-        """How many trades have not closed."""
-        return self._trips.n_open
 
     def on_order(self, order: AnyOrder) -> None:
         """Remember an order until it ends."""
@@ -310,7 +237,6 @@ class Recorder:
         self._filled[fill.order_id] = self._filled.get(fill.order_id, 0) + fill.qty_units
         if parent := self._working[fill.order_id][1].algo_id:
             self._filled[parent] = self._filled.get(parent, 0) + fill.qty_units
-        self._trips.on_fill(fill)
         if fill.leaves_units == 0:
             self._end(fill.order_id, fill.ts, "filled", Reason.NONE)
 
@@ -343,30 +269,8 @@ class Recorder:
             self._owner_of(order.instrument),
         )
 
-    def _on_trade(self, trade: RoundTrip) -> None:
-        owner = self._owner_of(trade.instrument)
-        self.trades[owner] += 1
-        self.trade_stats.add(trade)
-        scale = self._instruments[trade.instrument].scale
-        self._trades.add(
-            trade.instrument,
-            "long" if trade.side == "buy" else "short",
-            trade.entry_time,
-            trade.exit_time,
-            (trade.qty_units, scale.qty),
-            (trade.entry_notional_units, 8),
-            (trade.exit_notional_units, 8),
-            (trade.gross_units, 8),
-            (trade.fees_units, 8),
-            (trade.net_units, 8),
-            trade.fills,
-            trade.entry_tag,
-            trade.exit_tag,
-            owner,
-        )
-
     def close(self, end: int) -> dict[str, str]:
         """Write the orders that still work, finish the files; return each table's digest."""
         for order_id in sorted(self._working):
             self._end(order_id, end, "working", Reason.NONE)
-        return {"fills": self._fills.close(), "orders": self._orders.close(), "trades": self._trades.close()}
+        return {"fills": self._fills.close(), "orders": self._orders.close()}

@@ -117,6 +117,7 @@ def wires() -> Wires:
         for table in (wired.equity, wired.exposure, wired.wallets):
             table.close()
         wired.recorder.close(SAMPLE_START)
+        wired.history.write(0)
         return Wires(
             publishers(merged_topics(wired.feeds) | {record.topic for record in RECORD_KINDS.values()}),
             wired.bus.wiring(),

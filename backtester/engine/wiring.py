@@ -14,7 +14,7 @@ from backtester.core.clock import Clock
 from backtester.core.events import DEPOSIT, Cashflow
 from backtester.core.feed import Feed
 from backtester.core.folds import Ledger
-from backtester.core.instruments import for_sides
+from backtester.core.instruments import InstrumentId, for_sides
 from backtester.core.time import timeframe_us
 from backtester.core.topics import T_CASHFLOWS
 from backtester.data.feeds.tape_feed import QuoteFeed
@@ -23,11 +23,14 @@ from backtester.engine.exchange_setup import exchange_rules, market_memory
 from backtester.engine.exposure_tables import ExposureTable, WalletTable
 from backtester.engine.feeding import make_feeds
 from backtester.engine.funding_schedule import FundingSchedule
+from backtester.engine.market_history import MarketHistory
 from backtester.engine.prepare import PreparedRun
 from backtester.engine.risk_setup import breaker_terms, order_limiter
 from backtester.engine.strategy_hosts import HostedStrategy, host_strategies, owner_of
 from backtester.engine.tables import EquityTable, Recorder, StrategyTable
+from backtester.engine.trade_table import TradeTable
 from backtester.engine.wallets import deposits
+from backtester.execution.filling import ExchangeRules
 from backtester.execution.funding import FundingDesk
 from backtester.execution.settlement import SettlementDesk
 from backtester.execution.simulated import SimulatedExchange
@@ -55,6 +58,8 @@ class Wired(NamedTuple):
     exposure: ExposureTable
     wallets: WalletTable
     recorder: Recorder
+    trades: TradeTable
+    history: MarketHistory
     guard: Guard | None
     funding: FundingDesk | None
     settlement: SettlementDesk | None
@@ -150,11 +155,15 @@ def wire(run: PreparedRun, folder: Path) -> Wired:
         )
     slicer = Slicer(run.rules, board, bus)
     hosted = host_strategies(run, rules.margin, board, bus)
-    recorder = Recorder(folder, instruments, run.rules, board, bus, partial(owner_of, run))
+    owner = partial(owner_of, run)
+    recorder = Recorder(folder, instruments, board, bus, owner)
+    trades = TradeTable(folder / "trades.parquet", instruments, run.rules, bus, owner)
+    buying = {item.instrument: _taker_rate(run, rules, item.instrument) for item in run.series}
+    history = MarketHistory(folder / "benchmark.parquet", buying, run.start, run.timeframe_us, bus)
     feeds = make_feeds(run, {topic for topic, handlers in bus.handlers.items() if handlers})
     board.quote_at.update({feed.instrument: feed.at for feed in feeds if isinstance(feed, QuoteFeed)})
     clock = Clock(bus, board, feeds, run.start, run.end)
-    tables = equity, exposure, wallets, recorder
+    tables = equity, exposure, wallets, recorder, trades, history
     return Wired(
         bus,
         board,
@@ -172,6 +181,12 @@ def wire(run: PreparedRun, folder: Path) -> Wired:
         parts,
         part_table,
     )
+
+
+def _taker_rate(run: PreparedRun, rules: ExchangeRules, listed: InstrumentId) -> int:
+    """Return the first fee rate (1e-8) of buying an instrument at the market."""
+    own = next(i for i, spec in run.instruments.items() if spec.listed == listed)
+    return rules.fees[own].at(run.start).rate(is_maker=False, volume_units=0)
 
 
 def deposit(wired: Wired, run: PreparedRun) -> None:

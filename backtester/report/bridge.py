@@ -6,6 +6,7 @@ All money is in 1e-8 of the account's currency. Definitions: docs/compare.md.
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
+from backtester.core.instruments import InstrumentId, listed_id
 from backtester.core.numbers import HALF_EVEN, mul_div
 
 START: Final = "start money"
@@ -23,7 +24,8 @@ LINES: Final = (START, DATA, SIGNALS, SIZING, FILL_PRICES, TRADES, FEES, FUNDING
 
 
 class BridgeTrade(NamedTuple):
-    """A closed round trip. Times in UTC µs; qty: all that was entered, > 0, 1e-8 base units or contracts.
+    """A closed round trip. instrument: of several strategies in one run each has its own. Times in UTC µs; qty:
+    all that was entered, > 0, 1e-8 base units or contracts.
 
     gross: price profit at the prices paid, before all fees. slippage: the part of it that came of prices paid being
     others than their reference prices; below zero when that cost money.
@@ -31,7 +33,6 @@ class BridgeTrade(NamedTuple):
 
     instrument: str
     side: str
-    strategy: str
     entry_time: int
     exit_time: int
     qty_units: int
@@ -85,11 +86,11 @@ class Pairs(NamedTuple):
 
 
 def paired(first: Sequence[BridgeTrade], second: Sequence[BridgeTrade]) -> Pairs:
-    """Return which trades belong together: of one strategy, instrument and side; first those that were entered at the
+    """Return which trades belong together: of one instrument and side; first those that were entered at the
     same time, then, in time order, those that were open at the same time.
     """
     found = Pairs([], [], [])
-    groups: dict[tuple[str, str, str], tuple[list[BridgeTrade], list[BridgeTrade]]] = {}
+    groups: dict[tuple[str, str], tuple[list[BridgeTrade], list[BridgeTrade]]] = {}
     for trade in first:
         groups.setdefault(_key(trade), ([], []))[0].append(trade)
     for trade in second:
@@ -133,15 +134,16 @@ def _of_pair(one: BridgeTrade, other: BridgeTrade, data_differ: bool) -> list[tu
 
 
 def _differs(first: BridgeSide, second: BridgeSide, instrument: str) -> bool:
-    return first.data.get(instrument) != second.data.get(instrument)
+    listed = listed_id(InstrumentId(instrument))
+    return first.data.get(listed) != second.data.get(listed)
 
 
-def _key(trade: BridgeTrade) -> tuple[str, str, str]:
-    return trade.strategy, trade.instrument, trade.side
+def _key(trade: BridgeTrade) -> tuple[str, str]:
+    return trade.instrument, trade.side
 
 
 def _pair(first: list[BridgeTrade], second: list[BridgeTrade], found: Pairs) -> None:
-    """Pair the trades of one strategy, instrument and side; each list is in time order."""
+    """Pair the trades of one instrument and side; each list is in time order."""
     waiting = {second[at].entry_time: at for at in reversed(range(len(second)))}  # the first that begins at a time
     left: list[BridgeTrade] = []
     taken: set[int] = set()

@@ -1,10 +1,9 @@
-"""Pictures of a run as PNG: legible in print, labelled with units and UTC, in colours that all eyes can tell apart.
+"""Pictures of a run: legible in print, labelled with units and UTC, in colours that all eyes can tell apart.
 
 matplotlib is imported here only, when a picture is wanted; it draws without a screen. Equal input and an equal
 matplotlib give equal bytes.
 """
 
-import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -15,9 +14,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from backtester.report.picture import Picture
+
 _BLUE, _ORANGE, _GREY, _INK = "#0f62a8", "#c2500a", "#8a929c", "#1d2127"
 _WIDE: Final = (10.0, 4.6)
-_DPI: Final = 150
 _STYLE: Final[dict[str, Any]] = {
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same everywhere
     "font.size": 9.5,
@@ -53,7 +53,7 @@ class Marks(NamedTuple):
     long: NDArray[np.bool_]
 
 
-def equity_plot(title: str, currency: str, ts: Times, equity: Values, held: tuple[Any, ...] | None) -> bytes:
+def equity_plot(title: str, currency: str, ts: Times, equity: Values, held: tuple[Any, ...] | None) -> "Picture":
     """Return the account's value over time; held: (times, values) of buy and hold, or None."""
 
     def draw(axes: "Axes") -> None:
@@ -63,12 +63,12 @@ def equity_plot(title: str, currency: str, ts: Times, equity: Values, held: tupl
         axes.set_ylabel(f"equity, {currency}")
         axes.yaxis.set_major_formatter("{x:,.0f}" if np.nanmax(np.abs(equity)) >= 1_000 else "{x:,.4g}")
         if held is not None:
-            axes.legend(loc="best")
+            _legend(axes)
 
     return _over_time(title, ts, draw)
 
 
-def drawdown_plot(title: str, ts: Times, drawdown: Values) -> bytes:
+def drawdown_plot(title: str, ts: Times, drawdown: Values) -> "Picture":
     """Return the fall from the highest equity so far, as fractions <= 0, over time."""
 
     def draw(axes: "Axes") -> None:
@@ -80,7 +80,7 @@ def drawdown_plot(title: str, ts: Times, drawdown: Values) -> bytes:
     return _over_time(title, ts, draw)
 
 
-def price_plot(title: str, ts: Times, close: Values, marks: Marks | None) -> bytes:
+def price_plot(title: str, ts: Times, close: Values, marks: Marks | None) -> "Picture":
     """Return the price over time, with where trades began and ended."""
 
     def draw(axes: "Axes") -> None:
@@ -96,24 +96,26 @@ def price_plot(title: str, ts: Times, close: Values, marks: Marks | None) -> byt
         for which, marker, color, label in kinds:
             if which.any():
                 at = _dates(marks.entry_time[which])
-                axes.scatter(at, marks.entry_price[which], s=size, marker=marker, color=color, label=label, lw=0, zorder=3)
+                axes.scatter(
+                    at, marks.entry_price[which], s=size, marker=marker, color=color, label=label, lw=0, zorder=3
+                )
         axes.scatter(
             _dates(marks.exit_time), marks.exit_price, s=size * 0.7, marker="s", facecolors="white", edgecolors=_INK,
             linewidths=edge, label="exit", zorder=3,
         )  # fmt: skip
-        axes.legend(loc="best", ncols=3)
+        _legend(axes)
 
     return _over_time(title, ts, draw)
 
 
-def months_plot(title: str, months: Sequence[tuple[str, float | None, bool]]) -> bytes:
+def months_plot(title: str, months: Sequence[tuple[str, float | None, bool]]) -> "Picture":
     """Return monthly returns as a table of years and months; months: (2024-01, return, whether it is a part)."""
     years = sorted({month[:4] for month, _, _ in months})
     grid = np.full((len(years), 12), np.nan)
     partial = {month for month, _, part in months if part}
     for month, value, _ in months:
         grid[years.index(month[:4]), int(month[5:7]) - 1] = np.nan if value is None else value * 100.0
-    return _png((10.0, 1.5 + 0.42 * len(years)), lambda figure: _draw_months(figure, title, years, grid, partial))
+    return _picture((10.0, 1.4 + 0.42 * len(years)), lambda figure: _draw_months(figure, title, years, grid, partial))
 
 
 def _draw_months(figure: "Figure", title: str, years: list[str], grid: Values, partial: set[str]) -> None:
@@ -141,7 +143,12 @@ def _draw_months(figure: "Figure", title: str, years: list[str], grid: Values, p
     axes.set_xlabel(note)
 
 
-def _over_time(title: str, ts: Times, draw: Any) -> bytes:
+def _legend(axes: "Axes") -> None:
+    """Put it on the title's line, where it covers nothing."""
+    axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3, borderaxespad=0.1, handletextpad=0.5)
+
+
+def _over_time(title: str, ts: Times, draw: Any) -> "Picture":
     def drawn(figure: "Figure") -> None:
         from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
@@ -155,22 +162,25 @@ def _over_time(title: str, ts: Times, draw: Any) -> bytes:
         axes.margins(x=0.01)
         axes.set_title(title)
 
-    return _png(_WIDE, drawn)
+    return _picture(_WIDE, drawn)
 
 
-def _png(size: tuple[float, float], draw: Any) -> bytes:
-    """Return a figure as PNG, without a screen, a time stamp or settings of the user's own."""
+def _picture(size: tuple[float, float], draw: Any) -> "Picture":
+    """Return a picture, without a screen or settings of the user's own."""
     from matplotlib import rc_context, rcParamsDefault
     from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+
+    from backtester.report.picture import Picture
 
     with rc_context({**rcParamsDefault, **_STYLE}):
-        figure = Figure(figsize=size, layout="constrained")
+        figure = Picture(figsize=size)
+        inches = {"left": 0.85, "right": 0.2, "bottom": 0.62, "top": 0.42}
+        share = {side: room / size[side in ("bottom", "top")] for side, room in inches.items()}
+        figure.subplots_adjust(share["left"], share["bottom"], 1 - share["right"], 1 - share["top"])
         FigureCanvasAgg(figure)
         draw(figure)
-        out = io.BytesIO()
-        figure.savefig(out, format="png", dpi=_DPI, metadata={"Software": None})
-    return out.getvalue()
+        figure.canvas.draw()  # the layout, in these settings
+    return figure
 
 
 def _dates(ts: Times) -> NDArray[np.datetime64]:

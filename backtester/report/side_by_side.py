@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
-from backtester.report.metrics import Metric
+from backtester.report.figures import Metric
 
-HIGHER: Final = frozenset(
-    "total_return cagr sharpe psr sortino calmar omega max_drawdown max_drawdown_daily avg_drawdown win_rate "
-    "profit_factor payoff_ratio expectancy expectancy_r sqn ulcer_performance_index recovery_factor final_equity "
-    "net_pnl realised_pnl gross_pnl funding stability".split()
-)
+HIGHER: Final = frozenset({
+    "total_return", "cagr", "sharpe", "psr", "sortino", "calmar", "omega", "max_drawdown", "max_drawdown_daily",
+    "avg_drawdown", "win_rate", "profit_factor", "payoff_ratio", "expectancy", "expectancy_r", "sqn", "recovery_factor",
+    "final_equity", "net_pnl", "realised_pnl", "gross_pnl", "funding",
+})  # fmt: skip
 """More of it is better; drawdowns are below zero."""
 LOWER: Final = frozenset({"fees", "ulcer_index", "max_consecutive_losses", "interest", "liquidation_fees"})
 """Less of it is better."""
@@ -53,7 +53,8 @@ def _row(name: str, entries: Sequence[Metric | None], metrics: Sequence[Mapping[
         return row | _difference(name, known, metrics, as_money=bool(currencies))
     sign = _direction(name)
     best = max(sign * number for number in known)
-    return row | ({"best": [i for i, number in enumerate(known) if sign * number == best]} if sign else {})
+    places = [place for place, number in enumerate(known) if sign * number == best]
+    return row | ({"best": places} if sign and len(places) < len(known) else {})
 
 
 def _difference(

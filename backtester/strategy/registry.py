@@ -4,8 +4,10 @@ import difflib
 import importlib
 import importlib.util
 import sys
+from collections.abc import Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from backtester.core.errors import StrategyError, UsageError
@@ -28,11 +30,17 @@ ENTRY_POINT_GROUP = "backtester.strategies"
 
 
 class FoundStrategy(NamedTuple):
-    """A strategy class, the short name by which runs are named, and the file it came from when outside the package."""
+    """A strategy class, the short name by which runs are named, and the file it came from when outside the package.
+
+    written: of a class that came from no file, the files from which it can be made again, by name; the first defines
+    it. unrecorded: why there are none, where they are lacking.
+    """
 
     cls: type[Strategy]
     name: str
     file: Path | None
+    written: Mapping[str, bytes] = MappingProxyType({})
+    unrecorded: str = ""
 
 
 def strategy_names() -> dict[str, str]:

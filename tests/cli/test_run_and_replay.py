@@ -29,7 +29,7 @@ def test_json_is_exactly_one_object_on_standard_output(lake: Path) -> None:
 def test_for_people_it_prints_a_summary_that_names_the_folder(lake: Path) -> None:
     said = bt(*RUN, "--data", lake)
     assert said.code == 0
-    [folder] = Path("runs").iterdir()
+    [folder] = Path("runs").glob("2*")
     assert str(folder) in said.out
     for text in ("sma_cross", "BTCUSDT", "total return", "max drawdown", "trades", "fees", "complete"):
         assert text in said.out

@@ -14,6 +14,7 @@ PAGES = [
     "docs/cli.md",
     "docs/check.md",
     "docs/run-folder.md",
+    "docs/portfolio.md",
 ]
 
 

@@ -105,7 +105,6 @@ class ClosedTrades:
             BridgeTrade(
                 instrument,
                 row["side"],
-                str(row.get("strategy") or ""),
                 row["entry_time"],
                 row["exit_time"],
                 _units(row["qty"]),

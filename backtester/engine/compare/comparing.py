@@ -8,8 +8,8 @@ from backtester.core.errors import UsageError
 from backtester.core.numbers import MONEY_EXPONENT, fixed
 from backtester.core.time import format_time
 from backtester.engine.compare.differences import code_differences, config_differences, data_differences
-from backtester.engine.compare.first_difference import Parting, parting
-from backtester.engine.compare.sides import ComparedRun
+from backtester.engine.compare.first_difference import Parting, fields_that_differ, parting
+from backtester.engine.compare.sides import ComparedRun, NoBridge
 from backtester.engine.explain.explaining import explain_event
 from backtester.engine.explain.told import Told
 from backtester.report.bridge import bridge
@@ -23,6 +23,7 @@ class PartingTold(NamedTuple):
 
     first: Told | None
     second: Told | None
+    fields: dict[str, list[Any]]
 
 
 class Comparison(NamedTuple):
@@ -95,12 +96,16 @@ def _remarks(runs: list[ComparedRun]) -> list[str]:
 
 
 def _curves(runs: list[ComparedRun]) -> dict[str, Any]:
-    """Return the equity of all runs at equal steps over all the time that any of them covers."""
+    """Return the equity of all runs at equal steps over all the time that any of them covers; of accounts in other
+    currencies as multiples of what they began with.
+    """
     start, end = min(run.range[0] for run in runs), max(run.range[1] for run in runs)
-    curves = [run.equity(start, end, CURVE_POINTS) for run in runs]
+    relative = len({run.currency for run in runs}) > 1
+    curves = [run.equity(start, end, CURVE_POINTS) / (run.initial if relative else 1) for run in runs]
     return {
         "start": format_time(start),
         "end": format_time(end),
+        "relative": relative,
         "points": [[None if value != value else float(value) for value in curve] for curve in curves],
     }
 
@@ -114,25 +119,31 @@ def _partings(first: ComparedRun, second: ComparedRun) -> tuple[PartingTold | No
 
 
 def _told(first: ComparedRun, second: ComparedRun, found: Parting) -> PartingTold:
-    return PartingTold(
-        *(
-            None if line is None else explain_event(run.files, line.seq)
-            for run, line in zip((first, second), found, strict=True)
-        )
+    one, other = (
+        None if line is None else explain_event(run.files, line.seq)
+        for run, line in zip((first, second), found, strict=True)
     )
+    return PartingTold(one, other, fields_that_differ(found))
 
 
 def _object(found: PartingTold | None) -> dict[str, Any] | None:
     if found is None:
         return None
-    return {name: None if told is None else told.as_object() for name, told in zip(found._fields, found, strict=True)}
+    return {
+        "first": None if found.first is None else found.first.as_object(),
+        "second": None if found.second is None else found.second.as_object(),
+        "fields": found.fields,
+    }
 
 
 def _bridge(first: ComparedRun, second: ComparedRun) -> dict[str, Any]:
     """Return the bridge as exact text, or why there is none."""
     if first.currency != second.currency:
         return {"lines": None, "reason": f"one account is in {first.currency}, the other in {second.currency}"}
-    one, other = first.side(), second.side()
+    try:
+        one, other = first.side(), second.side()
+    except NoBridge as error:
+        return {"lines": None, "reason": error.message}
     lines = bridge(one, other)
     return {
         "currency": first.currency,

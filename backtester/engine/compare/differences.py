@@ -1,5 +1,6 @@
 """What was different about runs before they began: config, data, code."""
 
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -59,8 +60,16 @@ def _flat(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
             for place, item in enumerate(value):
                 found |= _flat(item, f"{name}[{place}].")
         else:
-            found[name] = value
+            found[name] = _plain(value)
     return found
+
+
+def _plain(value: Any) -> Any:
+    """Return a number that the config has as text in its shortest form: 1.0 is 1."""
+    try:
+        return f"{Decimal(value).normalize():f}" if isinstance(value, str) else value
+    except ArithmeticError:
+        return value
 
 
 def _series(path: str) -> str:

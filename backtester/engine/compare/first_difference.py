@@ -40,6 +40,14 @@ def parting(first: ComparedRun, second: ComparedRun, *, decisions: bool = False)
     return None
 
 
+def fields_that_differ(found: Parting) -> dict[str, list[Any]]:
+    """Return by field what the two lines say, where both are of one topic and do not say the same."""
+    if found.first is None or found.second is None or found.first.topic != found.second.topic:
+        return {}
+    one, other = (_meaning(line)[2] for line in (found.first, found.second))
+    return {key: [one.get(key), other.get(key)] for key in [*one, *other] if one.get(key) != other.get(key)}
+
+
 def _common(one: LogFile, other: LogFile) -> list[int]:
     """Return the offsets behind the lines that both logs have in common: each digest names all lines before it."""
     low, high = 0, min(last.seq if (last := log.last()) else 0 for log in (one, other))

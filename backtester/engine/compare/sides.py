@@ -1,6 +1,7 @@
 """One of the runs that are compared: its record, its figures, and what its final equity is made of."""
 
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,9 +17,13 @@ from backtester.core.time import parse_time
 from backtester.engine.compare.closed_trades import ClosedTrades
 from backtester.engine.explain.run_files import RunFiles
 from backtester.report.bridge import BridgeSide
-from backtester.report.metrics import Metric
+from backtester.report.figures import Metric
 
 _NO_TRADE: Final = (DEPOSIT, TRANSFER)
+
+
+class NoBridge(UsageError):
+    """What a run comes to cannot be told in its currency."""
 
 
 class ComparedRun:
@@ -48,14 +53,22 @@ class ComparedRun:
         return str(self.metrics["final_equity"]["currency"])
 
     @property
+    def initial(self) -> float:
+        """Equity at the start, to draw curves by; NaN when it is not above zero."""
+        value = float(self.metrics["initial_equity"]["value"])
+        return value if value > 0 else float("nan")
+
+    @property
     def range(self) -> tuple[int, int]:
         """First and last time of the run, µs UTC."""
         return parse_time(self.record["range"]["start"]), parse_time(self.record["range"]["end"])
 
     @property
     def strategy(self) -> str:
-        """Which class decided."""
-        return str(self.record["strategy"].get("class", self.record["strategy"].get("name")))
+        """Which class decided; of several strategies, each with its name."""
+        origin = self.record["strategy"]
+        parts = [f"{name} {part['class']}" for name, part in sorted(origin.get("parts", {}).items())]
+        return ", ".join(parts) or str(origin.get("class", origin.get("name")))
 
     def equity(self, start: int, end: int, points: int) -> NDArray[np.float64]:
         """Return the last equity known at the end of each of `points` equal parts of [start, end]; NaN before it.
@@ -77,7 +90,7 @@ class ComparedRun:
         """Return what the final equity is made of.
 
         Raises:
-            UsageError: what another asset was worth at the end is not known.
+            NoBridge: what another asset was worth at the end is not known.
             CheckFailed: the tables do not add up to the account.
         """
         flows = self._flows()
@@ -120,14 +133,17 @@ class ComparedRun:
         """Return what an amount is worth in the account's currency at the end of the run, half-even."""
         if asset == self.currency or not units:
             return units
-        rate = self._rates().get(asset)
+        rate = self._rates.get(asset)
         if rate is None:
-            raise UsageError(f"{self.folder}: what {asset} was worth at the end is not recorded: no bridge can be made")
+            raise NoBridge(f"{self.folder} does not record what {asset} was worth at its end")
         return mul_div(units, rate.numerator, rate.denominator, HALF_EVEN)
 
+    @cached_property
     def _rates(self) -> dict[str, Fraction]:
-        """Return by asset what one was worth at the end, as far as the record says."""
-        found = {}
+        """By asset what one was worth: at the end, where a balance says so, else at the last look at the account."""
+        found: dict[str, Fraction] = {}
+        for line in self.files.log.mentioning([b'"rates":']):
+            found |= {asset: Fraction(rate) for asset, rate in line.event.get("rates", {}).items()}
         for holding, row in self.record.get("portfolio", {}).get("wallets", {}).items():
             asset, end = holding.partition(":")[2], Fraction(row["end"])
             if end:

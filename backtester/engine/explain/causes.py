@@ -13,7 +13,7 @@ _CLOCK = {
     "timerfired": "a timer that was set for {}",
     "expiry": "the clock at {}: orders that travel arrive, and the time of others is over",
     "dues": "the look at the account at {}",
-    "marks": "the marks up to {}",
+    "chainrows": "the rows of the option chains at {}",
 }
 
 

@@ -38,14 +38,15 @@ def told_line(files: RunFiles, line: LogLine) -> Told:
 
 def notes_of(files: RunFiles, line: LogLine) -> list[Told]:
     """Return the notes of the decision that an intent came from: of the same tick and cause, of its instrument."""
-    notes, instrument = [], line.event.get("instrument")
+    notes: list[Told] = []
+    instrument, _, owner = line.event.get("instrument", "").partition("@")
     for other in files.log.lines(files.log.at(line.tick)):
         if other.seq >= line.seq or len(notes) >= _MOST:
             break
         if other.topic != "notes" or other.event["cause_id"] != line.event["cause_id"]:
             continue
-        about = other.event["values"].get("instrument", instrument)
-        if about == instrument:
+        about = other.event["values"].get("instrument", instrument).partition("@")[0]
+        if about == instrument and other.event.get("strategy", owner) == owner:
             notes.append(Told(event_words(other.topic, other.event), [], [], other))
     return notes
 

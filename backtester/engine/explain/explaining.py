@@ -16,6 +16,7 @@ WAYS: Final = (
     "order:ID, trade:N (a row of trades.parquet from 1), trade:INSTRUMENT@TIME, time:T or event:N (a log line)"
 )
 _MOST_LINES: Final = 200
+_SNAPSHOT: Final = "account_snapshot"
 _MOST_ORDERS: Final = 10
 
 
@@ -57,11 +58,13 @@ def explain_time(files: RunFiles, time: int) -> Told:
     here, later = list[LogLine](), None
     for line in files.log.lines(offset):
         if line.tick != time:
+            if line.topic == _SNAPSHOT:
+                continue
             later = line
             break
         if len(here) < _MOST_LINES:
             here.append(line)
-    before = files.log.before(offset)
+    before = _decided_before(files, offset)
     title = f"at {format_time(time)}: " + (f"{len(here)} events" if here else "the log says nothing")
     parts = [_shown(files, line) for line in here]
     if len(here) == _MOST_LINES:
@@ -72,6 +75,16 @@ def explain_time(files: RunFiles, time: int) -> Told:
     if later is not None:
         around.append(_tick_told(files, later.tick, "just after"))
     return Told(title, [], parts + around)
+
+
+def _decided_before(files: RunFiles, offset: int) -> LogLine | None:
+    """Return the last line before an offset that is more than a look at the account."""
+    line = files.log.before(offset)
+    for _ in range(_MOST_LINES):
+        if line is None or line.topic != _SNAPSHOT:
+            break
+        line = files.log.line(line.seq - 1)
+    return line
 
 
 def explain_event(files: RunFiles, seq: int) -> Told:

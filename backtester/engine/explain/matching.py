@@ -40,7 +40,7 @@ def rule_words(
     return told
 
 
-def _rule(
+def _rule(  # noqa: PLR0911 - a table
     fill: Event, order: Event | None, cause: Cause | None, candle: CandleSeen | None, execution: Mapping[str, Any]
 ) -> str:
     reference = plain(fill["reference_price"])
@@ -50,6 +50,8 @@ def _rule(
         return f"it met {'a trade on the tape' if cause is None else cause.words}, at {reference}"
     if cause.kind in ("optionchain", "chainrows", "dues"):
         return f"it met the best quote of {cause.words}, {reference}"
+    if fill["liquidity"] == "internal":
+        return f"another strategy of the account took the other side at {reference}: the market saw nothing of it"
     if cause.kind == "open":
         limited = order is not None and is_some(order["limit_price"])
         within = f", which its limit {plain(order['limit_price'])} allows" if limited and order else ""

@@ -37,7 +37,8 @@ def explain_order(files: RunFiles, order_id: int) -> Told:
             raise _unknown(files, order_id)
         return _unborn(files, unborn, order_id)
     chain = chain_up(files, birth)
-    parts = [*chain, _allowed(files, birth), *_belonging(files, birth, {one.line.seq for one in chain if one.line})]
+    parts = [*chain, *_belonging(files, birth, {one.line.seq for one in chain if one.line})]
+    parts.append(_allowed(files, birth))
     order = birth.event
     for line in own:
         if line.seq > birth.seq:
@@ -93,7 +94,7 @@ def birth_of(files: RunFiles, order_id: int) -> LogLine | None:
 
 
 def _is_birth(line: LogLine) -> bool:
-    return "kind" in line.event and line.topic in ("orders_sanitized", "orders_changed") or line.topic == "transfers"
+    return ("kind" in line.event and line.topic in ("orders_sanitized", "orders_changed")) or line.topic == "transfers"
 
 
 def _attached(line: LogLine, order_id: int) -> dict[str, Any] | None:
@@ -134,8 +135,7 @@ def _allowed(files: RunFiles, birth: LogLine) -> Told:
 def _checks(files: RunFiles, order: dict[str, Any]) -> list[str]:
     assumed = files.record.get("assumptions", {})
     limits = assumed.get("limits", "not known: the run was never sealed")
-    found = [f"checked: price and size by the venue's rules, free money, {_sides(order)}; your own limits: {limits}"]
-    return found
+    return [f"checked: price and size by the venue's rules, free money, {_sides(order)}; your own limits: {limits}"]
 
 
 def _sides(order: dict[str, Any]) -> str:
@@ -201,7 +201,7 @@ def told_fill(files: RunFiles, line: LogLine, order: dict[str, Any] | None) -> T
         seen = files.market.candle(cause)
         candle = seen if isinstance(seen, CandleSeen) else None
         details.append(f"met {cause.words}: {seen.words if isinstance(seen, CandleSeen) else seen}")
-    elif cause is not None:
+    elif cause is not None and line.event["order_id"] > 0:
         details.append(f"met {cause.words}")
     details += rule_words(line.event, order, cause, candle, files.config)
     return Told(event_words(line.topic, line.event), details, [], line)
@@ -230,7 +230,7 @@ def _children(files: RunFiles, birth: LogLine) -> list[Told]:
 
 def _by_parts(files: RunFiles, birth: LogLine) -> list[str]:
     """Return how much of a sliced order its parts filled."""
-    if not birth.event["kind"] in ("twap", "iceberg"):
+    if birth.event["kind"] not in ("twap", "iceberg"):
         return []
     rows = files.rows("orders", 1, order_id=birth.event["order_id"])
     return [f"its parts filled {plain(str(row['filled']))} of {plain(str(row['qty']))}" for row in rows]

@@ -91,7 +91,7 @@ _SENTENCES: Final[Mapping[Reason, str]] = {
     _R.DUPLICATE_CLIENT_ID: "the open order {order_id} has the same client id",
     _R.PAUSED_AFTER_GAP: "data were missing until {since}, and no position is opened for some candles after that "
     "(data.pause_candles)",
-    _R.MAX_ORDER_NOTIONAL: "it is worth {notional}, and one order may be {max_order_notional} (risk.max_order_notional)",
+    _R.MAX_ORDER_NOTIONAL: "it is worth {notional}, one order may be {max_order_notional} (risk.max_order_notional)",
     _R.MAX_ORDERS_PER_MINUTE: "{sent} orders were sent within a minute, and {max_orders_per_minute} may be "
     "(risk.max_orders_per_minute)",
     _R.MAX_OPEN_ORDERS: "{open} orders were open, and {max_open_orders} may be (risk.max_open_orders)",

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from backtester.audit.reader import LogLine
+from backtester.core.time import format_time
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,3 +35,19 @@ class Told:
         if self.parts:
             found["parts"] = [part.as_object() for part in self.parts]
         return found
+
+
+def plain_lines(told: Told, depth: int = 0) -> list[str]:
+    """Return the tree as indented lines: `#N` is the line of the log, `-` a detail."""
+    indent = "  " * depth
+    lines = [indent + title_text(told), *(f"{indent}  - {detail}" for detail in told.details)]
+    for part in told.parts:
+        lines += plain_lines(part, depth + 1)
+    return lines
+
+
+def title_text(told: Told) -> str:
+    """Return the title with the line of the log that it rests on, and when that was."""
+    if told.line is None:
+        return told.title
+    return f"#{told.line.seq} {format_time(told.line.event['ts'])} {told.title}"

@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from backtester.core.errors import UsageError
-from backtester.core.time import format_time
+from backtester.core.time import format_time, parse_time
 from backtester.engine.explain.run_files import Row, RunFiles, plain_rows
 from backtester.engine.explain.words import plain
 
@@ -73,9 +73,7 @@ def trade_named(files: RunFiles, name: str) -> tuple[int, Row]:
 
 
 def _by_entry(files: RunFiles, name: str, count: int) -> tuple[int, Row]:
-    from backtester.core.time import parse_time
-
-    instrument, _, entered = name.partition("@") if name.count("@") == 1 else name.rpartition("@")
+    instrument, _, entered = name.rpartition("@")
     if not instrument or not entered:
         raise UsageError(
             f"{name!r} names no trade", hint="write trade:N, a row of trades.parquet from 1, or trade:spot:BTCUSDT@TIME"

@@ -183,7 +183,9 @@ def _note(event: Event) -> str:
 
 
 def _snapshot(event: Event) -> str:
-    return f"the account: equity {plain(event['equity'])} {event['currency']}, {len(event['positions'])} positions"
+    held = len(event["positions"])
+    positions = "no position" if not held else "1 position" if held == 1 else f"{held} positions"
+    return f"the account: equity {plain(event['equity'])} {event['currency']}, {positions}"
 
 
 _PRICES: Final = (

@@ -67,5 +67,8 @@ def _read(lake: Lake, instrument: InstrumentId, timeframe: str, start: int, end:
     rows = sum(len(batch) for batch in found)
     if rows == 0:
         return PriceSeries(instrument, timeframe, None, "the lake has no candles of this range any more")
-    columns = (np.concatenate([getattr(b, name) for b in found]) for name in ("open_time", "open", "high", "low", "close", "volume"))
+    columns = (
+        np.concatenate([getattr(b, name) for b in found])
+        for name in ("open_time", "open", "high", "low", "close", "volume")
+    )
     return PriceSeries(instrument, timeframe, CandleColumns(*columns))

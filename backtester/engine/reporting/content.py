@@ -16,7 +16,7 @@ from backtester.report.page.thinning import kept_rows, stretches
 
 _TRADE_MONEY: Final = ("gross_pnl", "fees", "funding", "slippage", "net_pnl", "mae", "mfe", "equity_at_entry")
 _TRADE_RATIOS: Final = ("r", "mae_pct", "mfe_pct")
-_TRADE_TEXTS: Final = ("instrument", "side", "strategy", "entry_tag", "exit_tag", "exit_reason")
+_TRADE_TEXTS: Final = ("instrument", "side", "strategy", "currency", "entry_tag", "exit_tag", "exit_reason")
 _RATIO_DECIMALS: Final = 6
 _MOST_PRICE_DECIMALS: Final = 10
 _STRETCHES: Final = 360
@@ -52,7 +52,7 @@ def _facts(run: RunSources, prices: list[dict[str, Any]]) -> dict[str, Any]:
             "status": details["status"],
             "error": details.get("error"),
             "strategy": details["strategy"]["name"],
-            "class": details["strategy"]["class"],
+            "class": details["strategy"].get("class", ""),
             "strategies": details.get("strategies"),
             "params": config.get("strategy", {}).get("params", {}),
             "symbols": config["run"]["symbols"],

@@ -12,6 +12,7 @@ _STOPS: Final = frozenset({"stop", "stop_limit", "trailing_stop"})
 _TARGETS: Final = frozenset({"take_profit", "take_profit_limit", "limit"})
 
 Levels = NDArray[np.float64]
+_Entry = tuple[str, int, str]  # instrument, time and side: at one instant a trade may end and the next begin
 
 
 def stops_and_targets(trades: RunTable, fills: RunTable | None, orders: RunTable | None) -> tuple[Levels, Levels]:
@@ -19,19 +20,17 @@ def stops_and_targets(trades: RunTable, fills: RunTable | None, orders: RunTable
     none = np.full(trades.rows, np.nan)
     if fills is None or orders is None or orders.rows == 0:
         return none, none.copy()
-    entries: dict[tuple[str, int], int] = {}
-    for instrument, ts, order in zip(
-        fills.texts("instrument"), fills.times("ts").tolist(), fills.numbers("order_id").tolist(), strict=True
-    ):
-        entries.setdefault((instrument, ts), int(order))
+    entries: dict[_Entry, int] = {}
+    filled = (fills.texts("instrument"), fills.times("ts").tolist(), fills.texts("side"))
+    for key, order in zip(zip(*filled, strict=True), fills.numbers("order_id").tolist(), strict=True):
+        entries.setdefault(key, int(order))
     stops, targets = _children(orders)
-    keys = list(zip(trades.texts("instrument"), trades.times("entry_time").tolist(), strict=True))
+    sides = ["buy" if side == "long" else "sell" for side in trades.texts("side")]
+    keys = list(zip(trades.texts("instrument"), trades.times("entry_time").tolist(), sides, strict=True))
     return _levels(keys, entries, stops), _levels(keys, entries, targets)
 
 
-def _levels(
-    keys: list[tuple[str, int]], entries: Mapping[tuple[str, int], int], prices: Mapping[int, float]
-) -> Levels:
+def _levels(keys: list[_Entry], entries: Mapping[_Entry, int], prices: Mapping[int, float]) -> Levels:
     return np.array([prices.get(entries.get(key, 0), np.nan) for key in keys], dtype=np.float64)
 
 

@@ -1,7 +1,7 @@
 """plots/*.png: the same curves as the page's, as pictures for documents."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,26 +14,57 @@ from backtester.engine.reporting.tables import RunTable
 from backtester.report import plots
 from backtester.report.page.thinning import kept_rows
 
+if TYPE_CHECKING:
+    from backtester.report.picture import Picture
+
 _BUCKETS = 1_200
 _MOST_PRICES = 4  # pictures of instruments: the first ones; the page has all
 
 
 def plotted(run: RunSources) -> Iterator[tuple[str, bytes]]:
     """Yield name and content of each picture that the run has something to show in."""
-    title = f"{run.details['strategy']['name']}, {', '.join(run.config['run']['symbols'][:4])}"
-    if run.details["status"] != "complete":
-        title += f" ({run.details['status']})"
-    if run.equity is not None and run.equity.rows >= 2:
-        curve = _thin(run.equity, "equity", "drawdown")
-        held = _thin(run.benchmark, "equity") if run.benchmark is not None and run.benchmark.rows >= 2 else None
-        yield "equity.png", plots.equity_plot(f"Equity: {title}", run.currency, curve[0], curve[1], held)
-        yield "drawdown.png", plots.drawdown_plot(f"Drawdown: {title}", curve[0], curve[2])
-    months = run.metrics.get("monthly_returns")
-    if isinstance(months, list) and months:
-        yield "months.png", plots.months_plot(f"Monthly returns: {title}", _months(months))
+    for name, draw in (("equity", equity_picture), ("drawdown", drawdown_picture), ("months", months_picture)):
+        if (picture := draw(run)) is not None:
+            yield f"{name}.png", picture.png()
     for series in [one for one in run.prices if one.candles is not None][:_MOST_PRICES]:
         name = series.instrument.replace(":", "-").replace("/", "-")
-        yield f"price-{name}.png", _price(run.details["strategy"]["name"], series, run.trades)
+        yield f"price-{name}.png", price_picture(run, series).png()
+
+
+def equity_picture(run: RunSources) -> "Picture | None":
+    """Return the equity against buy and hold; None of a run that was too short for a curve."""
+    if run.equity is None or run.equity.rows < 2:
+        return None
+    held = _thin(run.benchmark, "equity") if run.benchmark is not None and run.benchmark.rows >= 2 else None
+    curve = _thin(run.equity, "equity")
+    return plots.equity_plot(f"Equity: {_title(run)}", run.currency, curve[0], curve[1], held)
+
+
+def drawdown_picture(run: RunSources) -> "Picture | None":
+    """Return the fall from the highest equity; None of a run that was too short for a curve."""
+    if run.equity is None or run.equity.rows < 2:
+        return None
+    curve = _thin(run.equity, "drawdown")
+    return plots.drawdown_plot(f"Drawdown: {_title(run)}", curve[0], curve[1])
+
+
+def months_picture(run: RunSources) -> "Picture | None":
+    """Return the returns by month; None where metrics.json has none."""
+    months = run.metrics.get("monthly_returns")
+    if not isinstance(months, list) or not months:
+        return None
+    return plots.months_plot(f"Monthly returns: {_title(run)}", _months(months))
+
+
+def price_picture(run: RunSources, series: PriceSeries) -> "Picture":
+    """Return the price of an instrument with its trades; the series has candles."""
+    return _price(run.details["strategy"]["name"], series, run.trades)
+
+
+def _title(run: RunSources) -> str:
+    status = run.details["status"]
+    title = f"{run.details['strategy']['name']}, {', '.join(run.config['run']['symbols'][:4])}"
+    return title if status == "complete" else f"{title} ({status})"
 
 
 def _thin(table: RunTable, *names: str) -> tuple[NDArray[np.int64], ...]:
@@ -47,7 +78,7 @@ def _months(months: list[dict[str, Any]]) -> list[tuple[str, float | None, bool]
     return [(one["month"], one["return"], bool(one.get("partial"))) for one in months]
 
 
-def _price(strategy: str, series: PriceSeries, trades: RunTable | None) -> bytes:
+def _price(strategy: str, series: PriceSeries, trades: RunTable | None) -> "Picture":
     candles = series.candles
     assert candles is not None
     rows = kept_rows(candles.open_time, [candles.close], _BUCKETS)

@@ -1,7 +1,7 @@
 // Candles in several lengths: as many are drawn as a screen has room for, each made of all that it stands for.
 
-const STEPS = [1, 60, 180, 300, 900, 1800, 3600, 7200, 14400, 21600, 28800, 43200, 86400, 604800, 30 * 86400];
-const LEAST_PIXELS = 5;
+const STEPS = [1, 60, 180, 300, 900, 1800, 3600, 7200, 14400, 21600, 28800, 43200, 86400, 259200, 604800, 30 * 86400];
+const LEAST_PIXELS = 4;
 
 // ts in seconds (open time); open, high, low come as differences from the close.
 function candleLevels(table, step) {

@@ -41,7 +41,8 @@ function timeTicks(u, ticks) {
 const timeAxis = () => axis({ space: 70, size: 40, values: timeTicks });
 
 function valueAxis(label, format, size = 64) {
-  return axis({ size, label, space: 34, values: (u, ticks) => ticks.map(format) });
+  const narrow = innerWidth < 620;
+  return axis({ size: narrow ? size - 16 : size, label, labelSize: narrow ? 14 : 18, space: 34, values: (u, ticks) => ticks.map(format) });
 }
 
 // Charts over the same time zoom together: dragging over one shows that range on all, a double click everything.

@@ -91,24 +91,28 @@ function drawHeadline(facts) {
   ));
 }
 
+const COST_TITLES = { price_pnl: "Price profit before slippage", liquidation: "Liquidation fees", insurance: "Paid by the insurance fund", net: "Net profit" };
+
 // Cost lines as bars from gross profit down to net; they add up exactly, which the last line shows.
 function drawCosts(facts) {
   const costs = facts.metrics.costs;
-  const lines = Array.isArray(costs?.lines) ? costs.lines : costs && typeof costs === "object" ? Object.entries(costs).map(([name, value]) => ({ name, ...(typeof value === "object" && value ? value : { value }) })) : [];
-  const amount = (one) => Number(one.amount ?? one.value);
-  const shown = lines.filter((one) => (one.currency || typeof (one.amount ?? one.value) === "string") && Number.isFinite(amount(one)));
+  const shown = (Array.isArray(costs?.lines) ? costs.lines : []).filter((one) => Number(one.value) !== 0 || /price|fees/.test(one.name));
   if (!shown.length) return dropSection("costs");
+  if (costs.net !== undefined) shown.push({ name: "net", value: costs.net });
+  const amount = (one) => Number(one.value);
   const largest = Math.max(...shown.map((one) => Math.abs(amount(one)))) || 1;
-  section("costs", "What it cost", `In ${facts.run.currency}. The lines add up to the net profit.`,
+  const whose = Array.isArray(costs.whose) ? costs.whose.filter((one) => Number(one.value) !== 0) : [];
+  section("costs", "What it cost", `In ${facts.run.currency}, from what the prices gave to what was left. The lines add up to the net exactly.`,
     el("div", { class: "bars" }, shown.map((one) => {
       const value = amount(one);
-      const sum = /^net|total/.test(one.name ?? one.key) ? " sum" : "";
+      const sum = /^net/.test(one.name) ? " sum" : "";
       return [
-        el("div", { class: `label${sum}` }, sentence(words(one.name ?? one.key))),
+        el("div", { class: `label${sum}` }, COST_TITLES[one.name] ?? sentence(words(one.name))),
         el("div", { class: "track" }, el("div", { class: "fill", style: { width: `${(Math.abs(value) / largest) * 100}%`, background: `var(--${value >= 0 ? "blue" : "orange"})` } })),
         el("div", { class: `amount${sum} ${tone(value)}` }, money(value, true)),
       ];
-    })));
+    })),
+    whose.length ? el("p", { class: "about quiet" }, `Of the net: ${whose.map((one) => `${words(one.name)} ${money(one.value, true)}`).join(", ")}.`) : null);
 }
 
 const BREAKDOWN_TITLES = {

@@ -21,6 +21,8 @@ class TradeTable {
 
   columnsOf(currency) {
     const t = this.trades;
+    const many = t.currency && (t.currency.texts.length > 1 || t.currency.texts[0] !== currency);
+    const unit = many ? "" : `, ${currency}`;
     const held = Float64Array.from({ length: t.rows }, (_, i) => (t.exit_time[i] - t.entry_time[i]) / 1e6);
     const quantityPlaces = placesOf(t.qty, 5);
     const pricePlaces = placesOf(t.entry_price, 6);
@@ -33,17 +35,18 @@ class TradeTable {
       text("Instrument", "instrument"),
       t.strategy && t.strategy.texts.length > 1 && text("Strategy", "strategy"),
       text("Side", "side"),
+      value(`Net profit${unit}`, "net_pnl", (v) => money(v, true), true),
+      many && text("In", "currency"),
+      t.r && t.r.some((v) => !Number.isNaN(v)) && value("R", "r", (v) => decimal(v, 2, true), true),
       { title: "Entry, UTC", key: "entry_time", sort: t.entry_time, shown: (i) => time(t.entry_time[i] / 1e6) },
       { title: "Exit, UTC", key: "exit_time", sort: t.exit_time, shown: (i) => time(t.exit_time[i] / 1e6) },
       { title: "Held", key: "held", sort: held, number: true, shown: (i) => span(held[i]) },
       value("Quantity", "qty", (v) => decimal(v, quantityPlaces)),
       value("Entry price", "entry_price", (v) => decimal(v, pricePlaces)),
       value("Exit price", "exit_price", (v) => decimal(v, pricePlaces)),
-      value(`Net profit, ${currency}`, "net_pnl", (v) => money(v, true), true),
-      t.r && t.r.some((v) => !Number.isNaN(v)) && value("R", "r", (v) => decimal(v, 2, true), true),
       ratio("MAE", "mae_pct"),
       ratio("MFE", "mfe_pct"),
-      value(`Fees, ${currency}`, "fees", (v) => money(v)),
+      value(`Fees${unit}`, "fees", (v) => money(v)),
       text("Left by", "exit_reason"),
       text("Entry tag", "entry_tag"),
       text("Exit tag", "exit_tag"),
