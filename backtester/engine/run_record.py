@@ -27,7 +27,6 @@ from backtester.engine.portfolio_record import portfolio_record
 from backtester.engine.prepare import PreparedRun
 from backtester.engine.provenance import digest_of, engine_digest, modules_below, own_sources, platform_text, versions
 from backtester.engine.risk_setup import limit_warnings
-from backtester.engine.sleeves import Sleeve
 from backtester.engine.strategy_hosts import heard_topics
 from backtester.engine.wiring import Wired
 from backtester.risk.breakers import State
@@ -136,7 +135,7 @@ def _liquidation_record(wired: Wired) -> dict[str, Any]:
 def warnings_after(run: PreparedRun, wired: Wired) -> list[str]:
     """Return what a reader of the result must know and could not know before the run."""
     found = [
-        f"{_whose(one.sleeve)} has {hook} but no feed brings it anything: it is never called{_feeds_for(hook)}"
+        f"{one.sleeve.whose} has {hook} but no feed brings it anything: it is never called{_feeds_for(hook)}"
         for one in wired.strategies
         for hook in one.host.unfed_hooks(heard_topics(one.sleeve) if one.sleeve.id else merged_topics(wired.feeds))
     ]
@@ -254,10 +253,6 @@ def _final_state(run: PreparedRun, wired: Wired) -> dict[str, Any]:
         },
         "open_orders": sorted(order.order_id for order in (*wired.exchange.open_orders(), *wired.slicer.open_orders())),
     }
-
-
-def _whose(sleeve: Sleeve) -> str:
-    return f"strategy {sleeve.id}" if sleeve.id else "the strategy"
 
 
 def _strategies_origin(run: PreparedRun) -> dict[str, Any]:

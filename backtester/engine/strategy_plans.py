@@ -1,13 +1,13 @@
 """Which strategies a run has, what each needs to see, and from when on."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from backtester.config.configs import BacktestConfig
 from backtester.config.loading import Layer, merged, read_toml, validated
 from backtester.config.portfolio import StrategyEntry
-from backtester.core.errors import BacktesterError, StrategyError
+from backtester.core.errors import BacktesterError, StrategyError, UsageError
 from backtester.core.instruments import OPTION, InstrumentId, split_id
 from backtester.core.time import first_open, timeframe_us
 from backtester.data.lake import Lake
@@ -85,7 +85,23 @@ def chosen_strategies(
     for entry in config.strategies:
         found = find_strategy(entry.name, relative_to=relative_to)
         chosen.append(Chosen(entry, found, _params(found, entry.params, None, {})))
+    _check_files(chosen)
     return chosen
+
+
+def _check_files(chosen: Sequence[Chosen]) -> None:
+    """Refuse strategies in two files of one name: in a process, and in the folder of a run, they would be one.
+
+    Raises:
+        UsageError: names them.
+    """
+    files: dict[str, Path] = {}
+    for file in [one.found.file for one in chosen if one.found.file is not None]:
+        other = files.setdefault(file.stem, file)
+        if other != file:
+            raise UsageError(
+                f"two strategies are in files of one name: {other} and {file}", hint="rename one of the files"
+            )
 
 
 def _params(

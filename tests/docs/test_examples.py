@@ -14,7 +14,12 @@ PAGES = [
     "docs/config.md",
     "docs/cli.md",
     "docs/check.md",
+    "docs/api.md",
+    "docs/tutorial.md",
     "docs/run-folder.md",
+    "docs/report.md",
+    "docs/explain.md",
+    "docs/compare.md",
     "docs/portfolio.md",
 ]
 
