@@ -121,8 +121,8 @@ def _number(value: Any, row: dict[str, Any], *, signed: bool = False) -> str:
 
 _FRACTIONS = frozenset({
     "cagr", "volatility", "max_drawdown_daily", "max_drawdown_realised", "psr", "var_95", "cvar_95", "var_99",
-    "cvar_99", "ulcer_index", "exposure_time", "gross_exposure_avg", "net_exposure_avg", "r_coverage", "profit_share_best_1pct",
-    "profit_share_best_5pct",
+    "cvar_99", "ulcer_index", "exposure_time", "gross_exposure_avg", "net_exposure_avg", "r_coverage",
+    "profit_share_best_1pct", "profit_share_best_5pct",
 })  # fmt: skip
 
 
