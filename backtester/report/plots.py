@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from backtester.report.picture import Picture
 
 _BLUE, _ORANGE, _GREY, _INK = "#0f62a8", "#c2500a", "#8a929c", "#1d2127"
+_CURVES: Final = (_BLUE, _ORANGE, _INK, "#0a8f6c", "#a0568c", "#b58900", _GREY)
 _WIDE: Final = (10.0, 4.6)
 _STYLE: Final[dict[str, Any]] = {
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same everywhere
@@ -87,6 +88,21 @@ def drawdown_plot(title: str, drawdown: Curve) -> "Picture":
         axes.set_ylim(min(-1.0, float(np.nanmin(drawdown.values)) * 105.0), 0.0)
 
     return _over_time(title, drawdown.ts, draw)
+
+
+def curves_plot(title: str, unit: str, ts: Times, curves: Sequence[tuple[str, Values]]) -> "Picture":
+    """Return the equity of several runs over time, each with its name; more than some have colours twice."""
+
+    def draw(axes: "Axes") -> None:
+        for place, (name, values) in enumerate(curves):
+            colour, dashes = _CURVES[place % len(_CURVES)], "-" if place < len(_CURVES) else (0, (4, 1.5))
+            axes.plot(_dates(ts), values, color=colour, linewidth=1.2, linestyle=dashes, label=name)
+        axes.set_ylabel(f"equity, {unit}")
+        highest = max((float(np.nanmax(np.abs(v), initial=0.0)) for _, v in curves), default=0.0)
+        axes.yaxis.set_major_formatter("{x:,.0f}" if highest >= 1_000 else "{x:,.4g}")
+        axes.legend(loc="best", fontsize=8)
+
+    return _over_time(title, ts, draw)
 
 
 def price_plot(title: str, close: Curve, marks: Marks | None) -> "Picture":
