@@ -62,13 +62,15 @@ def _print(found: "Comparison") -> None:
     if len(found.runs) > 2:
         return
     _print_parting("the first event that differs", found.event)
-    same = found.event is not None and found.decision is not None and found.event == found.decision
+    same = found.event is not None and found.event == found.decision
     if not same:
         _print_parting("the first decision that differs", found.decision)
 
 
 def _names(count: int) -> list[str]:
-    return [chr(ord("A") + place) if count <= 26 else str(place + 1) for place in range(count)]
+    from backtester.engine.compare.picture import run_letter
+
+    return [run_letter(place) for place in range(count)]
 
 
 def _counts(row: dict[str, Any]) -> list[tuple[int, int]]:
@@ -117,7 +119,11 @@ def _number(value: Any, row: dict[str, Any], *, signed: bool = False) -> str:
     return f"{value:{sign}.4g}"
 
 
-_FRACTIONS = ("cagr", "volatility", "max_drawdown_daily", "exposure", "time_in_market", "psr", "positive_share")
+_FRACTIONS = frozenset({
+    "cagr", "volatility", "max_drawdown_daily", "max_drawdown_realised", "psr", "var_95", "cvar_95", "var_99",
+    "cvar_99", "ulcer_index", "exposure_time", "gross_exposure_avg", "net_exposure_avg", "r_coverage", "profit_share_best_1pct",
+    "profit_share_best_5pct",
+})  # fmt: skip
 
 
 def _difference(row: dict[str, Any]) -> str:
@@ -125,7 +131,10 @@ def _difference(row: dict[str, Any]) -> str:
         return str(row["why"])
     if "difference" not in row or row.get("better") == "same":
         return ""
-    return _number(row["difference"], row, signed=True)
+    shown = _number(row["difference"], row, signed=True)
+    values = [abs(float(value)) for value in row["values"]]
+    is_noise = abs(float(row["difference"])) < 1e-4 * max(values) or not any(digit in shown for digit in "123456789")
+    return "about 0" if is_noise else shown
 
 
 def _verdict(row: dict[str, Any]) -> str:
