@@ -52,6 +52,11 @@ class Sleeve(NamedTuple):
         """How messages call it."""
         return f"{self.id} ({self.found.name})" if self.id and self.id != self.found.name else self.found.name
 
+    @property
+    def whose(self) -> str:
+        """How sentences call it."""
+        return f"strategy {self.id}" if self.id else "the strategy"
+
     def seed(self, seed: int) -> int:
         """Return the seed of its randomness, of the run's: each of several has its own, wherever it stands."""
         if not self.id:
@@ -80,8 +85,8 @@ def entry_symbols(config: BacktestConfig, entry: StrategyEntry) -> tuple[Instrum
 
 
 def config_for_sleeves(config: BacktestConfig) -> BacktestConfig:
-    """Return the config of several strategies with what each trades spelled out, and as the run's own the symbols of all
-    and their shortest timeframe.
+    """Return the config of several strategies with what each trades spelled out, and as the run's own the symbols of
+    all and their shortest timeframe.
 
     Raises:
         UsageError: what they ask for does not go together.

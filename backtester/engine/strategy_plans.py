@@ -1,13 +1,13 @@
 """Which strategies a run has, what each needs to see, and from when on."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from backtester.config.configs import BacktestConfig
 from backtester.config.loading import Layer, merged, read_toml, validated
 from backtester.config.portfolio import StrategyEntry
-from backtester.core.errors import BacktesterError, StrategyError
+from backtester.core.errors import BacktesterError, StrategyError, UsageError
 from backtester.core.instruments import OPTION, InstrumentId, split_id
 from backtester.core.time import first_open, timeframe_us
 from backtester.data.lake import Lake
@@ -15,6 +15,7 @@ from backtester.engine.feed_plan import FEED_HINT, FeedName, PlannedFeed, feed_n
 from backtester.engine.resolution import mark_feeds
 from backtester.engine.sleeves import Sleeve, check_entries_alone, named_instruments
 from backtester.strategy.base import Strategy, StrategyParams
+from backtester.strategy.contract import in_words, line_of
 from backtester.strategy.registry import FoundStrategy, find_strategy
 from backtester.strategy.signals import SignalStrategy
 
@@ -84,7 +85,23 @@ def chosen_strategies(
     for entry in config.strategies:
         found = find_strategy(entry.name, relative_to=relative_to)
         chosen.append(Chosen(entry, found, _params(found, entry.params, None, {})))
+    _check_files(chosen)
     return chosen
+
+
+def _check_files(chosen: Sequence[Chosen]) -> None:
+    """Refuse strategies in two files of one name: in a process, and in the folder of a run, they would be one.
+
+    Raises:
+        UsageError: names them.
+    """
+    files: dict[str, Path] = {}
+    for file in [one.found.file for one in chosen if one.found.file is not None]:
+        other = files.setdefault(file.stem, file)
+        if other != file:
+            raise UsageError(
+                f"two strategies are in files of one name: {other} and {file}", hint="rename one of the files"
+            )
 
 
 def _params(
@@ -95,7 +112,7 @@ def _params(
     default = Path("configs") / f"{found.name}.toml"
     if said is not None:
         content = dict(said)
-    elif params_file is None and default.exists():
+    elif params_file is None and default.exists() and not found.is_composed:
         params_file = default
     if params_file is not None:
         content = merged(content, read_toml(params_file))
@@ -117,7 +134,10 @@ def made(found: FoundStrategy, params: StrategyParams, timeframe: str) -> Strate
     try:
         strategy = found.cls(params)
     except Exception as error:
-        raise StrategyError(f"strategy {found.name} cannot be made: {type(error).__name__}: {error}") from error
+        reason, hint = in_words(error)
+        hint = hint or ("begin its __init__ with super().__init__(params)" if isinstance(error, AttributeError) else "")
+        where = line_of(found.cls.__init__)
+        raise StrategyError(f"strategy {found.name} cannot be made{where}: {reason}", hint=hint) from error
     if not hasattr(strategy, "pending_notes"):
         raise StrategyError(
             f"strategy {found.name} does not initialise its base class",

@@ -189,14 +189,11 @@ class Risk:
         self._bus.publish(T_TRANSFERS, transfer)
 
     def _sized(self, intent: OrderIntent) -> SanitizedOrder | Refusal:
-        """Return the order of an intent whose size the run's sizing finds."""
-        spec = self._known(intent.instrument)
-        free = 0 if spec is None else self._affordable(spec, self._free(spec, spec.cash))
-        refused = None if spec is None else self._contract_refusal(intent, spec)
-        owner = "" if spec is None else spec.sleeve
-        sized = refused or self._sizing[owner if owner in self._sizing else next(iter(self._sizing))].sized(
-            intent, free
-        )
+        """Return the order of an intent whose size the run's sizing finds; its instrument is known."""
+        spec = self._ledger.instruments[intent.instrument]
+        free = self._affordable(spec, self._free(spec, spec.cash))
+        refused = self._contract_refusal(intent, spec)
+        sized = refused or self._sizing[spec.sleeve].sized(intent, free)
         if isinstance(sized, Refusal):
             return sized
         order = self._sanitized(sized.intent)

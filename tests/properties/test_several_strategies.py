@@ -6,10 +6,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backtester.engine.replay import replay, verify
+from tests.properties.test_mixed_portfolios import COIN, ETH, PERP, SPOT, WALLETS, Whims
 from tests.support.erratic import Erratic
 from tests.support.lakes import wandering
 from tests.support.market import write_candles
@@ -144,3 +146,46 @@ def test_a_run_of_several_strategies_is_the_same_again_and_under_any_order_of_sy
     verify(ran.path)
     turned = [part._replace(symbols=tuple(reversed(part.symbols))) for part in parts]
     assert run_several(tmp_path, lake, turned, SYMBOLS[::-1], **sections).result.digest == ran.result.digest
+
+
+class Moves(Whims):
+    """Orders in four markets, and transfers between their wallets."""
+
+
+class MovesToo(Whims):
+    """The same, from a generator of its own."""
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        {"fees": {"spot_asset": "received", "maker_bps": 8, "taker_bps": 10}},
+        {"futures": {"leverage": 5, "margin_mode": "cross", "collateral": {"BTC": "0.9"}}},
+        {"futures": {"leverage": 10}, "slippage": {"bps": 2}},
+        {"sizing": {"model": "volatility_target", "target_percent": 30, "window": 10}},
+    ],
+    ids=["fees in coin", "collateral", "leverage", "sizes that the run finds"],
+)
+def test_in_several_markets_with_transfers_each_does_what_it_does_alone(tmp_path: Path, own: dict[str, Any]) -> None:
+    lake = tmp_path / "lake"
+    for number, (name, price) in enumerate({SPOT: 10_000, ETH: 50, PERP: 10_000, COIN: 10_000}.items()):
+        market, symbol = name.split(":")
+        rows = wandering(CANDLES, 40 + number, price=price, step=max(1, price // 40), quiet=0.05)
+        write_candles(lake, rows, symbol=symbol, market=market)
+    cent = {"tick_size": "0.01", "lot_size": "0.001", "min_qty": "0.001", "max_qty": 0, "min_notional": 0}
+    sections: dict[str, Any] = {
+        "account": {"wallets": WALLETS, "conversions": {"BTC": SPOT}},
+        "execution": {"participation": 0},
+        "instruments": {COIN: cent | {"lot_size": 1, "min_qty": 1, "contract_size": 10}},
+        **own,
+    }
+    names = [SPOT, ETH, PERP, COIN]
+    parts = [Part("one", Moves, "0.37000001", names), Part("two", MovesToo, "0.6", names)]
+    together = run_several(tmp_path, lake, parts, names, **sections, portfolio={"netting": "none"})
+    replay(together.path)
+    for part in parts:
+        alone = run_alone(tmp_path, lake, part, names, together, **sections)
+        assert len(traded(alone)) > 10
+        assert traded(together, part.id) == traded(alone)
+        assert ended(together, part.id) == ended(alone)
+        assert held(together, part.id) == held(alone)

@@ -186,16 +186,18 @@ def warmup(subject: Subject) -> StepResult:
         plan = _longer(run.alone(sleeve), sleeve)
         if plan.loaded < plan.declared:
             result.warnings.append(
-                f"warm-up: {plan.loaded} candles before the start instead of the {plan.declared} that {sleeve.shown} "
+                f"warm-up: {plan.loaded} candles before the start instead of the {plan.declared} that {sleeve.whose} "
                 "declares: the lake has no more without a gap"
             )
         starts |= {i: min(at, starts[i]) for i, at in plan.starts.items()}
         sleeves.append(sleeve._replace(feeds=plan.feeds))
         plans.append(plan)
-    declared, loaded = max(plan.declared for plan in plans), min(plan.loaded for plan in plans)
-    candles = min(plan.candles for plan in plans)
+    declared, loaded, tried = (
+        _of_each(run, counts)
+        for counts in zip(*((plan.declared, plan.loaded, plan.candles) for plan in plans), strict=True)
+    )
     result.facts = {"declared": declared, "loaded": loaded, "tried": None, "different": None}
-    if candles <= loaded:
+    if all(plan.candles <= plan.loaded for plan in plans):
         return result  # the lake has nothing older
     series = [item._replace(warmup_start=starts[item.instrument]) for item in run.series]
     earliest = min(starts.values())
@@ -203,14 +205,21 @@ def warmup(subject: Subject) -> StepResult:
     result.runs = 1
     with subject.probed(run._replace(series=series, feeds=feeds, sleeves=tuple(sleeves)), "warm-up") as warmer:
         found = compare_decisions(subject.log, warmer.path / _LOG)
-    result.facts |= {"tried": candles, "different": found.only_was, "other": found.only_now, "decisions": found.was}
+    result.facts |= {"tried": tried, "different": found.only_was, "other": found.only_now, "decisions": found.was}
     if found.first is not None:
         result.warnings.append(
-            f"warm-up: with {candles} candles before the start instead of {loaded}, {found.only_was} of {found.was} "
-            f"decisions are gone and {found.only_now} are others, the first at {format_time(found.first)}; it declares "
+            f"warm-up: with {tried} candles before the start instead of {loaded}, {found.only_was} of {found.was} "
+            f"decisions are gone and {found.only_now} are others, the first at {format_time(found.first)}; declared is "
             f"warmup_candles = {declared}: declare more, or take it that the result hangs on where the run begins"
         )
     return result
+
+
+def _of_each(run: PreparedRun, counts: tuple[int, ...]) -> int | str:
+    """Return a number of the only strategy, or those of several in words."""
+    if len(counts) == 1:
+        return counts[0]
+    return ", ".join(f"{sleeve.id} {count}" for sleeve, count in zip(run.sleeves, counts, strict=True))
 
 
 class _Longer(NamedTuple):

@@ -8,7 +8,6 @@ const valueOf = (facts, name) => metricOf(facts, name)?.value ?? null;
 
 const MONEY_NAMES = /pnl|fees|funding|slippage|equity|expectancy$|avg_win$|avg_loss$|^best$|^worst$|interest|liquidation/;
 const SHARE_NAMES = /return|cagr|volatility|drawdown|rate$|share|exposure|^var_|^cvar_|_pct$|ulcer|alpha|coverage/;
-const SPAN_NAMES = /duration|holding|time_to/;
 
 // A figure as text, by its name and what it is.
 function shownFigure(name, metric) {
@@ -18,7 +17,7 @@ function shownFigure(name, metric) {
   if (metric.currency) return `${money(value)} ${metric.currency}`;
   if (typeof value === "string") return value;
   if (Number.isInteger(value) && /^n_|count|consecutive|concurrent|trials|samples/.test(name)) return integer(value);
-  if (SPAN_NAMES.test(name)) return span(value);
+  if (metric.unit) return `${decimal(value, 1)} ${metric.unit}`;
   if (SHARE_NAMES.test(name) && !/exposure_avg|leverage/.test(name)) return percent(value);
   if (MONEY_NAMES.test(name) && !Number.isInteger(value)) return money(value);
   return Number.isInteger(value) && Math.abs(value) > 999 ? integer(value) : decimal(value, Number.isInteger(value) ? 0 : 3);
@@ -28,7 +27,7 @@ function drawHeader(facts) {
   const { run } = facts;
   document.getElementById("title").textContent = run.strategy;
   const symbols = run.symbols.length > 6 ? `${run.symbols.slice(0, 6).join(", ")} and ${run.symbols.length - 6} more` : run.symbols.join(", ");
-  document.getElementById("subtitle").textContent = `${symbols} · ${run.timeframe} candles · ${run.range.start} to ${run.range.end} UTC`;
+  document.getElementById("subtitle").textContent = `${symbols} · ${run.timeframe} candles · ${shownTime(run.range.start)} to ${shownTime(run.range.end)} UTC`;
   const badge = (text, kind = "") => el("span", { class: `badge ${kind}` }, text);
   const certificate = facts.certificate;
   const proof = certificate ? (certificate.verdict === "proven" ? ["proven: does not look ahead", "good"] : [`check: ${certificate.verdict}`, "bad"]) : ["unproven: not checked for looking ahead"];
@@ -46,8 +45,8 @@ function drawHeader(facts) {
   if (run.status !== "complete") {
     fault.hidden = false;
     fault.textContent = run.status === "failed"
-      ? `The run failed at ${run.range.last_tick}: ${run.error}. What it did until then is shown.`
-      : `The run was interrupted at ${run.range.last_tick}. What it did until then is shown; it is not the whole range.`;
+      ? `The run failed at ${shownTime(run.range.last_tick)} UTC: ${run.error}. What it did until then is shown.`
+      : `The run was interrupted at ${shownTime(run.range.last_tick)} UTC. What it did until then is shown; it is not the whole range.`;
   }
 }
 
@@ -69,6 +68,7 @@ function drawHeadline(facts) {
   const held = metrics.benchmark?.total_return;
   const heldReturn = held && typeof held === "object" ? held.value : held;
   const error = valueOf(facts, "sharpe_se");
+  const deflated = valueOf(facts, "deflated_sharpe");
   const open = valueOf(facts, "n_open");
   const share = metrics.costs?.share_of_gross_profit;
   const shareValue = share && typeof share === "object" ? share.value : share;
@@ -78,16 +78,16 @@ function drawHeadline(facts) {
     figure("cagr", "Return a year (CAGR)"),
     figure("final_equity", "Final equity", `from ${money(valueOf(facts, "initial_equity"))}`),
     figure("max_drawdown", "Max drawdown", dates),
-    figure("sharpe", "Sharpe ratio", error === null ? null : `standard error ${decimal(error, 2)}`),
+    figure("sharpe", "Sharpe ratio", error === null ? null : `± ${decimal(error, 2)} standard error${deflated === null ? ", not deflated" : ""}`),
     figure("sortino", "Sortino ratio"),
     figure("n_trades", "Trades", open ? `and ${integer(open)} still open` : counts),
     figure("win_rate", "Win rate", open ? counts : null),
     figure("profit_factor", "Profit factor"),
-    figure("expectancy_r", "Mean R a trade"),
+    valueOf(facts, "expectancy_r") === null ? null : figure("expectancy_r", "Mean R a trade"),
     figure("exposure_time", "Time in the market"),
     figure("fees", "Fees", Number.isFinite(shareValue) ? `all costs: ${percent(shareValue, 1)} of gross profit` : null),
     figure("funding", "Funding"),
-    figure("deflated_sharpe", "Deflated Sharpe"),
+    deflated === null ? null : figure("deflated_sharpe", "Deflated Sharpe", `of ${integer(metrics.deflated_sharpe.trials)} trials`),
   ));
 }
 
@@ -112,7 +112,7 @@ function drawCosts(facts) {
         el("div", { class: `amount${sum} ${tone(value)}` }, money(value, true)),
       ];
     })),
-    whose.length ? el("p", { class: "about quiet" }, `Of the net: ${whose.map((one) => `${words(one.name)} ${money(one.value, true)}`).join(", ")}.`) : null);
+    whose.length ? el("p", { class: "about below quiet" }, `Of the net: ${whose.map((one) => `${words(one.name)} ${money(one.value, true)}`).join(", ")}.`) : null);
 }
 
 const BREAKDOWN_TITLES = {
@@ -189,7 +189,7 @@ function drawRisk(facts) {
   const { risk, refusals, counts } = facts;
   const named = (event) => event.breaker ?? event.instrument ?? event.who ?? "";
   const what = (event) => [event.state, event.action, event.reason].filter(Boolean).map(words).join(", ");
-  const numbers = (event) => Object.entries(event.numbers ?? {}).map(([k, v]) => `${words(k)} ${v}`).join(", ");
+  const numbers = (event) => Object.entries(event.numbers ?? {}).map(([k, v]) => `${words(k)} ${String(v).replace(/^-/, "−")}`).join(", ");
   const more = (counts.risk ?? 0) > risk.length ? ` The first ${integer(risk.length)} of ${integer(counts.risk)}.` : "";
   section("risk", "Risk events", `Breakers, margin calls, liquidations and commands.${more}`,
     simpleTable([
