@@ -22,6 +22,7 @@ from backtester.engine.explain.explaining import explain
 from backtester.engine.explain.run_files import RunFiles
 from backtester.engine.replay import LOG, read_run_json, replay, verify
 from backtester.engine.run_folder import find_run
+from backtester.engine.run_summaries import params_of
 
 
 class Run:
@@ -76,8 +77,8 @@ class Run:
 
     @property
     def params(self) -> dict[str, Any]:
-        """The parameters of its strategy."""
-        return dict(self.config.get("strategy", {}).get("params", {}))
+        """The parameters of its strategy; of several strategies under their ids."""
+        return params_of(self.config)
 
     @cached_property
     def metrics(self) -> Metrics:

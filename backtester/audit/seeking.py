@@ -67,12 +67,14 @@ class LogFile:
                     return
                 yield self._decoded(raw)
 
-    def mentioning(self, needles: Sequence[bytes], offset: int = 0) -> Iterator[LogLine]:
-        """Yield the lines, from an offset on, in whose bytes any of the needles stands."""
+    def mentioning(self, needles: Sequence[bytes], offset: int = 0, end: int | None = None) -> Iterator[LogLine]:
+        """Yield the lines in whose bytes any of the needles stands, from an offset on and before another."""
         rest = b""
         with self.path.open("rb") as file:
             file.seek(offset)
-            while block := file.read(_BLOCK_BYTES):
+            left = (self._end if end is None else end) - offset
+            while block := file.read(min(_BLOCK_BYTES, left)):
+                left -= len(block)
                 block = rest + block
                 cut = block.rfind(b"\n") + 1
                 block, rest = block[:cut], block[cut:]

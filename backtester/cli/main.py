@@ -14,6 +14,7 @@ from backtester.cli.data import data_app
 from backtester.cli.data_rules import rules_app
 from backtester.cli.download import available_command, download_command
 from backtester.cli.explain import explain_command
+from backtester.cli.new import new_app
 from backtester.cli.replay import replay_command
 from backtester.cli.report import report_command
 from backtester.cli.run import run_command
@@ -41,6 +42,7 @@ data_app.command("available")(available_command)
 data_app.add_typer(rules_app, name="rules")
 app.add_typer(data_app, name="data")
 app.command("strategies")(strategies_command)
+app.add_typer(new_app, name="new")
 app.add_typer(runs_app, name="runs")
 app.add_typer(bench_app, name="bench")
 

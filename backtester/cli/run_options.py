@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from backtester.config.configs import BacktestConfig
     from backtester.engine.prepare import PreparedRun
 
-Strategy = Annotated[str, typer.Option(help="Name of a strategy, or path/to/file.py:Class.")]
+Strategy = Annotated[str, typer.Option(help="Name of a strategy, path/to/file.py:Class, or path/to/composed.toml.")]
 Symbols = Annotated[
     list[str] | None, typer.Option(help="Symbols, several after one flag: BTCUSDT ETHUSDT, spot:BTCUSDT um:BTCUSDT.")
 ]

@@ -8,6 +8,7 @@ from backtester.cli.console import console
 from backtester.engine.check.certificate import UNPROVEN
 from backtester.engine.check.checking import Checked
 from backtester.engine.run import RunResult
+from backtester.engine.run_summaries import params_of
 from backtester.engine.run_texts import read_run_files, run_screen
 from backtester.report.screen import ASSUMPTION, FIGURE, PLACE, TITLE, WARNING, WIDTH, Line, laid_out
 
@@ -45,7 +46,7 @@ def run_object(folder: Path) -> dict[str, Any]:
         "warnings": details["warnings"],
         "check": verdict,
         "strategy": details["strategy"]["name"],
-        "params": config.get("strategy", {}).get("params", {}),
+        "params": params_of(config),
         "range": details["range"],
         "assumptions": details["assumptions"],
         **({"error": details["error"]} if details.get("error") else {}),

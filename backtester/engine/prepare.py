@@ -59,6 +59,7 @@ from backtester.engine.wallets import opening_prices, resolved_account, valuatio
 from backtester.execution.mark_path import MarkPath
 from backtester.execution.settlement import Settlement
 from backtester.strategy.base import Strategy, StrategyParams
+from backtester.strategy.contract import misspelt_hooks
 from backtester.strategy.registry import FoundStrategy
 
 
@@ -191,7 +192,7 @@ def prepare(
     chosen = chosen_strategies(config, params_file, params_options or {}, relative_to, found)
     asked = _instrument_ids(config)
     ids = [i for i in asked if split_id(i)[0] != OPTION]
-    warnings: list[str] = []
+    warnings = [text for cls in dict.fromkeys(one.found.cls for one in chosen) for text in misspelt_hooks(cls)]
     lake = Lake(Path(config.data.dir))
     chained = chains_of(lake, [i for i in asked if split_id(i)[0] == OPTION])
     config = config_for(config, chained, alone=not ids)

@@ -113,6 +113,14 @@ def _is_sealed(folder: Path) -> bool:
     return not folder.name.startswith(".") and (folder / "audit.jsonl").is_file() and (folder / "run.json").is_file()
 
 
+def runs_named(name: str, runs: Path = Path(RUNS)) -> list[Path]:
+    """Return the sealed runs of a folder that a name means: the newest, or those with its beginning or six digits."""
+    there = sealed_runs(runs)
+    if name == LATEST:
+        return there[-1:]
+    return [run for run in there if name and (run.name.startswith(name) or run.name.endswith(f"-{name}"))]
+
+
 def find_run(text: str | Path) -> Path:
     """Return the folder of a run.
 
@@ -132,16 +140,13 @@ def find_run(text: str | Path) -> Path:
         raise UsageError(f"the run {folder} was never sealed", hint=f"what it left can be read: bt replay {partial}")
     if folder.is_dir():
         raise UsageError(f"{folder} is not a run's folder: it has no audit.jsonl")
-    there = sealed_runs(runs)
-    if folder.name == LATEST and there:
-        return there[-1]
-    meant = [run for run in there if run.name.startswith(folder.name) or run.name.endswith(f"-{folder.name}")]
+    meant = runs_named(folder.name, runs)
     if len(meant) == 1:
         return meant[0]
     if meant:
         shown = ", ".join(run.name for run in meant[-_SHOWN_RUNS:])
         more = f" and {len(meant) - _SHOWN_RUNS} more" if len(meant) > _SHOWN_RUNS else ""
         raise UsageError(f"{len(meant)} runs in {runs} are meant by {folder.name}: {shown}{more}", hint=_NAMES)
-    if not there:
+    if not sealed_runs(runs):
         raise UsageError(f"there is no run {folder}: {runs} holds none", hint="bt run prints the folder of each run")
     raise UsageError(f"there is no run {folder}", hint=f"bt runs ls --runs {runs} lists them; {_NAMES}")

@@ -25,7 +25,7 @@ from backtester.engine.margin_setup import margin_record
 from backtester.engine.option_record import options_record, options_warnings
 from backtester.engine.portfolio_record import portfolio_record
 from backtester.engine.prepare import PreparedRun
-from backtester.engine.provenance import digest_of, engine_digest, modules_below, platform_text, versions
+from backtester.engine.provenance import digest_of, engine_digest, modules_below, own_sources, platform_text, versions
 from backtester.engine.risk_setup import limit_warnings
 from backtester.engine.strategy_hosts import heard_topics
 from backtester.engine.wiring import Wired
@@ -139,6 +139,9 @@ def warnings_after(run: PreparedRun, wired: Wired) -> list[str]:
         for one in wired.strategies
         for hook in one.host.unfed_hooks(heard_topics(one.sleeve) if one.sleeve.id else merged_topics(wired.feeds))
     ]
+    if dropped := sum(one.host.dropped_at_the_start for one in wired.strategies):
+        what = "1 intent" if dropped == 1 else f"{dropped} intents"
+        found.append(f"{what} that on_start returned went nowhere: no price is known then; return them from on_candle")
     ambiguous = wired.exchange.ambiguous_candles.total()
     if ambiguous:
         found.append(
@@ -270,7 +273,7 @@ def _origin(found: FoundStrategy) -> dict[str, Any]:
     origin: dict[str, Any] = {"name": found.name, "class": f"{cls.__module__}:{cls.__qualname__}"}
     if found.file is not None:
         origin["file"] = os.path.relpath(found.file)
-        below = modules_below(found.file.parent)
+        below = own_sources(found)
         beside = {p.as_posix(): p for p in modules_below(Path("/")).values() if p not in below.values()}
         origin["modules"] = {name: digest_of(path.read_bytes()) for name, path in below.items()}
         origin["imported"] = {name: digest_of(path.read_bytes()) for name, path in beside.items()}

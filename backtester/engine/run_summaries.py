@@ -83,12 +83,19 @@ def summary_of(folder: Path) -> Row:
         "start": details["range"]["start"],
         "end": details["range"]["end"],
         "seed": str(details["context"]["seed"]),
-        "params": msgspec.json.encode(config.get("strategy", {}).get("params", {})).decode(),
+        "params": msgspec.json.encode(params_of(config)).decode(),
         "currency": config["account"]["currency"],
         "warnings": str(len(details["warnings"])),
         "digest": details["log"]["digest"],
     }
     return row | {name: _text(figure["value"]) for name, figure in figures_of(metrics).items()}
+
+
+def params_of(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters of a run's strategy from its config; of several strategies under their ids."""
+    if "strategies" in config:
+        return {part["id"]: part.get("params", {}) for part in config["strategies"]}
+    return dict(config["strategy"].get("params", {}))
 
 
 def figures_of(metrics: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

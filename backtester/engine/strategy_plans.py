@@ -15,6 +15,7 @@ from backtester.engine.feed_plan import FEED_HINT, FeedName, PlannedFeed, feed_n
 from backtester.engine.resolution import mark_feeds
 from backtester.engine.sleeves import Sleeve, check_entries_alone, named_instruments
 from backtester.strategy.base import Strategy, StrategyParams
+from backtester.strategy.contract import in_words, line_of
 from backtester.strategy.registry import FoundStrategy, find_strategy
 from backtester.strategy.signals import SignalStrategy
 
@@ -111,7 +112,7 @@ def _params(
     default = Path("configs") / f"{found.name}.toml"
     if said is not None:
         content = dict(said)
-    elif params_file is None and default.exists():
+    elif params_file is None and default.exists() and not found.is_composed:
         params_file = default
     if params_file is not None:
         content = merged(content, read_toml(params_file))
@@ -133,7 +134,10 @@ def made(found: FoundStrategy, params: StrategyParams, timeframe: str) -> Strate
     try:
         strategy = found.cls(params)
     except Exception as error:
-        raise StrategyError(f"strategy {found.name} cannot be made: {type(error).__name__}: {error}") from error
+        reason, hint = in_words(error)
+        hint = hint or ("begin its __init__ with super().__init__(params)" if isinstance(error, AttributeError) else "")
+        where = line_of(found.cls.__init__)
+        raise StrategyError(f"strategy {found.name} cannot be made{where}: {reason}", hint=hint) from error
     if not hasattr(strategy, "pending_notes"):
         raise StrategyError(
             f"strategy {found.name} does not initialise its base class",

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from backtester.report.picture import Picture
 
 _BLUE, _ORANGE, _GREY, _INK = "#0f62a8", "#c2500a", "#8a929c", "#1d2127"
+_CURVES: Final = (_BLUE, _ORANGE, _INK, "#0a8f6c", "#a0568c", "#b58900", _GREY)
 _WIDE: Final = (10.0, 4.6)
 _STYLE: Final[dict[str, Any]] = {
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same everywhere
@@ -43,6 +44,13 @@ Times = NDArray[np.int64]
 Values = NDArray[np.float64]
 
 
+class Curve(NamedTuple):
+    """Values over times in µs UTC, ascending; shape (n,)."""
+
+    ts: Times
+    values: Values
+
+
 class Marks(NamedTuple):
     """Trades of one instrument: times in µs UTC, prices in quote per base, whether each was long; shape (n,)."""
 
@@ -53,38 +61,55 @@ class Marks(NamedTuple):
     long: NDArray[np.bool_]
 
 
-def equity_plot(title: str, currency: str, ts: Times, equity: Values, held: tuple[Any, ...] | None) -> "Picture":
-    """Return the account's value over time; held: (times, values) of buy and hold, or None."""
+def equity_plot(title: str, currency: str, equity: Curve, held: Curve | None) -> "Picture":
+    """Return the account's value over time, and that of buy and hold where it is known."""
 
     def draw(axes: "Axes") -> None:
         if held is not None:
-            axes.plot(_dates(held[0]), held[1], color=_GREY, linewidth=1.1, linestyle=(0, (5, 2)), label="buy and hold")
-        axes.plot(_dates(ts), equity, color=_BLUE, linewidth=1.3, label="equity")
+            axes.plot(
+                _dates(held.ts), held.values, color=_GREY, linewidth=1.1, linestyle=(0, (5, 2)), label="buy and hold"
+            )
+        axes.plot(_dates(equity.ts), equity.values, color=_BLUE, linewidth=1.3, label="equity")
         axes.set_ylabel(f"equity, {currency}")
-        axes.yaxis.set_major_formatter("{x:,.0f}" if np.nanmax(np.abs(equity)) >= 1_000 else "{x:,.4g}")
+        axes.yaxis.set_major_formatter("{x:,.0f}" if np.nanmax(np.abs(equity.values)) >= 1_000 else "{x:,.4g}")
         if held is not None:
             _legend(axes)
 
-    return _over_time(title, ts, draw)
+    return _over_time(title, equity.ts, draw)
 
 
-def drawdown_plot(title: str, ts: Times, drawdown: Values) -> "Picture":
+def drawdown_plot(title: str, drawdown: Curve) -> "Picture":
     """Return the fall from the highest equity so far, as fractions <= 0, over time."""
 
     def draw(axes: "Axes") -> None:
-        axes.fill_between(_dates(ts), drawdown * 100.0, 0.0, color=_ORANGE, alpha=0.18, linewidth=0)
-        axes.plot(_dates(ts), drawdown * 100.0, color=_ORANGE, linewidth=1.0)
+        axes.fill_between(_dates(drawdown.ts), drawdown.values * 100.0, 0.0, color=_ORANGE, alpha=0.18, linewidth=0)
+        axes.plot(_dates(drawdown.ts), drawdown.values * 100.0, color=_ORANGE, linewidth=1.0)
         axes.set_ylabel("drawdown, %")
-        axes.set_ylim(min(-1.0, float(np.nanmin(drawdown)) * 105.0), 0.0)
+        axes.set_ylim(min(-1.0, float(np.nanmin(drawdown.values)) * 105.0), 0.0)
+
+    return _over_time(title, drawdown.ts, draw)
+
+
+def curves_plot(title: str, unit: str, ts: Times, curves: Sequence[tuple[str, Values]]) -> "Picture":
+    """Return the equity of several runs over time, each with its name; more than some have colours twice."""
+
+    def draw(axes: "Axes") -> None:
+        for place, (name, values) in enumerate(curves):
+            colour, dashes = _CURVES[place % len(_CURVES)], "-" if place < len(_CURVES) else (0, (4, 1.5))
+            axes.plot(_dates(ts), values, color=colour, linewidth=1.2, linestyle=dashes, label=name)
+        axes.set_ylabel(f"equity, {unit}")
+        highest = max((float(np.nanmax(np.abs(v), initial=0.0)) for _, v in curves), default=0.0)
+        axes.yaxis.set_major_formatter("{x:,.0f}" if highest >= 1_000 else "{x:,.4g}")
+        axes.legend(loc="best", fontsize=8)
 
     return _over_time(title, ts, draw)
 
 
-def price_plot(title: str, ts: Times, close: Values, marks: Marks | None) -> "Picture":
+def price_plot(title: str, close: Curve, marks: Marks | None) -> "Picture":
     """Return the price over time, with where trades began and ended."""
 
     def draw(axes: "Axes") -> None:
-        axes.plot(_dates(ts), close, color=_INK, linewidth=0.8, alpha=0.75)
+        axes.plot(_dates(close.ts), close.values, color=_INK, linewidth=0.8, alpha=0.75)
         axes.set_ylabel("price, quote per base")
         axes.yaxis.set_major_formatter("{x:,.10g}")
         if marks is None:
@@ -105,7 +130,7 @@ def price_plot(title: str, ts: Times, close: Values, marks: Marks | None) -> "Pi
         )  # fmt: skip
         _legend(axes)
 
-    return _over_time(title, ts, draw)
+    return _over_time(title, close.ts, draw)
 
 
 def months_plot(title: str, months: Sequence[tuple[str, float | None, bool]]) -> "Picture":
@@ -154,9 +179,10 @@ def _over_time(title: str, ts: Times, draw: Any) -> "Picture":
 
         axes = figure.add_subplot()
         draw(axes)
-        locator = AutoDateLocator()
+        locator = AutoDateLocator()  # type: ignore[no-untyped-call]
         axes.xaxis.set_major_locator(locator)
-        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, show_offset=False))
+        formatter = ConciseDateFormatter(locator, show_offset=False)  # type: ignore[no-untyped-call]
+        axes.xaxis.set_major_formatter(formatter)
         first, last = (str(_dates(ts)[at])[:16].replace("T", " ") for at in (0, -1))
         axes.set_xlabel(f"UTC, {first} to {last}")
         axes.margins(x=0.01)
@@ -172,7 +198,8 @@ def _picture(size: tuple[float, float], draw: Any) -> "Picture":
 
     from backtester.report.picture import Picture
 
-    with rc_context({**rcParamsDefault, **_STYLE}):
+    settings: Any = {**dict(rcParamsDefault), **_STYLE}
+    with rc_context(settings):
         figure = Picture(figsize=size)
         inches = {"left": 0.85, "right": 0.2, "bottom": 0.62, "top": 0.42}
         share = {side: room / size[side in ("bottom", "top")] for side, room in inches.items()}

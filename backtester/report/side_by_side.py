@@ -8,9 +8,9 @@ from typing import Any, Final
 from backtester.report.figures import Metric
 
 HIGHER: Final = frozenset({
-    "total_return", "cagr", "sharpe", "psr", "sortino", "calmar", "omega", "max_drawdown", "max_drawdown_daily",
+    "total_return", "cagr", "sharpe", "sortino", "calmar", "omega", "max_drawdown", "max_drawdown_daily",
     "avg_drawdown", "win_rate", "profit_factor", "payoff_ratio", "expectancy", "expectancy_r", "sqn", "recovery_factor",
-    "final_equity", "net_pnl", "realised_pnl", "gross_pnl", "funding",
+    "final_equity", "net_pnl", "realised_pnl", "gross_pnl", "funding", "upi",
 })  # fmt: skip
 """More of it is better; drawdowns are below zero."""
 LOWER: Final = frozenset({"fees", "ulcer_index", "max_consecutive_losses", "interest", "liquidation_fees"})

@@ -20,7 +20,7 @@ def made(lake: Path, *more: object) -> Said:
 def test_json_is_exactly_one_object_on_standard_output(lake: Path) -> None:
     said = made(lake)
     assert said.out.count("\n") == 1
-    assert list(said.json) == ["run_id", "path", "status", "digest", "metrics", "warnings", "check"]
+    assert list(said.json) == ["run_id", "path", "status", "digest", "metrics", "warnings", "check", "report"]
     assert said.err == ""
     assert json.loads(Path(said.json["path"], "metrics.json").read_bytes()) == said.json["metrics"]
     assert said.json["status"] == "complete"

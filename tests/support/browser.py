@@ -30,7 +30,12 @@ class Browser:
         self._numbers = itertools.count(1)
         self._loaded = 0
         options = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"]
-        quiet = ["--disable-extensions", "--disable-background-networking", "--disable-component-update", "--mute-audio"]
+        quiet = [
+            "--disable-extensions",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--mute-audio",
+        ]
         self._process = subprocess.Popen(
             [program, *options, *quiet, f"--user-data-dir={profile}", "--remote-debugging-port=0", "about:blank"],
             stdout=subprocess.DEVNULL,
@@ -43,7 +48,9 @@ class Browser:
         self._session = self._call("Target.attachToTarget", targetId=page, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.call(f"{domain}.enable")
-        self.call("Network.emulateNetworkConditions", offline=True, latency=0, downloadThroughput=-1, uploadThroughput=-1)
+        self.call(
+            "Network.emulateNetworkConditions", offline=True, latency=0, downloadThroughput=-1, uploadThroughput=-1
+        )
 
     def _address(self, profile: Path) -> str:
         said = profile / "DevToolsActivePort"
@@ -98,17 +105,27 @@ class Browser:
             raise AssertionError(answer["exceptionDetails"].get("exception", {}).get("description"))
         return answer["result"].get("value")
 
-    def open(self, path: Path, *, width: int = 1280, height: int = 900, dark: bool = False, phone: bool = False) -> None:
+    def open(
+        self, path: Path, *, width: int = 1280, height: int = 900, dark: bool = False, phone: bool = False
+    ) -> None:
         """Open a report and wait until it has drawn itself."""
         self.errors.clear()
-        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=2 if phone else 1, mobile=phone)
+        self.call(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=2 if phone else 1,
+            mobile=phone,
+        )
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", features=[scheme])
         before = self._loaded
         self.call("Page.navigate", url=path.resolve().as_uri())
         while self._loaded == before:
             self._heard(json.loads(self._socket.recv(timeout=60)))
-        self.wait("document.documentElement.dataset.ready || !(document.getElementById('fault') ?? {hidden: true}).hidden")
+        self.wait(
+            "document.documentElement.dataset.ready || !(document.getElementById('fault') ?? {hidden: true}).hidden"
+        )
 
     def wait(self, script: str, seconds: float = 30.0) -> None:
         """Wait until a script is true."""

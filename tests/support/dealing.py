@@ -28,7 +28,11 @@ class Dealing(Strategy):
             return None
         close = candle.close
         tag = EVIL if self.seen % 40 else "calm"
-        return [self.buy("BTCUSDT", 1, stop_loss=round(close * 0.99, 2), take_profits=[(round(close * 1.01, 2), 1)], tag=tag)]
+        return [
+            self.buy(
+                "BTCUSDT", 1, stop_loss=round(close * 0.99, 2), take_profits=[(round(close * 1.01, 2), 1)], tag=tag
+            )
+        ]
 
 
 def dealt(folder: Path, candles: int = 600, seed: int = 3, **sections: Any) -> Ran:

@@ -44,8 +44,15 @@ def fields_that_differ(found: Parting) -> dict[str, list[Any]]:
     """Return by field what the two lines say, where both are of one topic and do not say the same."""
     if found.first is None or found.second is None or found.first.topic != found.second.topic:
         return {}
-    one, other = (_meaning(line)[2] for line in (found.first, found.second))
+    one, other = (_flat(_meaning(line)[2]) for line in (found.first, found.second))
     return {key: [one.get(key), other.get(key)] for key in [*one, *other] if one.get(key) != other.get(key)}
+
+
+def _flat(event: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in event.items():
+        found |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return found
 
 
 def _common(one: LogFile, other: LogFile) -> list[int]:

@@ -3,13 +3,14 @@
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from backtester.core.errors import StorageError
-from backtester.core.time import utc
 from backtester.engine.compare.sides import ComparedRun
+from backtester.report.plots import curves_plot
 
 _POINTS: Final = 1_600
-_SIZE: Final = (11.0, 5.5)
-_MOST_NAMED: Final = 12
 
 
 def write_picture(runs: list[ComparedRun], path: Path) -> None:
@@ -20,32 +21,29 @@ def write_picture(runs: list[ComparedRun], path: Path) -> None:
     Raises:
         StorageError: the file cannot be written.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
-    from matplotlib.figure import Figure
-
-    start, end = min(run.range[0] for run in runs), max(run.range[1] for run in runs)
-    times = [utc(start + (end - start) * (place + 1) // _POINTS) for place in range(_POINTS)]
-    currencies = {run.currency for run in runs}
-    figure = Figure(figsize=_SIZE, layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    for place, run in enumerate(runs):
-        curve = run.equity(start, end, _POINTS)
-        if len(currencies) > 1:
-            curve = curve / run.initial
-        name = f"{chr(ord('A') + place)}  {run.name}" if place < _MOST_NAMED else None
-        axes.plot(times, curve, linewidth=1.2, label=name)  # type: ignore[arg-type]
-    unit = next(iter(currencies)) if len(currencies) == 1 else "multiple of the start"
-    axes.set_ylabel(f"equity, {unit}")
-    axes.set_xlabel("UTC")
-    locator = AutoDateLocator()
-    axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
-    axes.grid(visible=True, alpha=0.3)
-    axes.legend(loc="best", fontsize="small", frameon=False)
+    times, curves, unit = curves_of(runs, _POINTS)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, format="png", dpi=120, metadata={"Software": None})
+        path.write_bytes(curves_plot("Equity of the runs", unit, times, curves).png())
     except OSError as error:
         raise StorageError(f"{path} cannot be written: {error.strerror}") from None
+
+
+def curves_of(
+    runs: list[ComparedRun], points: int
+) -> tuple[NDArray[np.int64], list[tuple[str, NDArray[np.float64]]], str]:
+    """Return times (µs UTC, shape (points,)), the named curve of each run at them, and their unit."""
+    start, end = min(run.range[0] for run in runs), max(run.range[1] for run in runs)
+    times = start + (end - start) * np.arange(1, points + 1, dtype=np.int64) // points
+    currencies = {run.currency for run in runs}
+    same = len(currencies) == 1
+    curves = [
+        (f"{run_letter(place)}  {run.name}", run.equity(start, end, points) / (1 if same else run.initial))
+        for place, run in enumerate(runs)
+    ]
+    return times, curves, next(iter(currencies)) if same else "multiple of the start"
+
+
+def run_letter(place: int) -> str:
+    """Return the short name of a run, by its place: A, B, ... and numbers after Z."""
+    return chr(ord("A") + place) if place < 26 else str(place + 1)

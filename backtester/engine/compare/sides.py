@@ -71,7 +71,8 @@ class ComparedRun:
         return ", ".join(parts) or str(origin.get("class", origin.get("name")))
 
     def equity(self, start: int, end: int, points: int) -> NDArray[np.float64]:
-        """Return the last equity known at the end of each of `points` equal parts of [start, end]; NaN before it.
+        """Return the last equity known at the end of each of `points` equal parts of [start, end]; NaN where the run
+        was not.
 
         The table is read batch by batch: memory does not grow with the run.
         """
@@ -84,7 +85,10 @@ class ComparedRun:
             found[places[inside]] = values[inside]  # of equal places the last one stays
         known = np.where(np.isnan(found), 0, np.arange(points))
         np.maximum.accumulate(known, out=known)
-        return found[known]
+        curve = found[known]
+        over = (self.range[1] - start) * points // max(1, end - start) + 1
+        curve[max(0, over) :] = np.nan
+        return curve
 
     def side(self) -> BridgeSide:
         """Return what the final equity is made of.

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from backtester.audit.reader import LogLine
 from backtester.core.errors import UsageError
+from backtester.core.time import TIMEFRAMES
 from backtester.engine.explain.causes import CandleSeen, parsed_cause
 from backtester.engine.explain.chain import chain_up, intent_differences, told_line
 from backtester.engine.explain.matching import rule_words
@@ -83,9 +84,19 @@ def _average(fills: list[dict[str, Any]]) -> str:
 def _mentions(files: RunFiles, order_id: int) -> Iterator[LogLine]:
     """Yield the lines that name an order: as their own, as what they replace, or as an exit to come."""
     needles = [f'"{key}":{order_id}{end}'.encode() for key in _LINKS for end in (",", "}")]
-    for line in files.log.mentioning(needles):
+    for line in files.log.mentioning(needles, *_lifetime(files, order_id)):
         if order_id in (line.event.get("order_id"), line.event.get("replaces")) or _attached(line, order_id):
             yield line
+
+
+def _lifetime(files: RunFiles, order_id: int) -> tuple[int, int | None]:
+    """Return between which offsets of the log an order lives, by the table of orders: all of it without one.
+
+    What ended it happened then, and is in the log when it was known: with the close of its candle.
+    """
+    for row in files.rows("orders", 1, order_id=order_id):
+        return files.log.at(row["created"]), files.log.at(row["ended"] + max(TIMEFRAMES.values()) + 1)
+    return 0, None
 
 
 def birth_of(files: RunFiles, order_id: int) -> LogLine | None:

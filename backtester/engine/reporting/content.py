@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backtester.engine.reporting.candles import PriceSeries
+from backtester.engine.reporting.indicators import Indicators
 from backtester.engine.reporting.levels import stops_and_targets
 from backtester.engine.reporting.prices import trade_prices
 from backtester.engine.reporting.sources import RunSources
@@ -19,7 +20,7 @@ _TRADE_RATIOS: Final = ("r", "mae_pct", "mfe_pct")
 _TRADE_TEXTS: Final = ("instrument", "side", "strategy", "currency", "entry_tag", "exit_tag", "exit_reason")
 _RATIO_DECIMALS: Final = 6
 _MOST_PRICE_DECIMALS: Final = 10
-_STRETCHES: Final = 360
+_STRETCHES: Final = 120
 _LOG_CHOICE: Final = 2**50
 
 
@@ -40,6 +41,9 @@ def page_content(run: RunSources) -> PageContent:
         if series.candles is not None:
             about["table"] = f"candles-{number}"
             tables[about["table"]], about["decimals"] = _candles(series)
+            if found := run.features.by_instrument.get(series.instrument):
+                about["features"] = {"table": f"features-{number}", "every": found.every, "others": found.others}
+                tables[f"features-{number}"] = _features(found, about["decimals"])
         prices.append(about)
     return PageContent(_facts(run, prices), tables)
 
@@ -85,6 +89,7 @@ def _facts(run: RunSources, prices: list[dict[str, Any]]) -> dict[str, Any]:
         "counts": {**details["counts"], **run.events.counts},
         "equity_rows": 0 if run.equity is None else run.equity.rows,
         "prices": prices,
+        "features_missing": run.features.why,
     }
 
 
@@ -155,6 +160,14 @@ def _candles(series: PriceSeries) -> tuple[PackedTable, int]:
     for name in ("open", "high", "low"):
         packed.add(name, getattr(candles, name) - candles.close, decimals=decimals)
     return packed, decimals
+
+
+def _features(found: Indicators, decimals: int) -> PackedTable:
+    packed = PackedTable(len(found.times))
+    packed.add("ts", found.times // 1_000_000, delta=True)
+    for name, values in found.lines.items():
+        packed.add(f"line {name}", values, decimals=decimals, delta=True)
+    return packed
 
 
 def _add_money(packed: PackedTable, name: str, values: NDArray[np.float64]) -> None:

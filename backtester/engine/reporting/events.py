@@ -12,7 +12,7 @@ SHOWN_EVENTS: Final = 1_000
 SHOWN_NOTES: Final = 20_000
 
 _CHUNK: Final = 1 << 23
-_RISK: Final = ("risk_alert", "control")
+_RISK: Final = ("risk_alert", "control", "margin")
 
 
 @dataclass

@@ -36,16 +36,14 @@ def equity_picture(run: RunSources) -> "Picture | None":
     if run.equity is None or run.equity.rows < 2:
         return None
     held = _thin(run.benchmark, "equity") if run.benchmark is not None and run.benchmark.rows >= 2 else None
-    curve = _thin(run.equity, "equity")
-    return plots.equity_plot(f"Equity: {_title(run)}", run.currency, curve[0], curve[1], held)
+    return plots.equity_plot(f"Equity: {_title(run)}", run.currency, _thin(run.equity, "equity"), held)
 
 
 def drawdown_picture(run: RunSources) -> "Picture | None":
     """Return the fall from the highest equity; None of a run that was too short for a curve."""
     if run.equity is None or run.equity.rows < 2:
         return None
-    curve = _thin(run.equity, "drawdown")
-    return plots.drawdown_plot(f"Drawdown: {_title(run)}", curve[0], curve[1])
+    return plots.drawdown_plot(f"Drawdown: {_title(run)}", _thin(run.equity, "drawdown"))
 
 
 def months_picture(run: RunSources) -> "Picture | None":
@@ -67,11 +65,10 @@ def _title(run: RunSources) -> str:
     return title if status == "complete" else f"{title} ({status})"
 
 
-def _thin(table: RunTable, *names: str) -> tuple[NDArray[np.int64], ...]:
-    columns = [table.numbers(name) for name in names]
-    ts = table.times("ts")
-    rows = kept_rows(ts, columns, _BUCKETS)
-    return (ts[rows], *(column[rows] for column in columns))
+def _thin(table: RunTable, name: str) -> plots.Curve:
+    ts, values = table.times("ts"), table.numbers(name)
+    rows = kept_rows(ts, [values], _BUCKETS)
+    return plots.Curve(ts[rows], values[rows])
 
 
 def _months(months: list[dict[str, Any]]) -> list[tuple[str, float | None, bool]]:
@@ -86,12 +83,8 @@ def _price(strategy: str, series: PriceSeries, trades: RunTable | None) -> "Pict
     if trades is not None and trades.rows:
         mine = np.array([listed_id(InstrumentId(i)) == series.instrument for i in trades.texts("instrument")])
         marks = _marks(trades, mine)
-    return plots.price_plot(
-        f"{strategy} on {series.instrument}, closes of {series.timeframe} candles",
-        candles.open_time[rows],
-        candles.close[rows],
-        marks,
-    )
+    title = f"{strategy} on {series.instrument}, closes of {series.timeframe} candles"
+    return plots.price_plot(title, plots.Curve(candles.open_time[rows], candles.close[rows]), marks)
 
 
 def _marks(trades: RunTable, mine: NDArray[np.bool_]) -> plots.Marks | None:

@@ -15,6 +15,7 @@ from backtester.engine.config_snapshot import CONFIG
 from backtester.engine.replay import LOG, read_run_json
 from backtester.engine.reporting.candles import PriceSeries, price_series
 from backtester.engine.reporting.events import RunEvents, read_events
+from backtester.engine.reporting.indicators import SignalFeatures, signal_indicators
 from backtester.engine.reporting.tables import RunTable, read_table
 
 _TABLES = ("trades", "fills", "orders")
@@ -27,7 +28,8 @@ class RunSources:
 
     details: run.json. metrics: metrics.json. config: config.toml, parsed; config_text: as it is. certificate: what a
     check found, None without one; certificate_fault: why there is one that cannot be trusted. equity, benchmark,
-    trades, fills, orders: None where the run has no such table. prices: candles per instrument.
+    trades, fills, orders: None where the run has no such table. prices: candles per instrument. features:
+    of a signal.
     """
 
     details: dict[str, Any]
@@ -43,6 +45,7 @@ class RunSources:
     orders: RunTable | None
     prices: list[PriceSeries]
     events: RunEvents
+    features: SignalFeatures
 
     @property
     def currency(self) -> str:
@@ -72,6 +75,8 @@ def read_sources(folder: Path, *, data: Path | None = None) -> RunSources:
         raise UsageError(f"{folder} cannot be read as a run: {error}", hint=f"bt replay {folder}") from None
     certificate, fault = _certificate(folder, details)
     trades, fills, orders = (read_table(folder / f"{name}.parquet") for name in _TABLES)
+    prices = _prices(details, config, fills, data)
+    drawn = [series.instrument for series in prices if series.candles is not None]
     return RunSources(
         details=details,
         metrics=metrics,
@@ -84,8 +89,9 @@ def read_sources(folder: Path, *, data: Path | None = None) -> RunSources:
         trades=trades,
         fills=fills,
         orders=orders,
-        prices=_prices(details, config, fills, data),
+        prices=prices,
         events=read_events(folder / LOG),
+        features=signal_indicators(folder, details, config, drawn, data),
     )
 
 

@@ -80,10 +80,7 @@ def _decimals(column: pa.Array, scale: int) -> NDArray[np.float64]:
     """Return 128-bit decimals as floats: the low words are whole numbers where the high words only carry the sign."""
     words = np.frombuffer(column.buffers()[1], dtype="<i8", count=2 * len(column), offset=16 * column.offset)
     low, high = words[0::2], words[1::2]
-    if np.array_equal(high, low >> 63):
-        found = low / 10.0**scale
-    else:
-        found = np.asarray(column.cast(pa.float64()))
+    found = low / 10.0**scale if np.array_equal(high, low >> 63) else np.asarray(column.cast(pa.float64()))
     if column.null_count:
         found = np.where(np.asarray(column.is_null()), np.nan, found)
     return found
@@ -92,9 +89,11 @@ def _decimals(column: pa.Array, scale: int) -> NDArray[np.float64]:
 def _joined(parts: list[Values], kind: pa.DataType) -> Values:
     if _is_text(kind):
         return [text for part in parts for text in part]
-    if not parts:
-        return np.empty(0, dtype=np.int64 if pa.types.is_timestamp(kind) else np.float64)
-    return np.concatenate([np.asarray(part) for part in parts])
+    if pa.types.is_timestamp(kind):
+        times = [np.asarray(part, dtype=np.int64) for part in parts]
+        return np.concatenate(times) if times else np.empty(0, dtype=np.int64)
+    numbers = [np.asarray(part, dtype=np.float64) for part in parts]
+    return np.concatenate(numbers) if numbers else np.empty(0)
 
 
 def _is_text(kind: pa.DataType) -> bool:

@@ -1,6 +1,5 @@
 """Write what people look at into a sealed run's folder. Derived files: no digest of the run depends on them."""
 
-import os
 from pathlib import Path
 from typing import Final
 
@@ -44,7 +43,7 @@ def _write(path: Path, content: bytes) -> Path:
     try:
         path.parent.mkdir(exist_ok=True)
         fresh.write_bytes(content)
-        os.replace(fresh, path)
+        fresh.replace(path)
     except OSError as error:
         raise StorageError(
             f"{path} cannot be written: {error.strerror}", hint="bt report RUN writes it once there is room"

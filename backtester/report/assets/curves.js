@@ -67,7 +67,7 @@ function drawRolling(facts, equity, exposure) {
     timeChart(place, "rolling", {
       series: [line("Sharpe", "violet", (v) => decimal(v, 2))],
       data: [known.map((p) => isoTime(p.ts)), known.map((p) => p.sharpe)],
-      y: { label: "ratio", format: (v) => decimal(v, 1), size: 72 },
+      y: { label: "ratio", format: (v) => decimal(v, Number.isInteger(v) ? 0 : 1), size: 72 },
       height: 160,
       range,
       hooks: { drawAxes: [zeroLine] },

@@ -28,6 +28,7 @@ function histogram(host, name, title, values, format, unit) {
   const bars = (pick) => found.counts.map((n, i) => (pick(centres[i]) ? n : null));
   const height = 230;
   const half = found.width / 2;
+  const count = (u, v) => (v === null || v === undefined ? DASH : integer(v));
   const u = new uPlot(
     {
       width: Math.max(240, place.clientWidth),
@@ -38,8 +39,8 @@ function histogram(host, name, title, values, format, unit) {
       legend: { live: true },
       series: [
         { label: "from", value: (self, v) => (v === null ? DASH : `${format(v - half)} to ${format(v + half)}`) },
-        { label: "Losses", stroke: () => colour("orange"), fill: () => colour("orange"), paths: uPlot.paths.bars({ size: [0.88, 100] }), points: { show: false } },
-        { label: "Wins", stroke: () => colour("blue"), fill: () => colour("blue"), paths: uPlot.paths.bars({ size: [0.88, 100] }), points: { show: false } },
+        { label: "Losses", stroke: () => colour("orange"), fill: () => colour("orange"), paths: uPlot.paths.bars({ size: [0.88, 100] }), points: { show: false }, value: count },
+        { label: "Wins", stroke: () => colour("blue"), fill: () => colour("blue"), paths: uPlot.paths.bars({ size: [0.88, 100] }), points: { show: false }, value: count },
       ],
     },
     [centres, bars((c) => c < 0), bars((c) => c > 0)],

@@ -92,7 +92,13 @@ async function drawPrice(facts, trades) {
       const table = await unpack(facts, one.table);
       const step = table.rows > 1 ? stepSeconds(one.timeframe) : 60;
       const levels = candleLevels(table, step);
-      unpacked.set(index, { levels, trades: tradesOf(trades, one.instrument), ...notesOf(facts.notes, one.instrument, levels.base) });
+      const features = featureLines(one.features ? await unpack(facts, one.features.table) : null);
+      const noted = notesOf(facts.notes, one.instrument, levels.base);
+      const known = new Set(features.map((line) => line.label));
+      noted.lines = noted.lines.filter((line) => !known.has(line.label));
+      const lines = [...features, ...noted.lines].slice(0, LINE_INKS.length);
+      lines.forEach((line, i) => (line.ink = LINE_INKS[i]));
+      unpacked.set(index, { levels, trades: tradesOf(trades, one.instrument), features, lines, noted, marks: noted.marks });
     }
     const found = unpacked.get(index);
     const { base } = found.levels;
@@ -100,15 +106,12 @@ async function drawPrice(facts, trades) {
     choice.value = String(index);
     const finer = one.timeframe === facts.run.timeframe ? "" : ` The run's candles are of ${facts.run.timeframe}; the page holds those of ${one.timeframe}, so that it stays small.`;
     const left = facts.counts.notes > facts.notes.length ? ` Of ${integer(facts.counts.notes)} notes the first ${integer(facts.notes.length)} are shown.` : "";
-    const indicators = found.lines.length
-      ? ` Lines: what the strategy noted (${found.lines.map((l) => l.label).join(", ")}).`
-      : " The strategy noted no figures (self.note), so no indicators are drawn.";
+    const indicators = aboutLines(facts, one, found);
     about.textContent = `${integer(base.n)} candles of ${one.timeframe}, and ${integer(found.trades.n)} closed trades. Wheel or two fingers zoom, dragging moves, a double click shows everything.${finer}${indicators}${left}`;
-    key.replaceChildren(...[...KEY, ...found.lines.map((l) => ["—", l.ink, l.label]), ...(found.marks.t.length ? [["❘", "violet", "note"]] : [])]
+    key.replaceChildren(...[...KEY, ...found.lines.map((l) => [l.dots ? "·" : "—", l.ink, l.label]), ...(found.marks.t.length ? [["❘", "violet", "note"]] : [])]
       .map(([sign, ink, text]) => el("li", {}, el("span", { class: "swatch", style: { color: `var(--${ink})` } }, sign), text)));
     const quote = quoteOf(one.instrument, facts.run.currency);
     chart.set({ ...found, decimals: one.decimals, unit: quote ? `price, ${quote}` : "price", name: one.instrument });
-    chart.read();
   }
   choice.addEventListener("change", () => show(Number(choice.value)));
   await show(0);
@@ -123,19 +126,31 @@ async function drawPrice(facts, trades) {
   };
 }
 
+// Says which lines are drawn, where they come from, and which are not.
+function aboutLines(facts, one, { features, noted }) {
+  const said = [];
+  const names = (lines) => lines.map((line) => line.label).join(", ");
+  if (features.length) said.push(` Lines: the signal's features ${names(features)}${one.features.every > 1 ? `, every ${one.features.every}th value` : ""}, computed again.`);
+  if (one.features?.others.length) said.push(` Not drawn, being no prices: ${one.features.others.join(", ")}.`);
+  if (noted.lines.length) said.push(` Noted by the strategy: ${names(noted.lines)}.`);
+  if (facts.features_missing) said.push(` The signal's features are not drawn: ${facts.features_missing}.`);
+  return said.length ? said.join("") : " No indicators are drawn: the strategy noted no figures (self.note).";
+}
+
 const UNITS = { s: 1, m: 60, h: 3600, d: 86400, w: 604800 };
 const stepSeconds = (timeframe) => parseInt(timeframe, 10) * UNITS[timeframe.at(-1)];
 const quoteOf = (instrument, currency) => (instrument.endsWith(currency) || instrument.includes(`${currency}_`) ? currency : "");
 
 function drawTrades(facts, trades, show) {
-  const open = Object.entries(facts.final.positions ?? {}).filter(([, p]) => Number(p.qty) !== 0);
-  const still = open.length
-    ? [el("h3", {}, "Still open at the end"), simpleTable([
-        { title: "Instrument", value: ([name]) => name },
-        { title: "Quantity", number: true, value: ([, p]) => exact(Number(p.qty)) },
-        { title: "Cost basis", number: true, value: ([, p]) => money(p.basis) },
-      ], open)]
-    : null;
+  const open = openAtTheEnd(facts);
+  const still = open.length ? [el("h3", {}, "Still open at the end"), simpleTable([
+    { title: "Instrument", value: (p) => p.instrument },
+    { title: "Side", value: (p) => p.side },
+    { title: "Since, UTC", value: (p) => (p.entry_time ? shownTime(p.entry_time) : DASH) },
+    { title: "Quantity", number: true, value: (p) => exact(Math.abs(Number(p.qty))) },
+    { title: "Entry price", number: true, value: (p) => exact(p.entry_price === undefined ? null : Number(p.entry_price)) },
+    { title: "Unrealised", number: true, value: (p) => (p.unrealised === undefined ? DASH : `${money(p.unrealised, true)} ${p.currency ?? ""}`), tone: (p) => tone(Number(p.unrealised ?? 0)) },
+  ], open)] : null;
   if (!trades || trades.rows === 0) {
     const why = open.length ? "No trade closed. What is open counts in equity, not among trades." : "The run made no trade.";
     section("trades", "Trades", null, el("p", { class: "empty" }, why), still);
@@ -148,6 +163,14 @@ function drawTrades(facts, trades, show) {
   });
   table.mount(host);
   append(host, [still]);
+}
+
+// What metrics.json says of open trades; of a run from before it did, the positions that were left.
+function openAtTheEnd(facts) {
+  if (Array.isArray(facts.metrics.open_trades)) return facts.metrics.open_trades;
+  return Object.entries(facts.final.positions ?? {})
+    .filter(([, p]) => Number(p.qty) !== 0)
+    .map(([instrument, p]) => ({ instrument, side: Number(p.qty) > 0 ? "long" : "short", qty: p.qty }));
 }
 
 function drawNavigation() {

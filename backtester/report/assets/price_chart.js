@@ -82,11 +82,12 @@ class PriceChart {
     }
     if (low > high) [low, high] = [this.u.scales.y.min ?? 0, this.u.scales.y.max ?? 1];
     const room = (high - low || Math.abs(high) * 0.01 || 1) * 0.07;
+    this.drawn = { first, last };
     this.u.batch(() => {
       this.u.setScale("x", { min, max });
       this.u.setScale("y", { min: low - room, max: high + room });
     });
-    this.drawn = { first, last };
+    this.read();
   }
 
   zoom(factor, around = (this.min + this.max) / 2) {
@@ -143,14 +144,26 @@ class PriceChart {
 
   drawNotes(ctx) {
     ctx.lineWidth = 1.4 * devicePixelRatio;
-    for (const { t, v, ink } of this.lines) {
+    for (const { t, v, ink, dots } of this.lines) {
       const first = Math.max(0, lowerBound(t, this.min) - 1);
       const last = Math.min(t.length, lowerBound(t, this.max) + 1);
+      if (dots) {
+        const side = 4 * devicePixelRatio;
+        ctx.fillStyle = colour(ink);
+        for (let i = first; i < last; i++) ctx.fillRect(this.x(t[i]) - side / 2, this.y(v[i]) - side / 2, side, side);
+        continue;
+      }
       ctx.strokeStyle = colour(ink);
       ctx.beginPath();
+      let broken = true;
       for (let i = first; i < last; i++) {
-        if (i === first) ctx.moveTo(this.x(t[i]), this.y(v[i]));
+        if (Number.isNaN(v[i])) {
+          broken = true;
+          continue;
+        }
+        if (broken) ctx.moveTo(this.x(t[i]), this.y(v[i]));
         else ctx.lineTo(this.x(t[i]), this.y(v[i]));
+        broken = false;
       }
       ctx.stroke();
     }
@@ -337,6 +350,14 @@ function tradesOf(trades, instrument) {
   };
 }
 
+const LINE_INKS = ["gold", "violet", "teal", "grey", "good", "bad"];
+
+// The features of a signal, as columns of the page; lines begin with "line ".
+function featureLines(table) {
+  if (!table) return [];
+  return Object.keys(table).filter((key) => key.startsWith("line ")).map((key) => ({ label: key.slice(5), t: table.ts, v: table[key] }));
+}
+
 // Notes with numbers near the price become lines, by name; every other note a mark at the top, with its text.
 function notesOf(notes, instrument, base) {
   const mine = notes.filter((note) => {
@@ -359,9 +380,9 @@ function notesOf(notes, instrument, base) {
       found.get(key).v.push(value);
     }
   }
-  const inks = ["gold", "violet", "teal", "grey", "good", "bad"];
-  const lines = [...found.values()].filter((one) => one.t.length >= 10).slice(0, inks.length);
-  lines.forEach((one, i) => (one.ink = inks[i]));
+  const lines = [...found.values()].filter((one) => one.t.length >= 10);
+  // What is noted now and then is points: a line would claim values in between.
+  for (const one of lines) one.dots = one.t.length < (0.5 * (one.t.at(-1) - one.t[0])) / base.step;
   const drawn = new Set(lines.map((one) => one.label));
   const rest = mine.filter((note) => !Object.keys(note.values ?? {}).some((key) => drawn.has(key)));
   const text = (note) => [note.text, ...Object.entries(note.values ?? {}).map(([k, v]) => `${k}=${v}`)].join(" ");

@@ -8,7 +8,6 @@ const valueOf = (facts, name) => metricOf(facts, name)?.value ?? null;
 
 const MONEY_NAMES = /pnl|fees|funding|slippage|equity|expectancy$|avg_win$|avg_loss$|^best$|^worst$|interest|liquidation/;
 const SHARE_NAMES = /return|cagr|volatility|drawdown|rate$|share|exposure|^var_|^cvar_|_pct$|ulcer|alpha|coverage/;
-const SPAN_NAMES = /duration|holding|time_to/;
 
 // A figure as text, by its name and what it is.
 function shownFigure(name, metric) {
@@ -18,7 +17,7 @@ function shownFigure(name, metric) {
   if (metric.currency) return `${money(value)} ${metric.currency}`;
   if (typeof value === "string") return value;
   if (Number.isInteger(value) && /^n_|count|consecutive|concurrent|trials|samples/.test(name)) return integer(value);
-  if (SPAN_NAMES.test(name)) return span(value);
+  if (metric.unit) return `${decimal(value, 1)} ${metric.unit}`;
   if (SHARE_NAMES.test(name) && !/exposure_avg|leverage/.test(name)) return percent(value);
   if (MONEY_NAMES.test(name) && !Number.isInteger(value)) return money(value);
   return Number.isInteger(value) && Math.abs(value) > 999 ? integer(value) : decimal(value, Number.isInteger(value) ? 0 : 3);
@@ -28,7 +27,7 @@ function drawHeader(facts) {
   const { run } = facts;
   document.getElementById("title").textContent = run.strategy;
   const symbols = run.symbols.length > 6 ? `${run.symbols.slice(0, 6).join(", ")} and ${run.symbols.length - 6} more` : run.symbols.join(", ");
-  document.getElementById("subtitle").textContent = `${symbols} · ${run.timeframe} candles · ${run.range.start} to ${run.range.end} UTC`;
+  document.getElementById("subtitle").textContent = `${symbols} · ${run.timeframe} candles · ${shownTime(run.range.start)} to ${shownTime(run.range.end)} UTC`;
   const badge = (text, kind = "") => el("span", { class: `badge ${kind}` }, text);
   const certificate = facts.certificate;
   const proof = certificate ? (certificate.verdict === "proven" ? ["proven: does not look ahead", "good"] : [`check: ${certificate.verdict}`, "bad"]) : ["unproven: not checked for looking ahead"];
@@ -46,8 +45,8 @@ function drawHeader(facts) {
   if (run.status !== "complete") {
     fault.hidden = false;
     fault.textContent = run.status === "failed"
-      ? `The run failed at ${run.range.last_tick}: ${run.error}. What it did until then is shown.`
-      : `The run was interrupted at ${run.range.last_tick}. What it did until then is shown; it is not the whole range.`;
+      ? `The run failed at ${shownTime(run.range.last_tick)} UTC: ${run.error}. What it did until then is shown.`
+      : `The run was interrupted at ${shownTime(run.range.last_tick)} UTC. What it did until then is shown; it is not the whole range.`;
   }
 }
 
@@ -69,6 +68,7 @@ function drawHeadline(facts) {
   const held = metrics.benchmark?.total_return;
   const heldReturn = held && typeof held === "object" ? held.value : held;
   const error = valueOf(facts, "sharpe_se");
+  const deflated = valueOf(facts, "deflated_sharpe");
   const open = valueOf(facts, "n_open");
   const share = metrics.costs?.share_of_gross_profit;
   const shareValue = share && typeof share === "object" ? share.value : share;
@@ -78,16 +78,16 @@ function drawHeadline(facts) {
     figure("cagr", "Return a year (CAGR)"),
     figure("final_equity", "Final equity", `from ${money(valueOf(facts, "initial_equity"))}`),
     figure("max_drawdown", "Max drawdown", dates),
-    figure("sharpe", "Sharpe ratio", error === null ? null : `standard error ${decimal(error, 2)}`),
+    figure("sharpe", "Sharpe ratio", error === null ? null : `± ${decimal(error, 2)} standard error${deflated === null ? ", not deflated" : ""}`),
     figure("sortino", "Sortino ratio"),
     figure("n_trades", "Trades", open ? `and ${integer(open)} still open` : counts),
     figure("win_rate", "Win rate", open ? counts : null),
     figure("profit_factor", "Profit factor"),
-    figure("expectancy_r", "Mean R a trade"),
+    valueOf(facts, "expectancy_r") === null ? null : figure("expectancy_r", "Mean R a trade"),
     figure("exposure_time", "Time in the market"),
     figure("fees", "Fees", Number.isFinite(shareValue) ? `all costs: ${percent(shareValue, 1)} of gross profit` : null),
     figure("funding", "Funding"),
-    figure("deflated_sharpe", "Deflated Sharpe"),
+    deflated === null ? null : figure("deflated_sharpe", "Deflated Sharpe", `of ${integer(metrics.deflated_sharpe.trials)} trials`),
   ));
 }
 
@@ -112,7 +112,7 @@ function drawCosts(facts) {
         el("div", { class: `amount${sum} ${tone(value)}` }, money(value, true)),
       ];
     })),
-    whose.length ? el("p", { class: "about quiet" }, `Of the net: ${whose.map((one) => `${words(one.name)} ${money(one.value, true)}`).join(", ")}.`) : null);
+    whose.length ? el("p", { class: "about below quiet" }, `Of the net: ${whose.map((one) => `${words(one.name)} ${money(one.value, true)}`).join(", ")}.`) : null);
 }
 
 const BREAKDOWN_TITLES = {
@@ -124,7 +124,8 @@ function drawBreakdowns(facts) {
   const breakdowns = facts.metrics.breakdowns ?? {};
   const known = [...Object.keys(BREAKDOWN_TITLES), ...Object.keys(breakdowns).filter((name) => !BREAKDOWN_TITLES[name])];
   const names = known.filter((name) => Array.isArray(breakdowns[name]) && breakdowns[name].length);
-  if (!names.length) return dropSection("breakdowns");
+  const strategies = strategyTable(facts);
+  if (!names.length && !strategies) return dropSection("breakdowns");
   const plain = (value) => (value && typeof value === "object" ? value.value : value);
   const host = el("div");
   const optional = (rows, title, key, shown, tint) => rows.some((row) => plain(row[key]) !== undefined) && {
@@ -147,8 +148,29 @@ function drawBreakdowns(facts) {
     ].filter(Boolean), rows));
   };
   const buttons = names.map((name) => el("button", { type: "button", "data-name": name, onclick: () => show(name) }, BREAKDOWN_TITLES[name] ?? sentence(words(name))));
-  section("breakdowns", "Where it came from", `Closed trades, money in ${facts.run.currency}.`, el("div", { class: "tools" }, buttons), host);
-  show(names[0]);
+  section("breakdowns", "Where it came from", names.length ? `Closed trades, money in ${facts.run.currency}.` : null, el("div", { class: "tools" }, buttons), host, strategies);
+  if (names.length) show(names[0]);
+}
+
+// What each of several strategies made of its share; the rows add up to the account.
+function strategyTable(facts) {
+  const found = facts.run.strategies;
+  if (!found?.parts) return null;
+  const rows = [...Object.entries(found.parts), ["reserve", found.reserve], ["account", found.account]].filter(([, row]) => row);
+  const amount = (title, key, sign = false) => ({ title, number: true, value: ([, row]) => money(row[key], sign) });
+  const count = (title, key) => ({ title, number: true, value: ([, row]) => (row[key] === undefined ? DASH : integer(row[key])) });
+  return [el("h3", {}, "Strategies and their shares"), simpleTable([
+    { title: "Strategy", value: ([name]) => name },
+    { title: "Share", number: true, value: ([, row]) => (row.share === undefined ? DASH : percent(Number(row.share), 0)) },
+    amount("Equity at the start", "start_equity"),
+    amount("at the end", "end_equity"),
+    amount("Realised", "realised", true),
+    amount("Unrealised", "unrealised", true),
+    amount("Fees", "fees"),
+    amount("Funding", "funding", true),
+    count("Trades", "trades"),
+    count("Fills", "fills"),
+  ], rows)];
 }
 
 function drawStability(facts) {
@@ -189,7 +211,7 @@ function drawRisk(facts) {
   const { risk, refusals, counts } = facts;
   const named = (event) => event.breaker ?? event.instrument ?? event.who ?? "";
   const what = (event) => [event.state, event.action, event.reason].filter(Boolean).map(words).join(", ");
-  const numbers = (event) => Object.entries(event.numbers ?? {}).map(([k, v]) => `${words(k)} ${v}`).join(", ");
+  const numbers = (event) => Object.entries(event.numbers ?? {}).map(([k, v]) => `${words(k)} ${String(v).replace(/^-/, "−")}`).join(", ");
   const more = (counts.risk ?? 0) > risk.length ? ` The first ${integer(risk.length)} of ${integer(counts.risk)}.` : "";
   section("risk", "Risk events", `Breakers, margin calls, liquidations and commands.${more}`,
     simpleTable([
@@ -247,7 +269,7 @@ function drawData(facts) {
       ["Log", el("span", {}, el("code", {}, run.log.digest), ` ${integer(run.log.lines)} lines`)],
       ["Config", el("code", {}, run.config_digest)],
       ["Engine", el("span", {}, el("code", {}, run.engine_digest), ` git ${run.git.slice(0, 12)}`)],
-      ["Strategy", run.class],
+      ["Strategy", run.class || run.strategy],
       ["Seed", String(run.seed)],
       ["Made with", `${versions}, ${run.platform}`],
       ["Feeds", run.feeds.join(", ")],

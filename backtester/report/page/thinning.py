@@ -1,6 +1,7 @@
 """A curve of millions of points as some thousand, with every stretch's extremes kept."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,5 +61,5 @@ def stretches(
     at = np.clip(np.searchsorted(ts, edges, side="right") - 1, 0, len(ts) - 1)
     reached = area[at] + held[at] * (edges - ts[at])
     means = np.diff(reached) / np.diff(edges)
-    highest = np.maximum(held[at[:-1]], [held[a : b + 1].max() for a, b in zip(at[:-1], at[1:], strict=True)])
+    highest = np.maximum(held[at[:-1]], [held[a : b + 1].max() for a, b in pairwise(at.tolist())])
     return edges[:-1], means, highest

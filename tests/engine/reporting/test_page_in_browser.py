@@ -8,13 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from backtester.engine.prepare import prepare
 from backtester.engine.reporting.writing import write_reports
 from tests.scenarios.test_liquidation import buy
 from tests.scenarios.test_liquidation import run as futures_run
 from tests.support.big_runs import enlarged, year_of_minutes
 from tests.support.dealing import EVIL, dealt
-from tests.support.market import flat
-from tests.support.runs import Ran, run_on, scripted
+from tests.support.lakes import wandering
+from tests.support.market import flat, write_candles
+from tests.support.runs import Ran, config_of, run_on, run_prepared, scripted
 
 browsers = pytest.importorskip("tests.support.browser", reason="needs websockets: pip install websockets")
 Browser = browsers.Browser
@@ -22,10 +24,16 @@ Browser = browsers.Browser
 DRAWN = """(name) => {
   const canvas = document.querySelector(`[data-chart="${name}"] canvas`);
   if (!canvas) return 0;
-  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext("2d", { willReadFrequently: true });
+  copy.drawImage(canvas, 0, 0);
+  const { data } = copy.getImageData(0, 0, canvas.width, canvas.height);
   const seen = new Set();
   let n = 0;
-  for (let i = 0; i < data.length; i += 4) if (data[i + 3] > 200) { n++; seen.add((data[i] << 16) | (data[i + 1] << 8) | data[i + 2]); }
+  for (let i = 0; i < data.length; i += 4) {
+    if (data[i + 3] <= 200) continue;
+    n++;
+    seen.add((data[i] << 16) | (data[i + 1] << 8) | data[i + 2]);
+  }
   return seen.size > 2 ? n : 0;
 }"""
 
@@ -58,6 +66,22 @@ def year(dealings: Ran, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def drawn(browser: Any, name: str) -> int:
     return int(browser.run(f"({DRAWN})('{name}')"))
+
+
+def coloured(browser: Any, name: str, colour: str) -> int:
+    """How many pixels of a chart have a colour of the theme."""
+    return int(
+        browser.run(f"""(() => {{
+      const canvas = document.querySelector('[data-chart="{name}"] canvas');
+      const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext("2d", {{ willReadFrequently: true }});
+      copy.drawImage(canvas, 0, 0);
+      const {{ data }} = copy.getImageData(0, 0, canvas.width, canvas.height);
+      const wanted = parseInt(colour("{colour}").slice(1), 16);
+      let n = 0;
+      for (let i = 0; i < data.length; i += 4) n += ((data[i] << 16) | (data[i + 1] << 8) | data[i + 2]) === wanted;
+      return n;
+    }})()""")
+    )
 
 
 def cells(browser: Any, column: str) -> list[str]:
@@ -114,7 +138,10 @@ def test_a_year_of_minutes_with_5000_trades_draws_zooms_sorts_and_filters(browse
     worst = numbers(cells(browser, "Net profit"))
     assert worst == sorted(worst)
     assert worst[0] < 0 < best[0]
-    browser.run("(() => { const s = document.querySelector('#trades input'); s.value = 'target'; s.dispatchEvent(new Event('input')); })()")
+    browser.run(
+        "const search = document.querySelector('#trades input');"
+        "search.value = 'target'; search.dispatchEvent(new Event('input'))"
+    )
     assert len(cells(browser, "Left by")) == 25
     assert all("target" in pair for pair in zip(cells(browser, "Left by"), cells(browser, "Exit tag"), strict=True))
 
@@ -125,13 +152,17 @@ def test_a_year_of_minutes_with_5000_trades_draws_zooms_sorts_and_filters(browse
     assert shown[0] < at < shown[1]
     assert shown[1] - shown[0] < 2 * 86_400
     assert browser.run("document.querySelectorAll('#trades tr.chosen').length") == 1
+    assert min(coloured(browser, "price", "blue"), coloured(browser, "price", "orange")) > 100  # candles, up and down
+    assert coloured(browser, "price", "mark") > 500  # the trade's own time
     assert browser.errors == []
 
 
 def test_packed_columns_are_read_in_the_browser_as_they_were_written(browser: Any, year: Path) -> None:
     browser.open(year / "report.html")
     table = "unpack(JSON.parse(document.getElementById('facts').textContent), 'trades')"
-    found = browser.run(f"{table}.then((t) => [t.rows, t.entry_time[4999], t.net_pnl[4999], t.initial_stop, t.stop[4999]])")
+    found = browser.run(
+        f"{table}.then((t) => [t.rows, t.entry_time[4999], t.net_pnl[4999], t.initial_stop, t.stop[4999]])"
+    )
     import pyarrow.parquet as pq
 
     last = pq.read_table(year / "trades.parquet").slice(4_999).to_pylist()[0]
@@ -167,6 +198,18 @@ def test_it_changes_between_light_and_dark_and_fits_a_phone(browser: Any, dealin
     assert browser.errors == []
 
 
+def test_a_signal_shows_its_features_as_lines_and_names_those_that_are_no_prices(browser: Any, tmp_path: Path) -> None:
+    write_candles(tmp_path / "lake", wandering(600, 3))
+    config = config_of(
+        tmp_path / "lake", ["BTCUSDT"], strategy={"name": "trend_following"}, data={"feature_cache_mb": 0}
+    )
+    ran = run_prepared(tmp_path, prepare(config))
+    write_reports(ran.path, plots=False)
+    browser.open(ran.path / "report.html")
+    assert "the signal's features fast, slow, computed again" in text_of(browser, "#price .about")
+    assert "Not drawn, being no prices: trend.adx" in text_of(browser, "#price .about")
+    assert coloured(browser, "price", "gold") > 200
+    assert browser.errors == []
 
 
 def made(folder: Path, kind: str) -> Path:
@@ -195,6 +238,7 @@ def made(folder: Path, kind: str) -> Path:
         ("one trade", "#trades", "1–1 of 1"),
         ("open trade", "#trades", "No trade closed. What is open counts in equity, not among trades."),
         ("liquidated", "#badges", "liquidated once"),
+        ("liquidated", "#risk", "um:ETHUSDT\tliquidated\tprice 80.00, balance −400.00000000, maintenance 20.80000000"),
         ("interrupted", "#fault", "The run was interrupted"),
     ],
 )

@@ -74,7 +74,12 @@ def test_refusals_are_counted_by_reason(tmp_path: Path) -> None:
 
 
 def test_a_text_that_looks_like_a_line_of_the_log_counts_for_nothing(tmp_path: Path) -> None:
-    line = {"seq": 1, "tick": 1, "topic": "notes", "event": {"ts": 1, "text": '"topic":"risk_alert","event":{}', "values": {}}}
+    line = {
+        "seq": 1,
+        "tick": 1,
+        "topic": "notes",
+        "event": {"ts": 1, "text": '"topic":"risk_alert","event":{}', "values": {}},
+    }
     log = tmp_path / "audit.jsonl"
     log.write_text(json.dumps(line, separators=(",", ":")) + "\n" + '{"seq":2,"tick":2,"topic":"risk_al')
     found = read_events(log)

@@ -41,7 +41,9 @@ WHOLE = st.integers(-(2**50), 2**50)
 @given(st.lists(st.one_of(st.none(), st.integers(-(10**9), 10**9)), max_size=40), st.booleans())
 def test_numbers_come_back_and_so_does_what_is_unknown(values: list[int | None], delta: bool) -> None:
     table = PackedTable(len(values))
-    table.add("x", np.array([np.nan if v is None else v / 100 for v in values], dtype=np.float64), decimals=2, delta=delta)
+    table.add(
+        "x", np.array([np.nan if v is None else v / 100 for v in values], dtype=np.float64), decimals=2, delta=delta
+    )
     assert unpacked(table) == {"x": values}
 
 

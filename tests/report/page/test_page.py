@@ -13,7 +13,7 @@ import pytest
 from backtester.report.page.packing import PackedTable
 from backtester.report.page.page import PageContent, page
 
-EVIL = ["<script>alert(1)</script>", "</script><b>", "<!--", "-->", "]]>", "{{SCRIPT}}", "\u2028", "&lt;", '"\'\\']
+EVIL = ["<script>alert(1)</script>", "</script><b>", "<!--", "-->", "]]>", "{{SCRIPT}}", "\u2028", "&lt;", "\"'\\"]
 
 
 class Elements(HTMLParser):
