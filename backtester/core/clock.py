@@ -57,8 +57,8 @@ class _Window(NamedTuple):
     """A stretch of merged records; row i belongs to feed sources[i], where it is row rows[i]."""
 
     ticks: list[tuple[int, int, int]]  # time, first record, one past the last
-    sources: list[int]
-    rows: list[int]
+    sources: Sequence[int]
+    rows: Sequence[int]
     events: list[MarketEvent | None]
     closes: list[int]
     marked: list[InstrumentId | None]  # the instrument that record i marks
@@ -306,10 +306,8 @@ class Clock:
 
     def _merge(self, counts: list[int]) -> _Window:
         times = np.concatenate([feed.times[:count] for feed, count in zip(self._feeds, counts, strict=True)])
-        sources = np.repeat(np.arange(len(counts)), counts)
-        rows = np.concatenate([np.arange(count) for count in counts])
         events: list[MarketEvent | None] = []
-        closes = np.zeros(len(times), dtype=np.int64)
+        units = np.zeros(len(times), dtype=np.int64)
         marked: list[InstrumentId | None] = []
         marks: dict[InstrumentId, tuple[NDArray[np.int64], NDArray[np.int64], int]] = {}
         at = 0
@@ -318,22 +316,30 @@ class Clock:
             events.extend(seen if seen is not None else [None] * count)
             marked.extend([feed.instrument if feed.executes else None] * count)
             if close_units is not None:
-                closes[at : at + count] = close_units
+                units[at : at + count] = close_units
                 before = self._board.price_units.get(feed.instrument, 0)
                 marks[feed.instrument] = (times[at : at + count], close_units, before)
             at += count
-        busy = sum(1 for count in counts if count)
-        if busy > 1:  # feeds stand in rank order, so a stable sort by time is the total order
+        busy = [index for index, count in enumerate(counts) if count]
+        sources: Sequence[int] = busy[:1] * len(times)
+        rows: Sequence[int] = range(len(times))
+        if len(busy) > 1:  # feeds stand in rank order, so a stable sort by time is the total order
             order = np.argsort(times, kind="stable")
-            times, sources, rows, closes = times[order], sources[order], rows[order], closes[order]
+            times, units = times[order], units[order]
+            sources = np.repeat(np.arange(len(counts)), counts)[order].tolist()
+            rows = np.concatenate([np.arange(count) for count in counts])[order].tolist()
             places = order.tolist()
             events = [events[i] for i in places]
             marked = [marked[i] for i in places]
         starts = np.flatnonzero(np.diff(times, prepend=times[0] - 1))
-        ends = np.append(starts[1:], len(times))
-        self._window = _MarkWindow(times[starts], marks)
-        ticks = list(zip(times[starts].tolist(), starts.tolist(), ends.tolist(), strict=True))
-        return _Window(ticks, sources.tolist(), rows.tolist(), events, closes.tolist(), marked)
+        moments = times[starts]
+        self._window = _MarkWindow(moments, marks)
+        if len(moments) == len(times):  # nothing else came at the time of any record
+            ticks = list(zip(moments.tolist(), range(len(times)), range(1, len(times) + 1), strict=True))
+        else:
+            ends = np.append(starts[1:], len(times))
+            ticks = list(zip(moments.tolist(), starts.tolist(), ends.tolist(), strict=True))
+        return _Window(ticks, sources, rows, events, units.tolist(), marked)
 
 
 def _only(topics: Sequence[Topic[Any] | None]) -> Topic[Any] | None:
