@@ -35,7 +35,7 @@ class AuditLog:
         self._path = path
         bus.tap_log(self.write)
         self._settled = bus.subscribe(T_CLOCK, self.on_settled)
-        self._settled.pause()  # until a tick has lines
+        self._settled.pause()  # until there is enough to write
 
     @property
     def digest(self) -> str:
@@ -58,12 +58,12 @@ class AuditLog:
         line = body + b',"h":"' + self._digest.hex().encode() + b'"}\n'
         self._lines.append(line)
         self._bytes += len(line)
-        self._settled.resume()
+        if self._bytes >= _WRITE_BYTES:
+            self._settled.resume()
 
     def on_settled(self, _: TickSettled) -> None:
-        """Seal the tick: its lines may now go to disk."""
-        if self._bytes >= _WRITE_BYTES:
-            self.flush()
+        """Seal the tick: its lines may now go to disk, and those of the ticks before it."""
+        self.flush()
         self._settled.pause()
 
     def flush(self) -> None:
