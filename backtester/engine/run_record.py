@@ -128,7 +128,7 @@ def _liquidation_record(wired: Wired) -> dict[str, Any]:
     return {
         "liquidations": dict(sorted(watch.liquidated.items())),
         "margin_calls": dict(sorted(watch.calls.items())),
-        "shortfall": {a: fixed(units, MONEY_EXPONENT) for a, units in sorted(watch.shortfalls.items())},
+        "shortfall": {a: fixed(units, MONEY_EXPONENT) for a, units in sorted(watch.insurance.paid.items())},
     }
 
 

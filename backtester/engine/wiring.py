@@ -30,7 +30,7 @@ from backtester.engine.strategy_hosts import HostedStrategy, host_strategies, ow
 from backtester.engine.tables import EquityTable, Recorder, StrategyTable
 from backtester.engine.trade_table import TradeTable
 from backtester.engine.wallets import deposits
-from backtester.execution.filling import ExchangeRules
+from backtester.execution.exchange_rules import ExchangeRules
 from backtester.execution.funding import FundingDesk
 from backtester.execution.settlement import SettlementDesk
 from backtester.execution.simulated import SimulatedExchange

@@ -13,13 +13,14 @@ from backtester.core.bus import Bus
 from backtester.core.events import Cashflow, Fill, Reason, Side
 from backtester.core.folds import Ledger
 from backtester.core.funds import pledged_units
-from backtester.core.instruments import Asset, Holding, Instrument, InstrumentId, holding_of, sides_of
+from backtester.core.instruments import Holding, Instrument, InstrumentId, sides_of
 from backtester.core.margin_events import MarginAlert, MarginState, MarginTermsSet
 from backtester.core.market import Dues, MarketCandle, MarketOpen, MarketTrade
 from backtester.core.numbers import CEIL, FLOOR, MONEY_EXPONENT, RATE_SCALE, fixed, mul_div
 from backtester.core.time import DAY
 from backtester.core.topics import T_CASHFLOWS, T_DUES, T_FILLS, T_MARGIN, T_MARGIN_TERMS, T_MARKET, T_OPENS
-from backtester.execution.filling import ExchangeRules
+from backtester.execution.exchange_rules import ExchangeRules
+from backtester.execution.insurance import InsuranceFund
 from backtester.execution.mark_path import Path
 from backtester.execution.quiet import WIDTHS, Quiet
 from backtester.sim.brackets import maintenance_margin
@@ -50,15 +51,15 @@ class Exchange(Protocol):
 class Liquidator:
     """Watches over positions in futures while there are any.
 
-    liquidated, calls: how often parts of positions were closed, and how often that came near. shortfalls: what the
-    insurance fund paid of each asset, 1e-8.
+    liquidated, calls: how often parts of positions were closed, and how often that came near. insurance: what
+    pays for those that lost more than secured them.
     """
 
     def __init__(self, exchange: Exchange, rules: ExchangeRules, ledger: Ledger, board: Board, bus: Bus) -> None:
         """Wire the component; ledger: the exchange's own, only read here."""
         self.liquidated: Counter[InstrumentId] = Counter()
         self.calls: Counter[InstrumentId] = Counter()
-        self.shortfalls: Counter[Asset] = Counter()
+        self.insurance = InsuranceFund(bus)
         self._exchange = exchange
         self._rules = rules
         self._ledger = ledger
@@ -68,7 +69,6 @@ class Liquidator:
         self._candles: dict[InstrumentId, MarketCandle] = {}  # of this tick
         self._paths: dict[InstrumentId, Path] = {}
         self._called: set[InstrumentId] = set()
-        self._insured: Counter[Holding] = Counter()  # on its way to the account
         sides = {spec.listed: sides_of(ledger.instruments, spec.listed) for spec in ledger.instruments.values()}
         self._sides = {listed: tuple(spec.id for spec in found) for listed, found in sides.items()}
         self._seen: dict[InstrumentId, int] = {}  # where the last candle of each left it
@@ -96,8 +96,7 @@ class Liquidator:
     def on_cashflow(self, flow: Cashflow) -> None:
         """What the insurance fund paid is in the account now."""
         self._quiet.forget()
-        if flow.kind == "insurance":
-            self._insured[holding_of(flow.wallet, flow.asset)] -= flow.amount_units
+        self.insurance.settle(flow)
 
     def on_terms(self, terms: MarginTermsSet) -> None:  # noqa: ARG002 - the ledger has folded it
         """Look again at all: what secures positions is another now."""
@@ -311,26 +310,8 @@ class Liquidator:
         self.liquidated[spec.id] += 1
         self._alert(MarginState.LIQUIDATED, spec.id, balance, price, ts)
         self._exchange.withdraw(spec.id, Reason.LIQUIDATION, self._candles.get(spec.listed))
-        self.insure(spec, result.shortfall, ts)
+        self.insurance.pay(spec, result.shortfall, ts)
         self._exchange.force(spec, side, qty, price, result.fee, ts, Reason.LIQUIDATION.value)
-
-    def insure(self, spec: Instrument, shortfall: int, ts: int) -> None:
-        """Let the insurance fund pay what a wallet lacks."""
-        if not shortfall:
-            return
-        self.shortfalls[spec.settle] += shortfall
-        self._insured[spec.cash] += shortfall
-        self._bus.publish(
-            T_CASHFLOWS,
-            Cashflow(
-                ts=ts,
-                kind="insurance",
-                wallet=spec.wallet,
-                asset=spec.settle,
-                amount_units=shortfall,
-                instrument=spec.id,
-            ),
-        )
 
     def balance_at(self, instrument: InstrumentId, price: int) -> int:
         """Return what secures a position, with its profit at a price; with cross margin what others have stands for it,
@@ -351,7 +332,7 @@ class Liquidator:
         return price if candle is None else min(max(price, candle.low_units), candle.high_units)
 
     def _cash(self, asset: Holding) -> int:
-        return self._ledger.asset(asset).cash_units + self._insured[asset]
+        return self._ledger.asset(asset).cash_units + self.insurance.promised[asset]
 
     # --- cross ---------------------------------------------------------------------------------------------------
 

@@ -48,8 +48,9 @@ from backtester.core.transfer_events import Transfer
 from backtester.execution.brackets import Brackets
 from backtester.execution.conditions import MarketMemory
 from backtester.execution.crossing import pairs
+from backtester.execution.exchange_rules import ExchangeRules
 from backtester.execution.exits import brought_by
-from backtester.execution.filling import Cashier, ExchangeRules
+from backtester.execution.filling import Cashier
 from backtester.execution.latency import InFlight, Sent
 from backtester.execution.liquidation import Liquidator
 from backtester.execution.margin_desk import MarginDesk
