@@ -140,7 +140,7 @@ def wire(run: PreparedRun, folder: Path) -> Wired:
         travel=bool(rules.delays),
         brackets=run.margin.brackets,
     )
-    MarginGate(ledger, run.margin.brackets, risk.open_orders, risk.free_for, board, bus, unproven=run.unproven)
+    MarginGate(ledger, run.margin.brackets, risk.open_orders, risk.funds.free_for, board, bus, unproven=run.unproven)
     guard = None
     if limiter is not None and (config.control or breaker_terms(config.risk)):
         ControlScript(config.control, run.start, board, bus)
