@@ -73,7 +73,7 @@ def run_record(
         "accounting": accounting_record(run, wired),
         "counts": {
             "fills": wired.recorder.fills.total(),
-            "ambiguous_candles": wired.exchange.ambiguous_candles.total(),
+            "ambiguous_candles": wired.exchange.candles.ambiguous.total(),
             "intents_dropped_in_warmup": sum(one.host.dropped_in_warmup for one in wired.strategies),
             "incomplete_candles_dropped": incomplete_dropped(wired),
         },
@@ -99,7 +99,7 @@ def candles_met(wired: Wired) -> dict[str, dict[str, int]]:
     """Return by instrument how many candles met an order that had worked since their open, and how many of those were
     ambiguous.
     """
-    met, ambiguous = wired.exchange.candles_met, wired.exchange.ambiguous_candles
+    met, ambiguous = wired.exchange.candles.met, wired.exchange.candles.ambiguous
     return {i: {"met": met[i], "ambiguous": ambiguous[i]} for i in sorted(met) if met[i]}
 
 
@@ -128,7 +128,7 @@ def _liquidation_record(wired: Wired) -> dict[str, Any]:
     return {
         "liquidations": dict(sorted(watch.liquidated.items())),
         "margin_calls": dict(sorted(watch.calls.items())),
-        "shortfall": {a: fixed(units, MONEY_EXPONENT) for a, units in sorted(watch.shortfalls.items())},
+        "shortfall": {a: fixed(units, MONEY_EXPONENT) for a, units in sorted(watch.insurance.paid.items())},
     }
 
 
@@ -142,16 +142,16 @@ def warnings_after(run: PreparedRun, wired: Wired) -> list[str]:
     if dropped := sum(one.host.dropped_at_the_start for one in wired.strategies):
         what = "1 intent" if dropped == 1 else f"{dropped} intents"
         found.append(f"{what} that on_start returned went nowhere: no price is known then; return them from on_candle")
-    ambiguous = wired.exchange.ambiguous_candles.total()
+    ambiguous = wired.exchange.candles.ambiguous.total()
     if ambiguous:
         found.append(
-            f"{ambiguous} of {wired.exchange.candles_met.total()} candles that met a working order touched both a stop "
+            f"{ambiguous} of {wired.exchange.candles.met.total()} candles that met a working order touched both a stop "
             "and a limit: which came first is assumed, "
             f"{PATHS_IN_WORDS[run.config.execution.path]}"
         )
-    if wired.exchange.ambiguous_marks:
+    if unsure := wired.exchange.mark_triggers.ambiguous:
         found.append(
-            f"{wired.exchange.ambiguous_marks} times a mark candle may have triggered an order that came within it: "
+            f"{unsure} times a mark candle may have triggered an order that came within it: "
             f"{PATHS_IN_WORDS[run.config.execution.path]}"
         )
     found += [
