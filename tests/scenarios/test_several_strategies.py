@@ -102,6 +102,23 @@ def test_equal_sides_cost_nothing_and_only_what_reaches_the_market_counts_as_vol
     ]
 
 
+@pytest.mark.parametrize(
+    ("own", "reason"), [({"min_notional": "150"}, "below_min_notional"), ({"market_min_qty": "2"}, "below_min_qty")]
+)
+def test_what_is_left_after_strategies_met_ends_where_the_venue_takes_no_such_order(
+    tmp_path: Path, own: dict[str, str], reason: str
+) -> None:
+    rules: Any = {"instruments": {f"spot:{B}": own}}
+    buys = {0: order("buy", 3)}
+    ran = run(tmp_path, flat(100, 4), buys | {1: order("sell", 3)}, {1: order("buy", 2)}, **rules)
+    assert deals(ran)[1:] == [("p1", 2, "2", "100", "0", "internal"), ("p0", 2, "-2", "100", "0", "internal")]
+    assert ran.updates[-1] == (2, "expired", reason)
+    assert held(ran, "p0")[1]["spot:BTCUSDT"]["qty"] == "1.000"
+    more = {0: order("buy", 4), 1: order("sell", 4)}
+    enough = run(tmp_path / "b", flat(100, 4), more, {1: order("buy", 2)}, **rules)
+    assert deals(enough)[-1][:3] == ("p0", 2, "-2")
+
+
 def test_orders_meet_in_the_order_of_their_ids_and_a_strategy_never_meets_itself(tmp_path: Path) -> None:
     um: Any = {"run": {"market": "um"}}
     own = {0: lambda s: [s.buy(B, 2), s.sell(B, 2)]}
