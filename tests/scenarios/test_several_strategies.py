@@ -214,6 +214,18 @@ def test_a_liquidation_takes_the_money_of_who_held_the_position_and_no_other(tmp
     assert Decimal(ran.details["strategies"]["parts"]["p0"]["end_equity"]) < 1000
 
 
+def test_a_warning_says_what_the_insurance_fund_paid_for_a_strategy_while_others_had_money(tmp_path: Path) -> None:
+    um: Any = {"run": {"market": "um"}, "futures": {"leverage": 10, "margin_mode": "cross"}}
+    rows = [*flat(100, 2), *flat(80, 3)]  # 450 coins fall by 9000, the share is 5000
+    ran = run(tmp_path, rows, {0: order("buy", 450)}, {}, **um)
+    paid = ran.details["liquidation"]["shortfall"]["USDT"]
+    assert Decimal(paid) > 3999
+    assert [w for w in ran.details["warnings"] if f"the insurance fund paid {paid} USDT of losses beyond" in w]
+    assert "beyond its share" in ran.details["assumptions"]["strategies"]
+    calm = run(tmp_path / "b", flat(100, 4), {0: order("buy", 450)}, {}, **um)
+    assert not [w for w in calm.details["warnings"] if "insurance" in w]
+
+
 def test_with_cross_margin_a_long_and_a_short_of_two_strategies_fall_at_the_two_ends_of_one_candle(
     tmp_path: Path,
 ) -> None:
