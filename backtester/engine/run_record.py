@@ -132,6 +132,19 @@ def _liquidation_record(wired: Wired) -> dict[str, Any]:
     }
 
 
+def _paid_for_strategies(run: PreparedRun, wired: Wired) -> list[str]:
+    """Return what the insurance fund paid of losses that in one netted account the money of others would have borne."""
+    amounts = sorted(wired.trades.insurance.items())
+    paid = [f"{fixed(units, MONEY_EXPONENT)} {asset}" for asset, units in amounts if units]
+    if not paid or not run.config.strategies or not wired.exchange.ledger.margin.cross:
+        return []
+    return [
+        f"the insurance fund paid {' and '.join(paid)} of losses beyond a strategy's share: with cross margin in one "
+        "account of all, the money of the others and the reserve would have borne them first: the result is better by "
+        "up to as much"
+    ]
+
+
 def warnings_after(run: PreparedRun, wired: Wired) -> list[str]:
     """Return what a reader of the result must know and could not know before the run."""
     found = [
@@ -192,6 +205,7 @@ def warnings_after(run: PreparedRun, wired: Wired) -> list[str]:
             f"{i}: liquidated, {parts} time{'' if parts == 1 else 's'} (margin calls: {watch.calls[i]})"
             for i, parts in sorted(watch.liquidated.items())
         ]
+    found += _paid_for_strategies(run, wired)
     found += options_warnings(run, wired.exchange.desk, wired.recorder.option_refusals)
     if wired.equity.stats.lowest_units <= 0:
         found.append("ruined: equity fell to zero or below")

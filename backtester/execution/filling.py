@@ -121,6 +121,14 @@ class Cashier:
             fills.append(fill)
         return fills[0], fills[1]
 
+    def rest_refused(self, order: SanitizedOrder, price: int, ts: int) -> Reason | None:
+        """Return why the venue does not take what other strategies left of an order at a price (10^-p), or None.
+
+        Only now does it reach the venue. What it sizes itself is judged where it fills.
+        """
+        notional = self._instruments[order.instrument].notional_units(order.qty_units, price)
+        return _too_small(self._limits(order, ts), order.qty_units, notional) if order.qty_units else None
+
     def _wanted(self, working: WorkingOrder, price: int, ts: int) -> int:
         """Return the quantity that an order would fill at a price without fee; 0 for one that cannot."""
         order = working.order

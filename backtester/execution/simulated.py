@@ -197,13 +197,22 @@ class SimulatedExchange:
                 self.execute(working, opened.price_units, Liquidity.TAKER, opened.ts, pool)
 
     def _cross(self, waiting: list[WorkingOrder], opened: MarketOpen, pool: Pool) -> None:
-        """Let market orders of different strategies meet each other at an open; what is left goes to the market."""
+        """Let market orders of different strategies meet each other at an open; what is left goes to the market, unless
+        it is less than the venue takes.
+        """
         book = self._book[opened.instrument]
+        met: dict[int, WorkingOrder] = {}
         for buy, sell in pairs(waiting):
             if buy.order.order_id in book and sell.order.order_id in book:
                 fills = self._cashier.crossed(buy, sell, opened.price_units, opened.ts)
                 for working, fill in zip((buy, sell), fills or (), strict=False):
                     self._executed(working, fill, pool, waits=False)
+                    met[working.order.order_id] = working
+        for working in met.values():
+            if working.order.order_id in book:
+                refused = self._cashier.rest_refused(working.order, opened.price_units, opened.ts)
+                if refused is not None:
+                    self.expire(working, refused)
 
     def on_market(self, market: MarketCandle | MarketTrade) -> None:
         """Let the working orders meet a closed candle, or a trade."""
