@@ -55,7 +55,7 @@ FULL = metrics(
     bootstrap={
         "days": 365,
         "left_out": -0.29,
-        "figures": {"sharpe": {"p05": -0.92, "p50": 0.8, "p95": 2.46}, "total_return": {"p05": -0.31, "p95": 1.39}}
+        "figures": {"sharpe": {"p05": -0.92, "p50": 0.8, "p95": 2.46}, "total_return": {"p05": -0.31, "p95": 1.39}},
     },
     deflated_sharpe=figure(0.61, trials=12),
     benchmark={"total_return": 1.2323},

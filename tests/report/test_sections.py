@@ -88,7 +88,9 @@ def test_what_no_sample_has_is_said() -> None:
 
 def test_drawn_runs_lie_around_the_run_they_are_drawn_from() -> None:
     returns = np.random.Generator(np.random.PCG64(3)).normal(0.001, 0.01, 700)
-    found = bootstrap(daily(curve(*np.cumprod(np.append(1e6, 1 + returns)))), 5, ruined=False, samples=3000)["figures"]["sharpe"]
+    found = bootstrap(daily(curve(*np.cumprod(np.append(1e6, 1 + returns)))), 5, ruined=False, samples=3000)["figures"][
+        "sharpe"
+    ]
     sharpe = returns.mean() / returns.std(ddof=1) * np.sqrt(365)
     error = np.sqrt(365 / 700)  # of independent returns
     assert found["p50"] == pytest.approx(sharpe, abs=0.25 * error)
