@@ -15,6 +15,7 @@ from backtester.cli.download import available_command, download_command
 from backtester.cli.replay import replay_command
 from backtester.cli.run import run_command
 from backtester.cli.strategies import strategies_command
+from backtester.cli.sweep import sweep_command
 
 app = typer.Typer(
     name="bt",
@@ -28,6 +29,7 @@ app = typer.Typer(
 )
 app.command("run")(run_command)
 app.command("check")(check_command)
+app.command("sweep")(sweep_command)
 app.command("replay")(replay_command)
 app.command("download")(download_command)
 data_app.command("available")(available_command)

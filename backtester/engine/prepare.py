@@ -154,7 +154,7 @@ def prepare(
         GapError: candles are missing inside the range and gaps are not allowed.
     """
     found = find_strategy(config.strategy.name, relative_to=relative_to)
-    params = _params(found, config, params_file, params_options or {})
+    params = params_of(found, config, params_file, params_options or {})
     asked = _instrument_ids(config)
     ids = [i for i in asked if split_id(i)[0] != OPTION]
     warnings: list[str] = []
@@ -162,7 +162,7 @@ def prepare(
     chained = chains_of(lake, [i for i in asked if split_id(i)[0] == OPTION])
     config = config_for(config, chained, alone=not ids)
     timeframe = config.run.timeframe
-    needs = _needs(found, params, timeframe)
+    needs = needs_of(found, params, timeframe)
     names = feed_names([*config.data.feeds, *needs.feeds, *mark_feeds(config, ids)], ids, config.run.market)
     tapes = tapes_of(lake, config.execution.data, names, ids)
     more = [*(tape_name(i, kind) for i, kind in tapes.items()), *(FeedName(one, CHAIN_KIND, "") for one in chained)]
@@ -301,9 +301,20 @@ def _partitions_of(lake: Lake, feeds: list[PlannedFeed], end: int) -> dict[str, 
     return {str(feed.name): lake.partitions(*feed.stored.series, feed.start, end) for feed in feeds}
 
 
-def _params(
+def params_of(
     found: FoundStrategy, config: BacktestConfig, params_file: Path | None, options: Mapping[str, Any]
 ) -> StrategyParams:
+    """Return a strategy's parameters: of the config, else of its TOML, with options laid over.
+
+    Raises:
+        UsageError: a key is unknown, or a value or a combination of them is not allowed.
+    """
+    content, where = params_layer(found, config, params_file)
+    return validated(found.cls.Params, merged(content, options), where=where)
+
+
+def params_layer(found: FoundStrategy, config: BacktestConfig, params_file: Path | None) -> tuple[Layer, str]:
+    """Return what config and files say of a strategy's parameters, not validated, and who says so."""
     content: Layer = {}
     where = f"parameters of {found.name}"
     default = Path("configs") / f"{found.name}.toml"
@@ -314,7 +325,7 @@ def _params(
     if params_file is not None:
         content = merged(content, read_toml(params_file))
         where = f"{where} ({params_file})"
-    return validated(found.cls.Params, merged(content, options), where=where)
+    return content, where
 
 
 def _instrument_ids(config: BacktestConfig) -> list[InstrumentId]:
@@ -388,14 +399,19 @@ def _made(found: FoundStrategy, params: StrategyParams, timeframe: str) -> Strat
     return strategy
 
 
-class _Needs(NamedTuple):
+class Needs(NamedTuple):
     """What a strategy asks for before it runs."""
 
     warmup_candles: int
     feeds: tuple[str, ...]
 
 
-def _needs(found: FoundStrategy, params: StrategyParams, timeframe: str) -> _Needs:
+def needs_of(found: FoundStrategy, params: StrategyParams, timeframe: str) -> Needs:
+    """Return what a strategy with these parameters asks for before it runs.
+
+    Raises:
+        StrategyError: it cannot be made, or asks for what is none.
+    """
     strategy = _made(found, params, timeframe)
     asked: dict[str, Any] = {}
     for name in ("warmup_candles", "feeds"):
@@ -410,7 +426,7 @@ def _needs(found: FoundStrategy, params: StrategyParams, timeframe: str) -> _Nee
         raise StrategyError(f"strategy {found.name}: warmup_candles is {candles!r}, it must be an int >= 0")
     if isinstance(feeds, str) or not all(isinstance(feed, str) for feed in feeds):
         raise StrategyError(f"strategy {found.name}: feeds is {feeds!r}, it must be a tuple of texts", hint=FEED_HINT)
-    return _Needs(candles, tuple(feeds))
+    return Needs(candles, tuple(feeds))
 
 
 def _sizing(config: BacktestConfig, ids: list[InstrumentId], warnings: list[str]) -> SizingSection:

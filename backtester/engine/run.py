@@ -8,7 +8,7 @@ import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import structlog
 
@@ -41,6 +41,14 @@ class RunResult(NamedTuple):
     warnings: list[str]
     details: dict[str, Any]
     error: BaseException | None
+
+
+class Stopping(Protocol):
+    """Says whether a run is to end after the tick."""
+
+    @property
+    def asked(self) -> bool:
+        """Whether somebody asked for it."""
 
 
 class StopRequest:
@@ -98,7 +106,7 @@ def _run_in(run: PreparedRun, folder: RunFolder, diary: Any, progress: Progress 
     status, error = FAILED, None
     try:
         with StopRequest() as stop:
-            status = asyncio.run(_drive(run, wired, progress, stop))
+            status = asyncio.run(drive(run, wired, progress, stop))
         wired.host.stop()
         breaks = wired.account.ledger.identity_breaks()
         if breaks:
@@ -115,7 +123,7 @@ def _run_in(run: PreparedRun, folder: RunFolder, diary: Any, progress: Progress 
     table_seconds = wired.equity.seconds + wired.exposure.seconds
     run_seconds = sealed - began - table_seconds
     try:
-        tables = _close_tables(wired)
+        tables = close_tables(wired)
     except EngineError as caught:  # the log is whole; what could not be derived from it is said
         status, error, tables = FAILED, error or caught, {}
         diary.error("tables", error=str(caught), traceback=traceback.format_exc())
@@ -133,7 +141,7 @@ def _run_in(run: PreparedRun, folder: RunFolder, diary: Any, progress: Progress 
     return RunResult(context.run_id, path, status, wired.log.digest, metrics, warnings, details, error)
 
 
-def _close_tables(wired: Wired) -> dict[str, str]:
+def close_tables(wired: Wired) -> dict[str, str]:
     """Write what the tables still wait for; return their digests."""
     wired.clock.hand_on_marks()  # of a window that was not finished
     wired.bus.drain()
@@ -148,7 +156,7 @@ def _close_tables(wired: Wired) -> dict[str, str]:
     }
 
 
-async def _drive(run: PreparedRun, wired: Wired, progress: Progress | None, stop: StopRequest) -> str:
+async def drive(run: PreparedRun, wired: Wired, progress: Progress | None, stop: Stopping) -> str:
     """Run all ticks; return complete or interrupted."""
 
     def pulse(now: int) -> bool:

@@ -26,6 +26,7 @@ from backtester.engine.columns import (
     TIME_TYPE,
     StreamedTable,
     decimal_column,
+    in_folder,
     int64_as_decimal,
     plain_column,
     time_column,
@@ -47,9 +48,9 @@ EQUITY = pa.schema(
 
 
 class EquityTable:
-    """equity.parquet, and what the metrics need of it."""
+    """equity.parquet, and what the metrics need of it; without a path only that."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | None) -> None:
         self.stats = EquityStats()
         self.seconds = 0.0  # spent on writing, which is not the run's own work
         self._table = StreamedTable(path, EQUITY)
@@ -97,14 +98,16 @@ class _Column:
 class RowTable:
     """A table filled row by row; decimals come as (units, exponent)."""
 
-    def __init__(self, path: Path, columns: list[tuple[str, pa.DataType]]) -> None:
+    def __init__(self, path: Path | None, columns: list[tuple[str, pa.DataType]]) -> None:
         self._columns = [_Column(name, kind) for name, kind in columns]
+        self._kept = path is not None
         self._table = StreamedTable(path, pa.schema(columns))
         self._rows: list[tuple[Any, ...]] = []
 
     def add(self, *values: Any) -> None:
         """Add a row, its values in column order."""
-        self._rows.append(values)
+        if self._kept:
+            self._rows.append(values)
         if len(self._rows) >= _CHUNK_ROWS:
             self._flush()
 
@@ -134,10 +137,18 @@ def _array(kind: pa.DataType, values: tuple[Any, ...]) -> pa.Array:
 
 
 class Recorder:
-    """Watches fills and orders and writes fills.parquet, orders.parquet and trades.parquet. Publishes nothing."""
+    """Watches fills and orders and writes fills.parquet, orders.parquet and trades.parquet. Publishes nothing.
+
+    Without a folder it only counts.
+    """
 
     def __init__(
-        self, folder: Path, instruments: Mapping[InstrumentId, Instrument], rules: RuleBook, board: Board, bus: Bus
+        self,
+        folder: Path | None,
+        instruments: Mapping[InstrumentId, Instrument],
+        rules: RuleBook,
+        board: Board,
+        bus: Bus,
     ) -> None:
         self.trade_stats = TradeStats()
         self.fills = 0
@@ -149,7 +160,7 @@ class Recorder:
         self._filled: dict[int, int] = {}
         self._trips = RoundTrips(instruments, rules, self._on_trade)
         self._fills = RowTable(
-            folder / "fills.parquet",
+            in_folder(folder, "fills.parquet"),
             [
                 ("fill_id", pa.int64()),
                 ("ts", TIME_TYPE),
@@ -171,7 +182,7 @@ class Recorder:
             ],
         )
         self._orders = RowTable(
-            folder / "orders.parquet",
+            in_folder(folder, "orders.parquet"),
             [
                 ("order_id", pa.int64()),
                 ("created", TIME_TYPE),
@@ -196,7 +207,7 @@ class Recorder:
             ],
         )
         self._trades = RowTable(
-            folder / "trades.parquet",
+            in_folder(folder, "trades.parquet"),
             [
                 ("instrument", pa.string()),
                 ("side", pa.string()),

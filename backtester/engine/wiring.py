@@ -16,6 +16,7 @@ from backtester.core.instruments import for_sides
 from backtester.core.time import timeframe_us
 from backtester.core.topics import T_CASHFLOWS
 from backtester.data.feeds.tape_feed import QuoteFeed
+from backtester.engine.columns import in_folder
 from backtester.engine.control_script import ControlScript
 from backtester.engine.exchange_setup import exchange_rules, market_memory
 from backtester.engine.exposure_tables import ExposureTable, WalletTable
@@ -61,11 +62,12 @@ class Wired(NamedTuple):
     settlement: SettlementDesk | None
 
 
-def wire(run: PreparedRun, folder: Path) -> Wired:
+def wire(run: PreparedRun, folder: Path | None) -> Wired:
     """Build everything. On a topic, subscribers receive in the order in which they are built here.
 
     The exchange hears of orders first, then the account, risk and the strategy hear of what became of them, so that
-    all folds are current before the strategy's answer is judged; observers come last and publish nothing.
+    all folds are current before the strategy's answer is judged; observers come last and publish nothing. Without a
+    folder nothing is written.
     """
     config, instruments = run.config, run.instruments
     bus, board = Bus(), Board()
@@ -74,7 +76,7 @@ def wire(run: PreparedRun, folder: Path) -> Wired:
     for chain in run.chains.values():
         board.listings.update(chain.listings)
     board.price_time.update(dict.fromkeys(run.openings, run.start))
-    log = AuditLog(folder / "audit.jsonl", board, bus)
+    log = AuditLog(in_folder(folder, "audit.jsonl"), board, bus)
     rules = exchange_rules(run)
     exchange = SimulatedExchange(rules, instruments, board, bus, market_memory(run, bus))
     funding = None
@@ -85,8 +87,9 @@ def wire(run: PreparedRun, folder: Path) -> Wired:
     if run.settlements:
         assert exchange.liquidator is not None  # there is one wherever there are futures
         settlement = SettlementDesk(run.settlements, exchange, exchange.liquidator, exchange.ledger, board, bus)
-    equity = EquityTable(folder / "equity.parquet")
-    exposure, wallets = ExposureTable(folder / "exposure.parquet"), WalletTable(folder / "wallets.parquet")
+    equity = EquityTable(in_folder(folder, "equity.parquet"))
+    exposure = ExposureTable(in_folder(folder, "exposure.parquet"))
+    wallets = WalletTable(in_folder(folder, "wallets.parquet"))
     account = Account(
         instruments,
         run.valuation,
