@@ -1,6 +1,7 @@
 """What a combination came to: the same few figures, whichever engine found them."""
 
-from collections.abc import Sequence
+import struct
+from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 from math import fsum, sqrt
 from typing import Any, Final, Literal, NamedTuple
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 YEAR_DAYS: Final = 365
 _LEAST_DAYS: Final = 2
 _NO_VARIANCE: Final = 1e-15
+_ROW: Final = struct.Struct("<5q")
 
 
 class FillRow(NamedTuple):
@@ -141,17 +143,29 @@ def outcome_of(
 
 
 class FillsDigest:
-    """A digest over fills, one by one: the same for the same fills, whoever found them."""
+    """A digest over fills: the same for the same fills, whoever found them."""
 
-    def __init__(self) -> None:
+    def __init__(self, instruments: Iterable[str]) -> None:
+        """instruments: of the run."""
         self.n_fills = 0
         self._digest = blake2b(digest_size=16)
+        self._places = {name: place for place, name in enumerate(sorted(instruments))}
 
     def add(self, row: FillRow) -> None:
         """Take the next fill."""
         self.n_fills += 1
-        ts, instrument, qty, price, fee = row
-        self._digest.update(f"{ts} {instrument} {qty} {price} {fee}\n".encode())
+        ts, instrument, *numbers = row
+        try:
+            self._digest.update(_ROW.pack(ts, self._places[instrument], *numbers))
+        except struct.error:  # beyond 64 bits
+            self._digest.update(repr((ts, self._places[instrument], *numbers)).encode())
+
+    def add_columns(self, instrument: str, columns: NDArray[np.int64]) -> None:
+        """Take fills of one instrument; columns: time, signed quantity, price and fee, shape (4, n)."""
+        rows = np.empty((columns.shape[1], 5), dtype="<i8")
+        rows[:, 0], rows[:, 1], rows[:, 2:] = columns[0], self._places[instrument], columns[1:].T
+        self.n_fills += len(rows)
+        self._digest.update(rows.tobytes())
 
     def hexdigest(self) -> str:
         """Return the digest of all fills so far."""

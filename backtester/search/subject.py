@@ -1,5 +1,6 @@
 """What is varied over: a config and a strategy, ready to be given other parameters."""
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ class Subject:
         self.relative_to = relative_to
         self.found: FoundStrategy = find_strategy(config.strategy.name, relative_to=relative_to)
         self._prepared: dict[Needs, PreparedRun] = {}
+        self._lock = threading.Lock()
 
     def params(self, values: dict[str, Any]) -> StrategyParams:
         """Return the parameters with some of them varied.
@@ -41,9 +43,10 @@ class Subject:
         """
         params = self.params(values)
         needs = needs_of(self.found, params, self.config.run.timeframe)
-        run = self._prepared.get(needs)
-        if run is None:
-            run = self._prepared[needs] = prepare(self._with(self.config, params), relative_to=self.relative_to)
+        with self._lock:
+            run = self._prepared.get(needs)
+            if run is None:
+                run = self._prepared[needs] = prepare(self._with(self.config, params), relative_to=self.relative_to)
         return run._replace(params=params, config=self._with(run.config, params))
 
     def _with(self, config: BacktestConfig, params: StrategyParams) -> BacktestConfig:

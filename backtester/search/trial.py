@@ -52,7 +52,7 @@ class Watcher:
     def __init__(self, run: PreparedRun, *, keep: bool) -> None:
         """keep: remember every fill, not only its digest."""
         self.fills: list[FillRow] = []
-        self.digest = FillsDigest()
+        self.digest = FillsDigest(run.instruments)
         self._keep = keep
         self._closed = Trades()
         self._trips = RoundTrips(run.instruments, run.rules, self._on_trip)

@@ -1,0 +1,1 @@
+"""The account loop of a signal, compiled: many combinations at the speed of machine code, with the event engine's fills."""
