@@ -11,6 +11,7 @@ from backtester.cli.console import console, print_error, print_json, print_note,
 from backtester.cli.progress import progress
 
 if TYPE_CHECKING:
+    from backtester.search.confirming import Confirmed
     from backtester.search.outcome import Outcome
     from backtester.search.sweeping import Asked, Swept
 
@@ -40,6 +41,12 @@ def sweep_command(
     sort: Annotated[str, typer.Option(help="By which figure combinations are ranked.")] = "sharpe",
     top: Annotated[int, typer.Option(min=1, max=1000, help="How many are shown.")] = 10,
     workers: Annotated[int, typer.Option(min=0, max=256, help="Processes or threads; 0: one for each core.")] = 0,
+    engine: Annotated[
+        str, typer.Option(help="auto: signals by the compiled loop where it can; event: the event engine for all.")
+    ] = "auto",
+    confirm: Annotated[
+        int, typer.Option(min=0, max=100, help="How many of the best are run again as whole runs, and compared.")
+    ] = 3,
     resume: Annotated[Path | None, typer.Option(help="Finish an interrupted sweep: runs/sweep-ID.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
 ) -> None:
@@ -63,34 +70,55 @@ def sweep_command(
             config=config, risk=risk, params=params, param=param, set_=set_, wallet=wallet, data=data, seed=seed,
             feeds=feeds, gap_policy=gap_policy,
         )  # fmt: skip
-        asked = _asked(ask, grid or [], checked_metric(sort))
+        asked = _asked(ask, grid or [], checked_metric(sort), engine)
         path = runs / new_sweep_id(
             Path(asked.config.strategy.name.rpartition(":")[0] or asked.config.strategy.name).stem
         )
     with prints_aside(as_json), progress("combinations", show=not as_json) as shown:
         swept = sweep(asked, path, workers=workers or os.cpu_count() or 1, progress=shown)
+        confirmed = _confirmed(asked, swept, confirm) if swept.status == "complete" else []
     no_picture = draw_heatmap(swept.axes, swept.outcomes, asked.sort, swept.path / HEATMAP)
     if as_json:
-        print_json(sweep_object(swept, asked, top))
+        print_json(sweep_object(swept, asked, top) | {"confirmed": [str(one.path) for one in confirmed]})
     else:
         print_sweep(swept, asked, top, no_picture)
+        for one in confirmed:
+            console().print(f"confirmed: combination {one.number} has the same fills in {one.path}", markup=False)
     if swept.status == "interrupted":
         print_error("interrupted; what was done is kept", f"bt sweep --resume {swept.path} does the rest")
         raise typer.Exit(130)
 
 
-def _asked(ask: option.Asked, grid: list[str], sort: str) -> "Asked":
+def _confirmed(asked: "Asked", swept: "Swept", count: int) -> "list[Confirmed]":
+    """Run the best again in the event engine, beside the sweep's results."""
+    from backtester.search.confirming import confirm
+    from backtester.search.subject import Subject
+
+    subject = Subject(asked.config, asked.relative_to)
+    return [confirm(subject, one, swept.path / "runs") for one in swept.best[:count]]
+
+
+def _asked(ask: option.Asked, grid: list[str], sort: str, engine: str) -> "Asked":
     """Return the sweep of a run's options: the layers of parameters as one."""
     from backtester.config.configs import StrategySection
     from backtester.config.loading import merged
+    from backtester.core.errors import UsageError
     from backtester.engine.prepare import params_layer
     from backtester.search.sweeping import Asked
     from backtester.strategy.registry import find_strategy
 
+    if engine not in ("auto", "event"):
+        raise UsageError(f"--engine {engine!r} is none", hint="allowed: auto, event")
     found = find_strategy(ask.config.strategy.name, relative_to=ask.relative_to)
     layer, _ = params_layer(found, ask.config, ask.params_file)
     section = StrategySection(name=ask.config.strategy.name, params=merged(layer, ask.params_options))
-    return Asked(ask.config.model_copy(update={"strategy": section}), ask.relative_to, tuple(grid), sort)
+    return Asked(
+        ask.config.model_copy(update={"strategy": section}),
+        ask.relative_to,
+        tuple(grid),
+        sort,
+        "auto" if engine == "auto" else "event",
+    )
 
 
 def sweep_object(swept: "Swept", asked: "Asked", top: int) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,13 +14,13 @@ from backtester.core.errors import UsageError
 from backtester.core.time import format_time
 from backtester.engine.prepare import PreparedRun
 from backtester.engine.provenance import digest_of, engine_digest, modules_below, platform_text, versions
-from backtester.engine.run import COMPLETE, INTERRUPTED, Stopping, StopRequest
+from backtester.engine.run import COMPLETE, INTERRUPTED, StopRequest
+from backtester.search.engines import Engine, outcomes_of
 from backtester.search.folder import SweepFolder, read_record
 from backtester.search.grid import Axis, Combination, combinations, parse_grid, size_of
 from backtester.search.outcome import Outcome
 from backtester.search.ranking import Deflated, deflated_sharpe, ranked
 from backtester.search.subject import Subject
-from backtester.search.workers import Job, run_jobs
 from backtester.strategy.base import StrategyParams
 
 Progress = Callable[[int, int, str], None]
@@ -34,6 +34,7 @@ class Asked(NamedTuple):
     relative_to: Path | None
     grid: tuple[str, ...]
     sort: str = "sharpe"
+    engine: Engine = "auto"
 
 
 class Swept(NamedTuple):
@@ -71,7 +72,7 @@ def sweep(asked: Asked, path: Path, *, workers: int, progress: Progress | None =
     try:
         _check_same(path, origin)
         began = time.perf_counter()
-        record = origin | {"status": RUNNING, "workers": workers, "sort": asked.sort}
+        record = origin | {"status": RUNNING, "workers": workers, "sort": asked.sort, "engine": asked.engine}
         folder.write_record(record)
         known = {one.number for one in folder.done()}
         for one in refused:
@@ -80,7 +81,7 @@ def sweep(asked: Asked, path: Path, *, workers: int, progress: Progress | None =
         todo = [one for one in accepted if one.number not in known]
         with StopRequest() as stop:
             count, total = len(known | {o.number for o in refused}), size_of(axes)
-            for outcome in outcomes_of(subject, todo, workers, stop):
+            for outcome in outcomes_of(subject, todo, workers, stop, engine=asked.engine):
                 folder.add(outcome)
                 count += 1
                 if progress is not None:
@@ -93,12 +94,6 @@ def sweep(asked: Asked, path: Path, *, workers: int, progress: Progress | None =
         return swept
     finally:
         folder.close()
-
-
-def outcomes_of(subject: Subject, todo: Sequence[Combination], workers: int, stop: Stopping) -> Iterator[Outcome]:
-    """Yield what combinations come to, by whichever engine can."""
-    jobs = (Job(one) for one in todo)
-    yield from run_jobs(subject, jobs, min(workers, max(1, len(todo))), stop)
 
 
 def judged(subject: Subject, axes: Sequence[Axis]) -> tuple[list[Combination], list[Outcome]]:
@@ -175,7 +170,8 @@ def asked_again(path: Path) -> Asked:
     record = read_record(path)
     relative_to = record["relative_to"]
     config = BacktestConfig.model_validate(record["config"])
-    return Asked(config, None if relative_to is None else Path(relative_to), tuple(record["grid"]), record["sort"])
+    folder = None if relative_to is None else Path(relative_to)
+    return Asked(config, folder, tuple(record["grid"]), record["sort"], record["engine"])
 
 
 def _summed_up(

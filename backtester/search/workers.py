@@ -3,22 +3,21 @@
 import multiprocessing
 import signal
 from collections.abc import Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.synchronize import Event
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from backtester.config.configs import BacktestConfig
 from backtester.core.errors import BacktesterError, EngineError, Interrupted
 from backtester.engine.run import Stopping
 from backtester.search.grid import Combination
 from backtester.search.outcome import Outcome
+from backtester.search.pool import ended
 from backtester.search.subject import Subject
 from backtester.search.trial import run_trial
 
-_AHEAD: Final = 4  # combinations that wait for each process
-_LOOK_SECONDS: Final = 0.2
 _OWN: dict[str, "_Worker"] = {}  # of a process that works for a sweep
 
 
@@ -92,16 +91,9 @@ def _over_processes(subject: Subject, jobs: Iterator[Job], workers: int, stop: S
     context = multiprocessing.get_context("spawn")  # a fork would copy locks that threads hold
     event = context.Event()
     arguments = subject.config.model_dump_json(), subject.relative_to, event
-    waiting: set[Future[Outcome]] = set()
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=arguments) as pool:
         try:
-            while not stop.asked:
-                while len(waiting) < workers * _AHEAD and (job := next(jobs, None)) is not None:
-                    waiting.add(pool.submit(_work, job))
-                if not waiting:
-                    return
-                done, waiting = wait(waiting, timeout=_LOOK_SECONDS, return_when=FIRST_COMPLETED)
-                yield from (future.result() for future in done)
+            yield from ended(pool, _work, jobs, workers, stop)
         except BrokenProcessPool:
             raise EngineError(
                 "a process of the sweep died, perhaps for want of memory",

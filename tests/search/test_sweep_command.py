@@ -14,7 +14,7 @@ GRID = ("--grid", "fast=5:15:5", "--grid", "slow=10,40")
 
 def swept(lake: Path, runs: Path, *more: object) -> dict[str, Any]:
     said = bt("sweep", "--strategy", "sma_cross", "--symbols", "BTCUSDT", "ETHUSDT", "--data", lake, "--runs", runs,
-              *GRID, "--json", *more)  # fmt: skip
+              *GRID, "--json", "--confirm", 0, *more)  # fmt: skip
     assert said.code == 0, said.err
     return said.json
 

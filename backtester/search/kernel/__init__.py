@@ -1,1 +1,1 @@
-"""The account loop of a signal, compiled: many combinations at the speed of machine code, with the event engine's fills."""
+"""The account loop of a signal, compiled: at the speed of machine code, with the fills of the event engine."""

@@ -13,7 +13,7 @@ from hashlib import blake2b
 from importlib.util import find_spec
 from pathlib import Path
 from types import FunctionType
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from backtester.core.numbers import mul_div
 from backtester.search.kernel.wide import mul_div_wide
@@ -47,7 +47,7 @@ def called_by(function: FunctionType) -> dict[str, FunctionType]:
     for name in function.__code__.co_names:
         value = function.__globals__.get(name)
         if isinstance(value, FunctionType) and value.__module__.startswith(_OURS):
-            found[name] = mul_div_wide if value is mul_div else value
+            found[name] = cast(FunctionType, mul_div_wide) if value is mul_div else value
     return found
 
 
@@ -92,14 +92,15 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
         return made[one]
 
     folder = cache_folder(rules_key(function))
-    before = numba.config.CACHE_DIR
+    config: Any = numba.config
+    before = config.CACHE_DIR
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        numba.config.CACHE_DIR = str(folder)
+        config.CACHE_DIR = str(folder)
         whole: Callable[..., Any] = build(function, keep=True)
     except OSError:
         made.clear()
         whole = build(function, keep=False)
     finally:
-        numba.config.CACHE_DIR = before
+        config.CACHE_DIR = before
     return whole

@@ -73,10 +73,10 @@ def _too_many_filters(rules: Any) -> bool:
 
 def terms_of_run(run: PreparedRun) -> Terms:
     """Return the assumptions of a run that is covered."""
-    (spec,), (series,) = run.instruments.values(), run.series
+    (spec,) = run.instruments.values()
     rules = exchange_rules(run)
     tables = run.margin.brackets.get(spec.id)
-    largest = NEVER if tables is None else min(max_size(table, 1) for table in tables.values)
+    largest = NEVER if tables is None else min(NEVER, *(max_size(table, 1) for table in tables.values))
     return Terms(
         cash=exact_units(run.config.account.wallets[spec.cash], MONEY_EXPONENT),
         is_spot=spec.is_spot,
@@ -123,8 +123,8 @@ def market_of(run: PreparedRun) -> tuple[Market, NDArray[np.int64]] | str:
     length = run.timeframe_us
     closes = candles.open_time + length
     high = price_units(candles.high, spec, candles.open_time)
-    if spec.id in run.marks:
-        return "mark candles liquidate"
+    if spec.id in run.marks:  # whichever of the two is higher may bring a short near its liquidation
+        high = np.maximum(high, run.marks[spec.id].highs(candles.open_time, length))
     traded = candles.volume > 0
     volume = np.rint(candles.volume * 10**spec.scale.qty)
     if not bool((volume < _MOST).all()) or int(high.max()) * spec.notional_mul > _MOST:
@@ -189,7 +189,7 @@ def wishes_of(strategy: SignalStrategy, targets: Targets) -> Wishes | str:
     decimals = [decimal_of(float(level)) for level in levels]
     if any(decimals_of(one) > _SIZE_EXPONENT for one in decimals):
         return "a target has more than 18 decimals"
-    tags = _tags(targets.tag)
+    tags = _tags(np.asarray(targets.tag))
     if isinstance(tags, str):
         return tags
     flags = np.empty(0, dtype=np.int8)
@@ -234,4 +234,3 @@ def _tags(tags: NDArray[Any]) -> NDArray[np.int64] | str:
     if {"", ENTRY} <= names or any(name.endswith((EXIT, SIZE, STOP)) for name in names):
         return "tags look like those of its own orders"
     return numbers
-

@@ -12,16 +12,17 @@ from math import isnan
 from typing import Any
 
 from backtester.core.folds import position_step
-from backtester.core.numbers import FLOOR, HALF_EVEN, RATE_SCALE, floor_to, mul_div
+from backtester.core.numbers import CEIL, FLOOR, HALF_EVEN, RATE_SCALE, floor_to, mul_div
 from backtester.search.kernel.orders import NO_SHORTS, REFUSED, SENT, asked_budget, reduced_qty
 from backtester.search.kernel.state import (
     BAD_PRICE,
+    BRACKET,
     DIGITS,
     DONE,
     FLIP,
     FULL,
-    LARGE,
     GAP,
+    LARGE,
     NEAR_LIQUIDATION,
     NEVER,
     PARTIAL,
@@ -50,7 +51,7 @@ def size_units(levels: Any, units: Any, size: float) -> int:
     return units[low]  # type: ignore[no-any-return]
 
 
-def run_account(market: Market, wishes: Wishes, terms: Terms, used: Any, fills: Any, daily: Any) -> Summary:  # noqa: PLR0912, PLR0915 - see above
+def run_account(market: Market, wishes: Wishes, terms: Terms, used: Any, fills: Any, daily: Any) -> Summary:  # noqa: PLR0911, PLR0912, PLR0915 - see above
     """Run one combination over all candles.
 
     Args:
@@ -133,6 +134,12 @@ def run_account(market: Market, wishes: Wishes, terms: Terms, used: Any, fills: 
                 if opposite and wanted > abs(qty):
                     return _stopped(FLIP, i)
                 if not opposite:
+                    if sign < 0 and not is_spot and not terms.allow_short:
+                        if kind == _ENTER:
+                            spent, spent_target, spent_tag = True, target, wanted_tag
+                        continue
+                    if not is_spot and mul_div(notional, abs(qty) + wanted, wanted, CEIL) > terms.max_size:
+                        return _stopped(BRACKET, i)
                     free = cash if is_spot else cash - abs(basis)
                     if notional + fee > free:
                         continue
@@ -172,7 +179,7 @@ def run_account(market: Market, wishes: Wishes, terms: Terms, used: Any, fills: 
                     rest_until = row + wishes.cooldown
                     if not by_target:
                         spent, spent_target, spent_tag = True, target, wanted_tag
-                elif side != 0 and resizing != 0 and (kind == _SHRINK or kind == _GROW):
+                elif side != 0 and resizing != 0 and kind in (_SHRINK, _GROW):
                     size, size_level, resizing = resizing, resizing_level, 0
                 if side == 0 and entering != 0 and not flat:
                     side, size, size_level, tag = entering, entering_size, entering_level, entering_tag
@@ -248,13 +255,12 @@ def run_account(market: Market, wishes: Wishes, terms: Terms, used: Any, fills: 
             if target == 0 or isnan(target):
                 continue
         else:
-            flagged = (flag == 1 or flag == 3) if side > 0 else flag >= 2
+            flagged = flag in (1, 3) if side > 0 else flag >= 2
             turned = target * side < 0
             ends = target == 0 or turned or flagged
             timed = wishes.max_candles != 0 and i - opened + 1 >= wishes.max_candles
-            if not ends and not timed:
-                if isnan(target) or abs(target) == size_level:
-                    continue
+            if not (ends or timed) and (isnan(target) or abs(target) == size_level):
+                continue
         now = market.close_time[i]
         while version + 1 < versions and market.rules_from[version + 1] <= now:
             version += 1
@@ -334,7 +340,7 @@ def _takes(qty: int, price: int, market: Market, version: int, mul: int, den: in
     notional = mul_div(qty * mul, price, den, HALF_EVEN)
     if notional < market.min_notional[version]:
         return False
-    return market.max_notional[version] == 0 or notional <= market.max_notional[version]
+    return bool(market.max_notional[version] == 0 or notional <= market.max_notional[version])
 
 
 def _stopped(code: int, at: int) -> Summary:

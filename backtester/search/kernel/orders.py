@@ -12,7 +12,7 @@ _HALF: Final = 10**9
 _DIGITS_28: Final = 1e28  # with which decimals are multiplied and divided
 
 
-def asked_budget(
+def asked_budget(  # noqa: PLR0911 - each is a reason
     sign: int,
     share: int,
     cash: int,

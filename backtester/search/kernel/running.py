@@ -74,13 +74,12 @@ class KernelRuns:
 
     def __init__(self, subject: Subject, *, combinations: int = 1) -> None:
         """combinations: how many will come, by which it is judged what is worth compiling."""
-        self.compiles = can_compile()
         self._subject = subject
         self._combinations = combinations
+        self._loop = Loop(compiles=can_compile())
         self._grounds: dict[int, Ground | str] = {}
         self._lock = threading.Lock()
         self._columns = Columns()
-        self._loop: Any = compiled(run_account) if self.compiles else run_account
 
     def run(self, combination: Combination) -> Outcome | str:
         """Return what a combination came to; or why the event engine has to run it."""
@@ -99,11 +98,56 @@ class KernelRuns:
             _, targets = strategy.evaluated(ground.frames, ground.source, self._columns)
         except BacktesterError as error:  # it fails in the event engine, too, which says how
             return f"it failed before it began: {error.message}"
-        return self._through(ground, strategy, targets, combination)
+        return self._loop.through(ground, strategy, targets, combination)
 
-    def _through(
+    def _ground(self, combination: Combination) -> Ground | str:
+        """Return what the combinations that need the same of the lake share, made once."""
+        run = self._subject.prepared(combination.values)
+        key = id(run.series)  # one list for each way to prepare the run, alive as long as the subject
+        with self._lock:
+            found = self._grounds.get(key)
+            if found is None:
+                found = self._grounds[key] = ground_of(run)
+                if not isinstance(found, str):
+                    self._compile_indicators(sum(frame.rows for frame in found.frames.values()))
+        return found
+
+    def _compile_indicators(self, rows: int) -> None:
+        """Compile the recurrences of indicators where there is enough to compute."""
+        if self._loop.compiles and rows * self._combinations >= _COMPILED_INDICATORS_FROM:
+            compile_indicators()
+
+
+def ground_of(run: PreparedRun) -> Ground | str:
+    """Return what combinations share that need the same of the lake as this one; or why the loop cannot run them."""
+    why = uncovered(run)
+    if why:
+        return why
+    (instrument,) = run.instruments
+    source = Source(str(instrument), run.config.run.timeframe)
+    strategy = run.make_strategy()
+    assert isinstance(strategy, SignalStrategy)
+    found = market_of(run)
+    if isinstance(found, str):
+        return found
+    market, closes = found
+    frames = signal_frames(run, strategy, source)
+    if not np.array_equal(frames[source].times, closes):
+        return "not every candle that executes decides"
+    return Ground(run, instrument, source, market, terms_of_run(run), frames)
+
+
+class Loop:
+    """The account loop, compiled where Numba is there, else interpreted: equal results."""
+
+    def __init__(self, *, compiles: bool) -> None:
+        self.compiles = compiles
+        self._loop: Any = compiled(run_account) if compiles else run_account
+
+    def through(
         self, ground: Ground, strategy: SignalStrategy, targets: Targets, combination: Combination
     ) -> tuple[Outcome, list[FillRow]] | str:
+        """Return what checked targets come to, and every fill; or why the event engine has to find that."""
         wishes = wishes_of(strategy, targets)
         if isinstance(wishes, str):
             return wishes
@@ -111,7 +155,7 @@ class KernelRuns:
         daily = np.zeros(len(market.midnights), dtype=np.int64)
         while True:
             fills: Any = np.empty((4, room), dtype=np.int64)
-            summary = self.loop(market, wishes, ground.terms, fills, daily)
+            summary = self.run(market, wishes, ground.terms, fills, daily)
             if summary.code != FULL:
                 break
             room *= _GROWTH
@@ -123,8 +167,10 @@ class KernelRuns:
         rows = [FillRow(ts, str(ground.instrument), *numbers) for ts, *numbers in columns.T.tolist()]
         return _outcome(combination, ground, summary, daily, digest), rows
 
-    def loop(self, market: Market, wishes: Wishes, terms: Terms, fills: Any, daily: NDArray[np.int64]) -> Summary:
-        """Run the account loop, compiled or interpreted."""
+    def run(
+        self, market: Market, wishes: Wishes, terms: Terms, fills: NDArray[np.int64], daily: NDArray[np.int64]
+    ) -> Summary:
+        """Run the loop itself; see `run_account`."""
         used = np.zeros(wishes.tags, dtype=np.int64)
         try:
             if self.compiles:
@@ -132,36 +178,6 @@ class KernelRuns:
             return run_account(_listed(market), _listed(wishes), terms, used.tolist(), fills, daily)
         except OverflowError:
             return Summary(LARGE, -1, 0, 0, 0.0, 0, 0, 0, 0, 0, 0, 0, 0)
-
-    def _ground(self, combination: Combination) -> Ground | str:
-        """Return what the combinations that need the same of the lake share, made once."""
-        run = self._subject.prepared(combination.values)
-        key = id(run.series)  # one list for each way to prepare the run, alive as long as the subject
-        with self._lock:
-            found = self._grounds.get(key)
-            if found is None:
-                found = self._grounds[key] = self._made(run)
-        return found
-
-    def _made(self, run: PreparedRun) -> Ground | str:
-        why = uncovered(run)
-        if why:
-            return why
-        (instrument,) = run.instruments
-        source = Source(str(instrument), run.config.run.timeframe)
-        strategy = run.make_strategy()
-        assert isinstance(strategy, SignalStrategy)
-        found = market_of(run)
-        if isinstance(found, str):
-            return found
-        market, closes = found
-        frames = signal_frames(run, strategy, source)
-        if not np.array_equal(frames[source].times, closes):
-            return "not every candle that executes decides"
-        rows = sum(frame.rows for frame in frames.values())
-        if self.compiles and rows * self._combinations >= _COMPILED_INDICATORS_FROM:
-            compile_indicators()
-        return Ground(run, instrument, source, market, terms_of_run(run), frames)
 
 
 def _outcome(
@@ -177,8 +193,12 @@ def _outcome(
         max_drawdown=float(summary.max_drawdown),
         daily=daily,
         trades=Trades(
-            *(int(n) for n in (summary.n_trades, summary.n_wins, summary.n_losses, summary.won, summary.lost)),
-            int(summary.n_open),
+            n_trades=int(summary.n_trades),
+            n_wins=int(summary.n_wins),
+            n_losses=int(summary.n_losses),
+            won_units=int(summary.won),
+            lost_units=int(summary.lost),
+            n_open=int(summary.n_open),
         ),
         fees_units=int(summary.fees),
         funding_units=int(summary.funding),

@@ -26,8 +26,8 @@ class Market(NamedTuple):
     """The candles that execute, from warm-up to the end; of each: open and close time (µs), prices in 10^-p.
 
     traded: whether there is volume. offered: the volume (10^-q) of the last candle before that traded; -1: none did.
-    first: the first candle that closes after the start. rules_from: when each version of the rules begins, with the lots
-    and limits of it (`core.rules`), of market orders; resting_lot: what counts as flat. midnights: the days of which the
+    first: the first candle that closes after the start. rules_from: when each version of the rules begins, with its
+    lots and limits (`core.rules`) of market orders; resting_lot: what counts as flat. midnights: the days of which the
     equity is wanted, UTC µs, and the first candle that closes after each.
     funding_time, funding_rate, funding_mark: what is due; rates and marks in 1e-8.
     """
@@ -55,9 +55,9 @@ class Market(NamedTuple):
 
 
 class Wishes(NamedTuple):
-    """What a signal wants at the close of each candle. exposure: NaN is no opinion. tag: a number for each text; a tag is
-    used up when one_trade_per_tag. flags: 1 ends a long, 2 a short, 3 both. levels, units: the distinct sizes, ascending,
-    and what they are in 1e-18. empty columns: there are none of them.
+    """What a signal wants at the close of each candle. exposure: NaN is no opinion. tag: a number for each text; one is
+    used up when one_trade_per_tag. flags: 1 ends a long, 2 a short, 3 both. levels, units: the distinct sizes, from the
+    smallest on, and what they are in 1e-18. Columns may be empty: there are none of them.
     """
 
     exposure: Any

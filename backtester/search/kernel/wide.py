@@ -37,7 +37,7 @@ def mul_div_wide(a: int, b: int, den: int, rounding: int) -> int:
         whole, rest = divided128(high, low, divisor)
         if whole >= _TOP:
             raise OverflowError("a number of the account has more than 63 bits")
-        quotient, remainder = np.int64(whole), np.int64(rest)
+        quotient, remainder = _signed(whole), _signed(rest)
         if (a < 0) != (b < 0):  # rounded down, as the quotient of a negative product is
             quotient = -quotient
             if remainder != 0:
@@ -51,6 +51,10 @@ def mul_div_wide(a: int, b: int, den: int, rounding: int) -> int:
     if remainder > left or (remainder == left and quotient % 2 == 1):
         return quotient + 1
     return quotient
+
+
+def _signed(word: Any) -> Any:
+    return np.int64(word)
 
 
 def product128(a: Any, b: Any) -> Any:
