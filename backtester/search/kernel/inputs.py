@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from backtester.core.instruments import split_holding
 from backtester.core.numbers import MONEY_EXPONENT, decimal_of, decimals_of, exact_units
-from backtester.core.time import DAY
+from backtester.core.time import DAY, grid_offset_us, timeframe_us
 from backtester.data.columns import CandleColumns
 from backtester.data.feeds.units import price_units
 from backtester.engine.exchange_setup import exchange_rules
 from backtester.engine.prepare import PreparedRun
 from backtester.engine.risk_setup import breaker_terms, limits_of
-from backtester.search.kernel.state import NEVER, Market, Terms, Wishes
+from backtester.search.kernel.state import BETWEEN, NEVER, NO_ROW, Market, Terms, Wishes
 from backtester.sim.brackets import max_size
 from backtester.strategy.signals import ExitPlan, SignalStrategy, Targets
 from backtester.strategy.signals.desk import ENTRY, EXIT, SIZE, STOP
@@ -41,7 +41,6 @@ def uncovered(run: PreparedRun) -> str:
         (not issubclass(run.found.cls, SignalStrategy), "the strategy decides on events"),
         (spec.is_option or spec.is_inverse or spec.expiry > 0, "the contract is neither spot nor a linear perpetual"),
         (bool(series.tape), "trades execute"),
-        (series.stored_timeframe != config.run.timeframe, "shorter candles execute than decide"),
         (not spec.is_spot and spec.position_side is not None, "positions are hedged"),
         (run.margin.terms.leverage_of(spec.id) != 1 or spec.id in run.margin.terms.cross, "there is leverage"),
         (bool(config.futures.collateral), "other assets secure positions"),
@@ -57,8 +56,7 @@ def uncovered(run: PreparedRun) -> str:
         (config.sizing.of(spec.listed).model != "none", "[sizing] finds the size"),
         (any(limits_of(risk)) or bool(risk.blackouts or breaker_terms(risk) or config.control), "[risk] sets limits"),
         (any(_too_many_filters(one) for one in limits), "the venue limits open orders or positions"),
-        (run.funding is not None and any(not due.mark_units for due in run.funding.dues), "funding without a mark"),
-        (run.funding is not None and run.timeframe_us > DAY, "candles are longer than a day"),
+        (run.funding is not None and timeframe_us(series.stored_timeframe) > DAY, "candles are longer than a day"),
         (not spec.is_spot and spec.id not in run.margin.brackets, "there is no leverage table"),
     ):  # fmt: skip
         if holds:
@@ -111,8 +109,8 @@ def _short_limit(run: PreparedRun) -> int:
     return int(160_000_000 * 10**8 // (worst + 80_000_000) * 98 // 100)
 
 
-def market_of(run: PreparedRun) -> tuple[Market, NDArray[np.int64]] | str:
-    """Return the candles of a covered run, and their closes; or why its numbers do not fit."""
+def market_of(run: PreparedRun, rows: NDArray[np.int64]) -> Market | str:
+    """Return the candles of a covered run; or why its numbers do not fit. rows: when the signal's rows close."""
     (spec,), (series,) = run.instruments.values(), run.series
     batches = list(run.lake.read_candles(
         series.market, series.symbol, series.stored_timeframe, series.warmup_start, run.end
@@ -120,8 +118,11 @@ def market_of(run: PreparedRun) -> tuple[Market, NDArray[np.int64]] | str:
     if not batches:
         return "there are no candles"
     candles = CandleColumns.concat(batches)
-    length = run.timeframe_us
+    length = timeframe_us(series.stored_timeframe)
     closes = candles.open_time + length
+    at_rows = _rows_of(run, closes, rows)
+    if isinstance(at_rows, str):
+        return at_rows
     high = price_units(candles.high, spec, candles.open_time)
     if spec.id in run.marks:  # whichever of the two is higher may bring a short near its liquidation
         high = np.maximum(high, run.marks[spec.id].highs(candles.open_time, length))
@@ -151,6 +152,7 @@ def market_of(run: PreparedRun) -> tuple[Market, NDArray[np.int64]] | str:
         traded=traded,
         offered=offered,
         first=int(np.searchsorted(closes, run.start, side="right")),
+        row=at_rows,
         rules_from=column(begins),
         lot=column(one.lot_units for one in at_market),
         min_qty=column(one.min_qty_units for one in at_market),
@@ -163,7 +165,20 @@ def market_of(run: PreparedRun) -> tuple[Market, NDArray[np.int64]] | str:
         funding_time=column(due.ts for due in dues),
         funding_rate=column(due.rate_units for due in dues),
         funding_mark=column(due.mark_units for due in dues),
-    ), closes
+    )
+
+
+def _rows_of(run: PreparedRun, closes: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.int64] | str:
+    """Return which row of the signal closes with each candle; nothing where each candle is one."""
+    if run.series[0].stored_timeframe == run.config.run.timeframe:
+        return _NONE if np.array_equal(rows, closes) else "not every candle that executes decides"
+    at = np.searchsorted(closes, rows)
+    if not len(closes) or bool((closes[np.minimum(at, len(closes) - 1)] != rows).any()):
+        return "rows close where no candle does"
+    length = run.timeframe_us
+    found = np.where((closes - grid_offset_us(length)) % length == 0, NO_ROW, BETWEEN)
+    found[at] = np.arange(len(rows))
+    return found
 
 
 def plan_uncovered(strategy: SignalStrategy, targets: Targets) -> str:

@@ -16,6 +16,7 @@ from backtester.core.numbers import CEIL, FLOOR, HALF_EVEN, RATE_SCALE, floor_to
 from backtester.search.kernel.orders import NO_SHORTS, REFUSED, SENT, asked_budget, reduced_qty
 from backtester.search.kernel.state import (
     BAD_PRICE,
+    BETWEEN,
     BRACKET,
     DIGITS,
     DONE,
@@ -25,6 +26,7 @@ from backtester.search.kernel.state import (
     LARGE,
     NEAR_LIQUIDATION,
     NEVER,
+    NO_ROW,
     PARTIAL,
     Market,
     Summary,
@@ -76,7 +78,8 @@ def run_account(market: Market, wishes: Wishes, terms: Terms, used: Any, fills: 
     # equity: the highest so far, the deepest fall, and which closes since the last change can be neither
     peak, worst = float(cash), 0.0
     highest, lowest = 0, 0
-    mark, version, versions = 0, 0, len(market.rules_from)
+    version, versions = 0, len(market.rules_from)
+    mark, row_mark, row, finer = 0, 0, 0, len(market.row) > 0  # the last close, that of the last row, and the next row
     day, days = 0, len(market.midnights)
     next_day = market.day_candle[0] if days > 0 else -1
     due, dues = 0, len(market.funding_time)
@@ -93,7 +96,7 @@ def run_account(market: Market, wishes: Wishes, terms: Terms, used: Any, fills: 
                 due += 1
         if i == next_day:
             while day < days and market.day_candle[day] == i and market.midnights[day] < market.open_time[i]:
-                daily[day] = cash + _value(qty, basis, mark, is_spot, mul, den)
+                daily[day] = cash + _value(qty, basis, row_mark, is_spot, mul, den)
                 day += 1
         if (first_kind != 0 or second_kind != 0) and market.traded[i]:
             now = market.open_time[i]
@@ -104,7 +107,6 @@ def run_account(market: Market, wishes: Wishes, terms: Terms, used: Any, fills: 
             left = NEVER
             if terms.participation != 0 and market.offered[i] >= 0:
                 left = mul_div(market.offered[i], terms.participation, RATE_SCALE, FLOOR)
-            row = i
             for place in range(2):
                 kind = first_kind if place == 0 else second_kind
                 if kind == 0:
@@ -192,11 +194,11 @@ def run_account(market: Market, wishes: Wishes, terms: Terms, used: Any, fills: 
                     peak = equity
                 elif peak > 0 and equity / peak - 1.0 < worst:
                     worst = equity / peak - 1.0
-                highest, lowest = mark, mark
+                highest, lowest, row_mark = mark, mark, mark
             first_kind, second_kind = 0, 0
         if i == next_day:
             while day < days and market.day_candle[day] == i:
-                daily[day] = cash + _value(qty, basis, mark, is_spot, mul, den)
+                daily[day] = cash + _value(qty, basis, row_mark, is_spot, mul, den)
                 day += 1
             next_day = market.day_candle[day] if day < days else -1
 
@@ -207,8 +209,11 @@ def run_account(market: Market, wishes: Wishes, terms: Terms, used: Any, fills: 
                 mark = market.close[i]  # before, the last close is what is known
             if qty != 0:
                 rate, at = market.funding_rate[due], market.funding_mark[due]
-                paid = linear_payment(qty, at, rate, terms.qty_exponent)
-                cash, funding, moved = cash + paid, funding + paid, True
+                if at != 0:
+                    paid = linear_payment(qty, at, rate, terms.qty_exponent)
+                else:  # none is known: the last price
+                    paid = linear_payment(qty, mark, rate, terms.shift)
+                cash, funding, moved, row_mark = cash + paid, funding + paid, True, mark
                 equity = float(cash + _value(qty, basis, mark, is_spot, mul, den))
                 if equity > peak:
                     peak = equity
@@ -218,39 +223,44 @@ def run_account(market: Market, wishes: Wishes, terms: Terms, used: Any, fills: 
         mark = market.close[i]
         if (first_kind != 0 or second_kind != 0) and market.close_time[i] >= deadline:
             first_kind, second_kind = 0, 0
-        if qty != 0:
-            if market.high[i] >= danger:
-                return _stopped(NEAR_LIQUIDATION, i)
-            if moved or mark > highest or mark < lowest:
-                equity = float(cash + _value(qty, basis, mark, is_spot, mul, den))
-                if equity > peak:
-                    peak = equity
-                    highest, lowest = mark, mark
-                elif moved:
-                    highest, lowest = mark, mark
-                    if peak > 0 and equity / peak - 1.0 < worst:
-                        worst = equity / peak - 1.0
-                else:
-                    highest, lowest = max(highest, mark), min(lowest, mark)
-                    if peak > 0 and equity / peak - 1.0 < worst:
-                        worst = equity / peak - 1.0
+        if qty != 0 and market.high[i] >= danger:
+            return _stopped(NEAR_LIQUIDATION, i)
+        at_row = market.row[i] if finer else i
+        if moved:
+            highest, lowest = row_mark, row_mark
+        if at_row == BETWEEN:
+            continue
+        row_mark = mark
+        if qty != 0 and (moved or mark > highest or mark < lowest):
+            equity = float(cash + _value(qty, basis, mark, is_spot, mul, den))
+            if equity > peak or moved:
+                highest, lowest = mark, mark
+            else:
+                highest, lowest = max(highest, mark), min(lowest, mark)
+            if equity > peak:
+                peak = equity
+            elif peak > 0 and equity / peak - 1.0 < worst:
+                worst = equity / peak - 1.0
 
         # --- the decision ---
-        target = wishes.exposure[i]
+        if at_row == NO_ROW:
+            continue
+        row = at_row + 1
+        target = wishes.exposure[at_row]
         if has_tags:
-            wanted_tag = wishes.tag[i]
+            wanted_tag = wishes.tag[at_row]
         if spent and not (spent_target == target and spent_tag == wanted_tag):
             spent = False
         if versions > 1 and side != 0:
             while version + 1 < versions and market.rules_from[version + 1] <= market.close_time[i]:
                 version += 1
             if abs(qty) < market.resting_lot[version]:  # other lots make a position nothing that could be sold
-                side, rest_until = 0, i + 1 + wishes.cooldown
+                side, rest_until = 0, row + wishes.cooldown
                 if not by_target:
                     spent, spent_target, spent_tag = True, target, wanted_tag
         if i < market.first or first_kind != 0 or second_kind != 0:
             continue
-        flag = wishes.flags[i] if has_flags else 0
+        flag = wishes.flags[at_row] if has_flags else 0
         if side == 0:
             if target == 0 or isnan(target):
                 continue
@@ -258,7 +268,7 @@ def run_account(market: Market, wishes: Wishes, terms: Terms, used: Any, fills: 
             flagged = flag in (1, 3) if side > 0 else flag >= 2
             turned = target * side < 0
             ends = target == 0 or turned or flagged
-            timed = wishes.max_candles != 0 and i - opened + 1 >= wishes.max_candles
+            timed = wishes.max_candles != 0 and row - opened >= wishes.max_candles
             if not (ends or timed) and (isnan(target) or abs(target) == size_level):
                 continue
         now = market.close_time[i]
@@ -297,7 +307,7 @@ def run_account(market: Market, wishes: Wishes, terms: Terms, used: Any, fills: 
             if grows:
                 sign, share = side, change
             else:
-                if spent or i < rest_until or (wishes.one_trade_per_tag and used[wanted_tag] != 0):
+                if spent or at_row < rest_until or (wishes.one_trade_per_tag and used[wanted_tag] != 0):
                     continue
                 sign = opens
                 entering, entering_level, entering_tag = opens, abs(target), wanted_tag

@@ -127,13 +127,10 @@ def ground_of(run: PreparedRun) -> Ground | str:
     source = Source(str(instrument), run.config.run.timeframe)
     strategy = run.make_strategy()
     assert isinstance(strategy, SignalStrategy)
-    found = market_of(run)
-    if isinstance(found, str):
-        return found
-    market, closes = found
     frames = signal_frames(run, strategy, source)
-    if not np.array_equal(frames[source].times, closes):
-        return "not every candle that executes decides"
+    market = market_of(run, frames[source].times)
+    if isinstance(market, str):
+        return market
     return Ground(run, instrument, source, market, terms_of_run(run), frames)
 
 

@@ -5,6 +5,7 @@ from typing import Any, Final, NamedTuple
 SIZE_SCALE: Final = 10**18
 """Shares of equity are integers of 1e-18."""
 NEVER: Final = 2**62
+NO_ROW, BETWEEN = -1, -2
 
 DONE: Final = 0
 FULL: Final = 1  # there are more fills than room for them: ask again with more
@@ -26,10 +27,12 @@ class Market(NamedTuple):
     """The candles that execute, from warm-up to the end; of each: open and close time (µs), prices in 10^-p.
 
     traded: whether there is volume. offered: the volume (10^-q) of the last candle before that traded; -1: none did.
-    first: the first candle that closes after the start. rules_from: when each version of the rules begins, with its
-    lots and limits (`core.rules`) of market orders; resting_lot: what counts as flat. midnights: the days of which the
-    equity is wanted, UTC µs, and the first candle that closes after each.
-    funding_time, funding_rate, funding_mark: what is due; rates and marks in 1e-8.
+    first: the first candle that closes after the start. row: where shorter candles execute than decide, the row that
+    closes with each; NO_ROW where equity has a row and the signal none, BETWEEN where neither has; empty: each is a row.
+    rules_from: when each version of the rules begins, with its lots and limits (`core.rules`) of market orders;
+    resting_lot: what counts as flat. midnights: the days of which the equity is wanted, UTC µs, and the first candle
+    that closes after each. funding_time, funding_rate, funding_mark: what is due, rates and marks in 1e-8; a mark of 0
+    is not known.
     """
 
     open_time: Any
@@ -40,6 +43,7 @@ class Market(NamedTuple):
     traded: Any
     offered: Any
     first: int
+    row: Any
     rules_from: Any
     lot: Any
     min_qty: Any

@@ -110,7 +110,11 @@ def config_for(
     return config_of(
         lake,
         list(symbols),
-        run={"market": market, **({"start": costs["start"]} if costs.get("start") else {})},
+        run={
+            "market": market,
+            "timeframe": costs.get("timeframe", "1m"),
+            **({"start": costs["start"]} if costs.get("start") else {}),
+        },
         account={"initial_cash": costs["cash"]},
         fees={"taker_bps": costs["fee"], "maker_bps": 0},
         slippage={"bps": costs["slippage"]},
@@ -133,6 +137,7 @@ all_costs = st.fixed_dictionaries(
         "min_notional": st.sampled_from(["0", "5", "5", "150"]),
         "allow_short": st.sampled_from([True, True, False]),
         "start": st.sampled_from(["", "2024-01-01T00:05"]),
+        "timeframe": st.sampled_from(["1m", "1m", "1m", "3m"]),
     }
 )
 
@@ -177,5 +182,6 @@ def drawn_by(seed: int, candles: int, market: str) -> tuple[list[Any], type[Sign
         "participation": str(rng.choice(["0", "1"])), "max_wait": int(rng.integers(1, 4)),
         "lot": str(rng.choice(["0.001", "0.00001", "0.5"])), "max_qty": "0", "min_notional": "5",
         "allow_short": bool(rng.random() < 0.8), "start": str(rng.choice(["", "2024-01-01T00:30"])),
+        "timeframe": str(rng.choice(["1m", "1m", "3m"])),
     }  # fmt: skip
     return rows, wanting(columns, plan, float(rng.choice([0.0, 0.15]))), costs

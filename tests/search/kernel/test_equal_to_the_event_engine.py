@@ -34,7 +34,7 @@ def signals(draw: st.DrawFn, *, shorts: bool) -> Any:
 def check(tmp_path_factory: pytest.TempPathFactory, market: str, rows: Any, signal: Any, costs: Any) -> None:
     lake = tmp_path_factory.mktemp("equal")
     write_candles(lake, rows, market=market)
-    if len(rows) < 8:  # there is nothing to warm up with
+    if len(rows) < 15:  # there is nothing to warm up with
         costs = costs | {"start": ""}
     run = eq.prepared(signal, eq.config_for(lake, market, costs))
     slow = eq.in_event_engine(run)
