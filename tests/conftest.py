@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.support.profiles import LONG
+
 # Runs make files, so examples are slow and fixtures outlive them; nothing may depend on how fast a machine is.
 settings.register_profile(
     "suite",
@@ -13,7 +15,7 @@ settings.register_profile(
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-settings.register_profile("thorough", settings.get_profile("suite"), derandomize=False, max_examples=1000)
+settings.register_profile(LONG, settings.get_profile("suite"), derandomize=False, max_examples=2500)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
 
 

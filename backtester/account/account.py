@@ -1,15 +1,13 @@
 """The account: balances, positions and equity as a fold of fills, cashflows and marks, and its snapshots."""
 
 from collections.abc import Mapping
-from typing import Final
 
-from backtester.account.equity import EquityCurve, EquitySink
+from backtester.account.equity import ChangeLog, EquityCurve, EquitySink
 from backtester.account.exposure import ExposureSink
 from backtester.account.wallets import WalletHistory, WalletSink
 from backtester.core.board import Board
 from backtester.core.bus import Bus
 from backtester.core.events import (
-    TRANSFER,
     AnyOrder,
     Cashflow,
     Fill,
@@ -41,8 +39,6 @@ from backtester.core.topics import (
 from backtester.core.transfer_events import Transfer
 from backtester.core.valuation import Valuation
 
-_NEVER: Final = -1, -1
-
 
 class Account:
     """Values the account at every boundary of the run's timeframe and at every fill.
@@ -72,7 +68,7 @@ class Account:
         self._bus = bus
         self._reservations = Reservations()
         self._moved = False
-        self._by_exchange = _NEVER  # when the last change was the exchange's own, and the last boundary before it
+        self._changes = ChangeLog(self.curve, board)
         self._midnight = 0
         bus.subscribe(T_ORDERS_SANITIZED, self.on_order)
         bus.subscribe(T_ORDERS_CHANGED, self.on_order)
@@ -173,35 +169,24 @@ class Account:
         self.ledger.apply_fill(fill)
         if fill.leaves_units == 0:
             self._reservations.release(fill.order_id)
-        self._changed_by_exchange(fill.ts) if fill.order_id < 0 else self._changed()
+        self._changes.on_fill(fill)
+        self._note_wallets()
 
     def on_cashflow(self, flow: Cashflow) -> None:
         """Fold money that moved without a trade and value the account after it."""
         self.ledger.apply_cashflow(flow)
         if flow.order_id:
             self._reservations.release(flow.order_id)
-        if flow.kind == "insurance":
-            self._changed_by_exchange(flow.ts)
-        else:
-            self._changed(goes_on=flow.kind == TRANSFER and flow.amount_units > 0)
+        self._changes.on_cashflow(flow)
+        self._note_wallets()
 
     def on_margin(self, terms: MarginTermsSet) -> None:
         """Fold how a position is secured from now on."""
         self.ledger.apply_margin(terms)
         self._move()
 
-    def _changed_by_exchange(self, ts: int) -> None:
-        """What the exchange does to positions of its own, and what the insurance fund pays of it, happens at once: one
-        row for all of an instant.
-        """
-        at, settled = self._by_exchange, self._board.dues_time
-        self._changed(goes_on=at == (ts, settled))
-        self._by_exchange = ts, settled
-
-    def _changed(self, *, goes_on: bool = False) -> None:
+    def _note_wallets(self) -> None:
         board = self._board
-        self._by_exchange = _NEVER
-        self.curve.change(board.now, board.dues_time, board.price_units, goes_on=goes_on)
         if self.wallets is not None:
             held = {holding: account.cash_units for holding, account in self.ledger.assets.items()}
             self.wallets.change(board.now, board.dues_time, held)

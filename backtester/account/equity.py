@@ -5,12 +5,14 @@ are computed a window of ticks at a time: the same integers as row by row, witho
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from backtester.account.exposure import ExposureSink, ExposureWindow, GreekSeries, base_units
+from backtester.core.board import Board
+from backtester.core.events import TRANSFER, Cashflow, Fill
 from backtester.core.folds import FLAT, Ledger, Position
 from backtester.core.instruments import InstrumentId
 from backtester.core.market import Marks
@@ -24,6 +26,7 @@ EquitySink = Callable[[EquityColumns], None]
 EquityRow = tuple[int, int, int, int, int]
 
 _INT64_SAFE = 2**62
+_NEVER: Final = -1, -1
 
 
 _Rate = tuple[NDArray[Any] | int, NDArray[Any] | int]  # by what an amount is multiplied, then divided
@@ -191,6 +194,41 @@ class EquityCurve:
             rows = zip(*(change.row for change in changes), strict=True)
             ts, equity, cash, unrealised, exposure = (np.array(row, dtype=object) for row in rows)
             self._sink((ts, equity, cash, unrealised, exposure))
+
+
+class ChangeLog:
+    """Tells a curve of changes, and which of them are parts of one: what the exchange does to positions of its own, and
+    what the insurance fund pays of it, happens at once; of a transfer both halves.
+    """
+
+    def __init__(self, curve: EquityCurve, board: Board) -> None:
+        self._curve = curve
+        self._board = board
+        self._by_exchange = _NEVER  # when the last change was the exchange's own, and the last boundary before it
+
+    def on_fill(self, fill: Fill) -> None:
+        """Note the ledger as it is after a fill; orders of the exchange's own have ids below zero."""
+        if fill.order_id < 0:
+            self._changed_by_exchange(fill.ts)
+        else:
+            self._changed()
+
+    def on_cashflow(self, flow: Cashflow) -> None:
+        """Note the ledger as it is after a cashflow."""
+        if flow.kind == "insurance":
+            self._changed_by_exchange(flow.ts)
+        else:
+            self._changed(goes_on=flow.kind == TRANSFER and flow.amount_units > 0)
+
+    def _changed_by_exchange(self, ts: int) -> None:
+        at, settled = self._by_exchange, self._board.dues_time
+        self._changed(goes_on=at == (ts, settled))
+        self._by_exchange = ts, settled
+
+    def _changed(self, *, goes_on: bool = False) -> None:
+        board = self._board
+        self._by_exchange = _NEVER
+        self._curve.change(board.now, board.dues_time, board.price_units, goes_on=goes_on)
 
 
 def _spread(values: list[int], lengths: NDArray[np.int64], kind: type) -> NDArray[Any]:

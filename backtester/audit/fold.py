@@ -54,7 +54,7 @@ class FoldedAccount:
                 self.reserved[event["order_id"]] = (source, f"#{event['order_id']}", Decimal(event["amount"]))
             case "orders_sanitized" | "orders_changed" if "reserve" in event:
                 group = event["oco"] or f"#{event['order_id']}"
-                bound = _holding(event["instrument"].partition(":")[0], event["reserve_asset"])
+                bound = _holding(_wallet(event["instrument"]), event["reserve_asset"])
                 self.reserved[event["order_id"]] = (bound, group, Decimal(event["reserve"]))
             case "orders_rejected":
                 self.reserved.pop(event["order_id"], None)
@@ -74,17 +74,17 @@ class FoldedAccount:
 
     def _fill(self, fill: dict[str, Any]) -> None:
         self.fills += 1
-        market, _, _ = fill["instrument"].partition(":")
+        market, wallet = fill["instrument"].partition(":")[0], _wallet(fill["instrument"])
         qty, price, fee = Decimal(fill["qty"]), Decimal(fill["price"]), Decimal(fill["fee"])
         contract = Decimal(fill.get("contract", 1))
         inverse, paid = market == "cm", market in ("spot", "option")
         self.contracts[fill["instrument"]] = contract
-        money = _holding(market, fill["base"] if inverse else fill["quote"])
+        money = _holding(wallet, fill["base"] if inverse else fill["quote"])
         notional = _worth(market, qty, price, contract)
         signed = qty if fill["side"] == "buy" else -qty
         realised = self._trade(fill["instrument"], signed, notional) * (-1 if inverse else 1)
         self._move(self.realised, money, realised)
-        fee_from = _holding(market, fill["fee_asset"])
+        fee_from = _holding(wallet, fill["fee_asset"])
         self._move(self.fees, fee_from, fee)
         self._move(self.cash, fee_from, -fee)
         if paid:
@@ -92,8 +92,8 @@ class FoldedAccount:
         else:
             self._move(self.cash, money, realised)
         if market == "spot":
-            self._move(self.cash, _holding(market, fill["base"]), signed)
-            self.bases[fill["instrument"]] = _holding(market, fill["base"])
+            self._move(self.cash, _holding(wallet, fill["base"]), signed)
+            self.bases[fill["instrument"]] = _holding(wallet, fill["base"])
             if fill["fee_asset"] == fill["base"]:
                 held, basis = self.positions[fill["instrument"]]
                 self.positions[fill["instrument"]] = (held - fee, basis)
@@ -171,6 +171,13 @@ class FoldedAccount:
             if held == asset:
                 groups[group] = max(groups.get(group, Decimal(0)), amount)
         return sum(groups.values(), Decimal(0))
+
+
+def _wallet(instrument: str) -> str:
+    """Return whose wallet pays: the market's, or of several strategies the one's whose instrument it is."""
+    market, _, symbol = instrument.partition(":")
+    owner = symbol.partition("@")[2]
+    return market if owner in ("", "long", "short") else f"{market}@{owner}"
 
 
 def _holding(wallet: str, asset: str) -> str:

@@ -9,13 +9,14 @@ from rich.table import Table
 
 from backtester.cli.console import console, print_error, print_json, print_note, prints_aside
 from backtester.cli.progress import RunProgress
-from backtester.cli.summary import money, percent, result_object
+from backtester.cli.summary import result_object
 from backtester.config.band import BAND, BASE, band_configs
 from backtester.config.configs import BacktestConfig
 from backtester.core.time import format_time
 from backtester.engine.band import BandResult, run_band
 from backtester.engine.prepare import PreparedRun
 from backtester.engine.run import COMPLETE, INTERRUPTED, RunResult
+from backtester.report.in_words import money, percent
 
 
 def run_the_band(
@@ -61,7 +62,7 @@ def _print_band(base: PreparedRun, band: BandResult) -> None:
     out = console()
     symbols = " ".join(base.symbols)
     out.print(
-        f"{base.found.name} on {symbols} ({base.config.run.market}, {base.config.run.timeframe}), "
+        f"{base.name} on {symbols} ({base.config.run.market}, {base.config.run.timeframe}), "
         f"{format_time(base.start)} to {format_time(base.end)}, under three sets of assumptions: {band.status}",
         style="bold",
     )

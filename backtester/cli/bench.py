@@ -112,6 +112,54 @@ def margin_command(
     out.print(f"{figures['ratio']:.2f} of the speed of spot")
 
 
+@bench_app.command("features")
+def features_command(
+    rows: Annotated[int, typer.Option(min=1_000, max=10_000_000, help="5m candles, synthetic.")] = 734_000,
+    repeat: Annotated[int, typer.Option(min=1, max=100, help="Processes that measure; medians are shown.")] = 3,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
+) -> None:
+    """Seconds for the features of structure_mtf, beside pandas in the same process, which must give the same values.
+
+    Then SMA, EMA, RSI and ATR: as columns, with and without Numba, and candle by candle, beside a bare Python loop.
+    Needs pandas (extra bench). Example: bt bench features --repeat 1
+    """
+    from backtester.engine.bench_features import bench_features
+
+    figures = bench_features(rows, repeat)
+    if as_json:
+        print_json(figures)
+    else:
+        _print_features(figures)
+
+
+def _print_features(figures: dict[str, Any]) -> None:
+    from rich.table import Table
+
+    frames, columns, updates = figures["frames"], figures["columns"], figures["updates"]
+    out = console()
+    out.print(f"{figures['features']}; {figures['indicators']}; synthetic candles in memory, one core")
+    table = Table("what", "how", box=None, pad_edge=False)
+    for title in ("seconds", "M rows/s"):
+        table.add_column(title, justify="right")
+    measured = [
+        ("features", "first in its process", frames["cold_s"]),
+        ("features", "again", frames["warm_s"]),
+        ("features", "pandas, again", frames["pandas_s"]),
+        ("columns", "interpreted, without Numba", columns["interpreted_s"]),
+    ]
+    if columns["numba"]:
+        measured.append(("columns", "Numba, compiling included", columns["compiled_cold_s"]))
+        measured.append(("columns", "Numba, compiled before", columns["compiled_warm_s"]))
+    for what, how, seconds in measured:
+        table.add_row(what, how, f"{seconds:.3f}", f"{frames['rows'] / seconds / 1e6:.2f}")
+    out.print(table)
+    out.print(f"features: {frames['ratio']:.1f} times as fast as pandas, the same {frames['values']:,} values")
+    out.print(
+        f"candle by candle, all four: {updates['us_per_update']:.2f} µs an update, a bare loop "
+        f"{updates['bare_loop_us']:.2f} µs ({updates['ratio']:.2f})"
+    )
+
+
 @bench_app.command("ingest")
 def ingest_command(
     archive: Annotated[Path | None, typer.Option(help="Your own files, laid out as the archive.")] = None,

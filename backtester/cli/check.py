@@ -82,10 +82,11 @@ def check_command(
 
 
 def _run_folder(subject: str) -> Path | None:
-    from backtester.engine.run_folder import find_run
+    from backtester.engine.run_folder import find_run, runs_named
 
     path = Path(subject)
-    is_run = (path / "audit.jsonl").is_file() or (len(path.parts) > 1 and ".py" not in subject)
+    is_file = ".py" in subject or path.suffix == ".toml"
+    is_run = (path / "audit.jsonl").is_file() or (len(path.parts) > 1 and not is_file) or runs_named(subject)
     return find_run(subject) if subject and is_run else None
 
 

@@ -32,7 +32,7 @@ def console(*, stderr: bool = False) -> Any:
             raise BrokenPipeError
 
     stream = sys.stderr if stderr else sys.stdout
-    return PipeConsole(stderr=stderr, soft_wrap=not stream.isatty(), highlight=False)
+    return PipeConsole(stderr=stderr, soft_wrap=not stream.isatty(), highlight=False, emoji=False)
 
 
 def print_error(message: str, hint: str = "") -> None:

@@ -8,12 +8,17 @@ import typer
 from backtester.cli.argv import rewritten
 from backtester.cli.bench import bench_app
 from backtester.cli.check import check_command
+from backtester.cli.compare import compare_command
 from backtester.cli.console import guarded, print_error
 from backtester.cli.data import data_app
 from backtester.cli.data_rules import rules_app
 from backtester.cli.download import available_command, download_command
+from backtester.cli.explain import explain_command
+from backtester.cli.new import new_app
 from backtester.cli.replay import replay_command
+from backtester.cli.report import report_command
 from backtester.cli.run import run_command
+from backtester.cli.runs import runs_app
 from backtester.cli.strategies import strategies_command
 from backtester.cli.sweep import sweep_command
 
@@ -31,11 +36,16 @@ app.command("run")(run_command)
 app.command("check")(check_command)
 app.command("sweep")(sweep_command)
 app.command("replay")(replay_command)
+app.command("explain")(explain_command)
+app.command("compare")(compare_command)
+app.command("report")(report_command)
 app.command("download")(download_command)
 data_app.command("available")(available_command)
 data_app.add_typer(rules_app, name="rules")
 app.add_typer(data_app, name="data")
 app.command("strategies")(strategies_command)
+app.add_typer(new_app, name="new")
+app.add_typer(runs_app, name="runs")
 app.add_typer(bench_app, name="bench")
 
 

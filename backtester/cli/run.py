@@ -38,15 +38,20 @@ def run_command(
     check: Annotated[
         bool, typer.Option("--check", help="Afterwards prove that it does not look ahead; see bt check.")
     ] = False,
+    csv: Annotated[bool, typer.Option("--csv", help="Write trades.csv and equity.csv into the run's folder.")] = False,
+    no_report: Annotated[bool, typer.Option("--no-report", help="Write no report.html and no report.txt.")] = False,
+    no_plots: Annotated[bool, typer.Option("--no-plots", help="Write no plots/*.png.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
 ) -> None:
     """Run a backtest and seal it under runs/.
 
     Example: bt run --strategy sma_extended --symbols BTCUSDT ETHUSDT --band
     """
+    from backtester.cli.report import reported
     from backtester.cli.summary import print_summary, result_object
     from backtester.core.errors import Interrupted, UsageError
     from backtester.engine.run import COMPLETE, run_backtest
+    from backtester.engine.run_summaries import summaries
 
     if band and check:
         raise UsageError("--band and --check are two things: give one", hint="bt check checks each of the three runs")
@@ -76,10 +81,19 @@ def run_command(
                 checked = checked_run(prepared, result.path, result.details, seconds, asked.relative_to, quiet=as_json)
             except Interrupted as error:  # the run itself is sealed, and shown
                 stopped = error
+    wanted = asked.config.report
+    report = reported(
+        result.path,
+        html=wanted.html and not no_report,
+        plots=wanted.plots and not no_plots,
+        text=wanted.text and not no_report,
+        csv=wanted.csv or csv,
+    )
+    summaries(runs)
     if as_json:
-        print_json(result_object(result, checked))
+        print_json({**result_object(result, checked), "report": None if report is None else str(report)})
     else:
-        print_summary(prepared, result, seconds, checked)
+        print_summary(result, seconds, checked)
     if result.error is not None:
         raise result.error
     if result.status == "interrupted":

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from backtester.config.configs import BacktestConfig
     from backtester.engine.prepare import PreparedRun
 
-Strategy = Annotated[str, typer.Option(help="Name of a strategy, or path/to/file.py:Class.")]
+Strategy = Annotated[str, typer.Option(help="Name of a strategy, path/to/file.py:Class, or path/to/composed.toml.")]
 Symbols = Annotated[
     list[str] | None, typer.Option(help="Symbols, several after one flag: BTCUSDT ETHUSDT, spot:BTCUSDT um:BTCUSDT.")
 ]
@@ -77,7 +77,7 @@ def asked_run(
     Raises:
         UsageError: a file cannot be read, or a key or value is wrong.
     """
-    from backtester.config.loading import assignment, dotted_layer, load_backtest_config, risk_layers
+    from backtester.config.loading import assignment, dotted_layer, load_backtest_config, risk_layers, with_strategy
     from backtester.engine.prepare import prepare
 
     options: dict[str, Any] = {
@@ -95,10 +95,7 @@ def asked_run(
     given = {s: {k: v for k, v in keys.items() if v not in (None, "", [], {})} for s, keys in options.items()}
     below, over = risk_layers(risk)
     loaded = load_backtest_config(config, over, dotted_layer(set_ or []), given, below=below)
-    if strategy and strategy != loaded.strategy.name:  # another strategy's parameters are not this one's
-        from backtester.config.configs import StrategySection
-
-        loaded = loaded.model_copy(update={"strategy": StrategySection(name=strategy)})
+    loaded = with_strategy(loaded, strategy)
     relative_to = config.parent if config is not None else None
     options_of = dict(assignment(text, "-p") for text in param or [])
     prepared_of = partial(prepare, params_file=params, params_options=options_of, relative_to=relative_to)

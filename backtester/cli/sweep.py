@@ -103,14 +103,14 @@ def _asked(ask: option.Asked, grid: list[str], sort: str, engine: str) -> "Asked
     from backtester.config.configs import StrategySection
     from backtester.config.loading import merged
     from backtester.core.errors import UsageError
-    from backtester.engine.prepare import params_layer
+    from backtester.engine.strategy_plans import params_layer
     from backtester.search.sweeping import Asked
     from backtester.strategy.registry import find_strategy
 
     if engine not in ("auto", "event"):
         raise UsageError(f"--engine {engine!r} is none", hint="allowed: auto, event")
     found = find_strategy(ask.config.strategy.name, relative_to=ask.relative_to)
-    layer, _ = params_layer(found, ask.config, ask.params_file)
+    layer, _ = params_layer(found, ask.config.strategy.params, ask.params_file)
     section = StrategySection(name=ask.config.strategy.name, params=merged(layer, ask.params_options))
     return Asked(
         ask.config.model_copy(update={"strategy": section}),

@@ -12,6 +12,7 @@ from pydantic import Field, model_serializer, model_validator
 
 from backtester.config.fields import Bps, Exact, Multiplier, NumberOrName, Section, Time, Timeframe
 from backtester.config.options_section import OptionsSection
+from backtester.config.portfolio import PortfolioSection, StrategyEntry, check_entries
 from backtester.config.risk_section import ControlSection, RiskSection
 from backtester.config.sizing import SizingSection
 
@@ -45,7 +46,8 @@ class AccountSection(Section):
     """What the account starts with, and in what currency it is summed up.
 
     initial_cash: of the currency, in the wallet of the run's market. wallets: instead, amounts by `wallet:asset`, for
-    example "um:USDT" or "cm:BTC"; each market has a wallet of its own. conversions: by asset what one unit is worth in
+    example "um:USDT" or "cm:BTC"; each market has a wallet of its own, and of several strategies each has its own of
+    each market: "um@trend:USDT". conversions: by asset what one unit is worth in
     the currency: an instrument of the run whose price says it, or a number; by default such an instrument is found.
     """
 
@@ -322,11 +324,25 @@ class BandSection(Section):
     optimistic: BandSide = BandSide()
 
 
+class ReportSection(Section):
+    """What is written for people once a run is sealed. No digest depends on it; `bt report RUN` writes it again.
+
+    html: report.html. plots: plots/*.png. text: report.txt. csv: trades.csv and equity.csv.
+    """
+
+    html: bool = True
+    plots: bool = True
+    text: bool = True
+    csv: bool = False
+
+
 class BacktestConfig(Section):
     """Everything that decides a run, apart from data and code."""
 
     run: RunSection = RunSection()
     strategy: StrategySection = StrategySection()
+    strategies: tuple[StrategyEntry, ...] = ()
+    portfolio: PortfolioSection = PortfolioSection()
     account: AccountSection = AccountSection()
     fees: FeesSection = FeesSection()
     slippage: SlippageSection = SlippageSection()
@@ -340,6 +356,12 @@ class BacktestConfig(Section):
     data: DataSection = DataSection()
     instruments: dict[str, InstrumentSection] = Field(default_factory=dict)
     band: BandSection = BandSection()
+    report: ReportSection = ReportSection()
+
+    @model_validator(mode="after")
+    def _strategies_are_apart(self) -> "BacktestConfig":
+        check_entries(self.strategies, self.strategy.name)
+        return self
 
     @property
     def model_window(self) -> int:

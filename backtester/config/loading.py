@@ -11,7 +11,7 @@ from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from backtester.config.configs import BacktestConfig
+from backtester.config.configs import BacktestConfig, StrategySection
 from backtester.config.risk_section import RiskSection
 from backtester.core.errors import UsageError
 
@@ -86,21 +86,29 @@ def _with_leaf(nested: Layer, value: Any) -> Layer:
 
 
 def load_backtest_config(
-    path: Path | None, *layers: Mapping[str, Any], below: Mapping[str, Any] | None = None
+    given: Path | Mapping[str, Any] | None, *layers: Mapping[str, Any], below: Mapping[str, Any] | None = None
 ) -> BacktestConfig:
     """Return the config of a file (default configs/backtest.toml where it exists) with layers laid over it.
 
-    below: what the file is laid over.
+    given: the file, or what such a file would hold. below: what it is laid over.
 
     Raises:
         UsageError: a file cannot be read, a key is unknown, a value has the wrong type or range.
     """
-    source = path or (DEFAULT_CONFIG if DEFAULT_CONFIG.exists() else None)
-    content = merged(below or {}, read_toml(source) if source is not None else {})
-    validated(BacktestConfig, content, where=str(source))  # by itself: a layer must not hide a mistake in the file
+    source = DEFAULT_CONFIG if given is None and DEFAULT_CONFIG.exists() else given
+    where = str(source) if isinstance(source, Path) else "the config"
+    content = merged(below or {}, read_toml(source) if isinstance(source, Path) else source or {})
+    validated(BacktestConfig, content, where=where)  # by itself: a layer must not hide a mistake in the file
     for layer in layers:
         content = merged(content, layer)
-    return validated(BacktestConfig, content, where=str(source) if source else "the config")
+    return validated(BacktestConfig, content, where=where)
+
+
+def with_strategy(config: BacktestConfig, name: str) -> BacktestConfig:
+    """Return a config with the strategy of that name; another strategy's parameters are not this one's."""
+    if not name or name == config.strategy.name:
+        return config
+    return config.model_copy(update={"strategy": StrategySection(name=name)})
 
 
 def risk_layers(path: Path | None) -> tuple[Layer, Layer]:

@@ -10,7 +10,7 @@ from typing import Annotated, Final
 
 import msgspec
 
-from backtester.core.instruments import Asset, Holding, InstrumentId, Scale, holding_of, listed_id
+from backtester.core.instruments import Asset, Holding, InstrumentId, Scale, holding_of, listed_id, wallet_of
 from backtester.core.numbers import MONEY_EXPONENT, decimal
 from backtester.core.order_terms import PLAIN, Bracket, Terms
 
@@ -28,9 +28,12 @@ RateUnits = Annotated[int, RATE]
 LogScale = Annotated[Scale, UNLOGGED]
 OmittedTexts = Annotated[dict[str, str], OMITTED]
 OmittedInt = Annotated[int, OMITTED]
+OmittedText = Annotated[str, OMITTED]
 
 
 DEPOSIT: Final = "deposit"
+FUNDING: Final = "funding"
+INSURANCE: Final = "insurance"  # what the insurance fund pays of a loss
 TRANSFER: Final = "transfer"  # one leaves a wallet, the next comes into another
 
 
@@ -71,10 +74,13 @@ class OrderKind(StrEnum):
 
 
 class Liquidity(StrEnum):
-    """Whether a fill added liquidity (maker) or removed it (taker): it sets the fee."""
+    """Whether a fill added liquidity (maker) or removed it (taker): it sets the fee. INTERNAL: two strategies of one
+    account met, and the market saw nothing of it.
+    """
 
     MAKER = "maker"
     TAKER = "taker"
+    INTERNAL = "internal"
 
 
 class Status(StrEnum):
@@ -357,8 +363,8 @@ class SanitizedOrder(Event, frozen=True, kw_only=True):
 
     @property
     def reserved(self) -> Holding:
-        """What its funds are bound of: an asset in the wallet of its market."""
-        return holding_of(self.instrument.partition(":")[0], self.reserve_asset)
+        """What its funds are bound of: an asset in the wallet that pays for its instrument."""
+        return holding_of(wallet_of(self.instrument), self.reserve_asset)
 
     @property
     def qty(self) -> Decimal:
@@ -393,7 +399,7 @@ class SanitizedReduceOnly(Event, frozen=True, kw_only=True):
 
 class OrderRejected(Event, frozen=True, kw_only=True):
     """An order, a cancel or a transfer was refused. who: risk or execution. instrument: of a transfer empty. numbers:
-    what the reason is made of, as text.
+    what the reason is made of, as text. strategy: of a transfer, whose it was where several run.
     """
 
     who: str
@@ -404,6 +410,7 @@ class OrderRejected(Event, frozen=True, kw_only=True):
     client_id: str = ""
     numbers: dict[str, str]
     algo_id: OmittedInt = 0
+    strategy: OmittedText = ""
 
 
 class OrderUpdate(Event, frozen=True, kw_only=True):
@@ -482,10 +489,11 @@ class Cashflow(Event, frozen=True, kw_only=True):
 
 
 class Note(Event, frozen=True, kw_only=True):
-    """What a strategy wanted to be remembered, for people who read the log."""
+    """What a strategy wanted to be remembered, for people who read the log. strategy: its id where several run."""
 
     text: str
     values: dict[str, str]
+    strategy: OmittedText = ""
 
 
 AnyOrder = SanitizedOrder | SanitizedCancel | SanitizedReduceOnly

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import msgspec
 
 from backtester.core.events import Cashflow, Fill, Side
-from backtester.core.instruments import Holding, Instrument, InstrumentId, holding_of, split_holding
+from backtester.core.instruments import Holding, Instrument, InstrumentId, holding_of, split_holding, split_sleeve
 from backtester.core.margin import FULL, MarginTerms
 from backtester.core.margin_events import MarginMode, MarginTermsSet
 from backtester.core.numbers import FLOOR, fixed, mul_div
@@ -126,7 +126,7 @@ class Ledger:
         money = self.asset(instrument.cash)
         money.realised_units += realised
         fees = (
-            money if fill.fee_asset == instrument.settle else self.asset(holding_of(instrument.market, fill.fee_asset))
+            money if fill.fee_asset == instrument.settle else self.asset(holding_of(instrument.wallet, fill.fee_asset))
         )
         fees.fees_units += fill.fee_units
         fees.cash_units -= fill.fee_units
@@ -181,28 +181,38 @@ class Ledger:
             return instrument.notional_units(position.qty_units, price_units)
         return instrument.profit_units(position.qty_units, position.basis_units, price_units)
 
-    def equity_units(self, prices: Mapping[InstrumentId, int]) -> int:
-        """Return the account's value at these prices (10^-p), in 1e-8 of its currency."""
+    def equity_units(self, prices: Mapping[InstrumentId, int], sleeve: str | None = None) -> int:
+        """Return the account's value at these prices (10^-p), in 1e-8 of its currency; sleeve: of what belongs to one
+        strategy, or with an empty id to none.
+        """
         worth = self.valuation.worth
-        total = sum(worth(asset, units, prices) for asset, units in self.loose_cash().items())
+        total = sum(worth(asset, units, prices) for asset, units in self.loose_cash(sleeve).items())
         for instrument in self.positions:
             spec = self.instruments[instrument]
+            if sleeve is not None and spec.sleeve != sleeve:
+                continue
             total += worth(spec.settle, self.value_units(instrument, prices[spec.listed]), prices)
         return total
 
-    def equity_in(self, asset: str, prices: Mapping[InstrumentId, int]) -> int:
-        """Return the account's value at these prices (10^-p), in 1e-8 of an asset, rounded down."""
-        return self.valuation.amount(asset, self.equity_units(prices), prices)
+    def equity_for(self, spec: Instrument, prices: Mapping[InstrumentId, int]) -> int:
+        """Return the value at these prices (10^-p) of what may trade an instrument, in 1e-8 of what it settles in,
+        rounded down: the account, or what of it belongs to the instrument's strategy.
+        """
+        return self.valuation.amount(spec.settle, self.equity_units(prices, spec.sleeve or None), prices)
 
-    def loose_cash(self) -> dict[str, int]:
-        """Return per asset, all wallets together, what is held (1e-8) beside what spot positions are valued as."""
+    def loose_cash(self, sleeve: str | None = None) -> dict[str, int]:
+        """Return per asset, all wallets together, what is held (1e-8) beside what spot positions are valued as.
+
+        sleeve: as in `equity_units`.
+        """
         loose: dict[str, int] = {}
         for holding, account in self.assets.items():
-            asset = split_holding(holding)[1]
-            loose[asset] = loose.get(asset, 0) + account.cash_units
+            wallet, asset = split_holding(holding)
+            if sleeve is None or split_sleeve(wallet)[1] == sleeve:
+                loose[asset] = loose.get(asset, 0) + account.cash_units
         for instrument_id, position in self.positions.items():
             instrument = self.instruments[instrument_id]
-            if instrument.is_spot:
+            if instrument.is_spot and sleeve in (None, instrument.sleeve):
                 bound = instrument.base_money(position.qty_units)
                 loose[instrument.base] = loose.get(instrument.base, 0) - bound
         return loose

@@ -109,13 +109,42 @@ def split_holding(holding: Holding) -> tuple[str, Asset]:
     return wallet, Asset(asset)
 
 
+@cache
+def split_sleeve(name: str) -> tuple[str, str]:
+    """Return a name without the strategy that it belongs to, and that strategy's id; empty when it belongs to none.
+
+    Of instruments (um:BTCUSDT@trend) and of wallets (um@trend).
+    """
+    listed, at, sleeve = name.partition(_SIDE)
+    return (name, "") if not at or sleeve in tuple(PositionSide) else (listed, sleeve)
+
+
+def in_sleeve(name: str, sleeve: str) -> str:
+    """Return the name that an instrument or a wallet has as one strategy's own; without a strategy the name itself."""
+    return f"{name}{_SIDE}{sleeve}" if sleeve else name
+
+
+def is_one_strategy(instrument: str, other: str) -> bool:
+    """Say whether two instruments belong to one strategy, or to none."""
+    return split_sleeve(instrument)[1] == split_sleeve(other)[1]
+
+
+@cache
+def wallet_of(instrument: str) -> str:
+    """Return the wallet that pays for an instrument: its market's, or what of it belongs to one strategy."""
+    listed, sleeve = split_sleeve(instrument)
+    return in_sleeve(listed.partition(":")[0], sleeve)
+
+
 class Instrument(msgspec.Struct, frozen=True, kw_only=True):
-    """One tradable instrument; or in hedge mode the long or the short side of one, which trades on the same market.
+    """One tradable instrument; or in hedge mode the long or the short side of one, or of several strategies the
+    position of one in it: those trade on the same market.
 
     Linear: its value is quantity × price in the quote asset; of an option, × the base units of one contract. Inverse:
     quantity × contract / price, in the base asset. contract_units (1e-8): of an inverse contract the quote money that
     it is worth, of an option the base units that it is on. expiry: UTC µs; 0 is never. listed: whose candles, trades,
-    marks, funding and rules it has: of a side the instrument that the venue lists, else itself.
+    marks, funding and rules it has: of a side the instrument that the venue lists, else itself. sleeve: the strategy
+    whose position it is, where several run together. sleeves: of a listed instrument, the strategies that have one.
     """
 
     id: InstrumentId
@@ -126,6 +155,7 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
     scale: Scale
     contract_units: int = 0
     expiry: int = 0
+    sleeves: tuple[str, ...] = ()
     # Derived, because they are asked for at every valuation: whether buying moves the base asset itself (and selling
     # needs it); whether money moves by the whole notional, not by profit alone; where that money is, and the base
     # asset; the sign of the profit when the notional rises; and that a notional is quantity × mul × price / den, of an
@@ -137,6 +167,8 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
     is_inverse: bool = False
     listed: InstrumentId = InstrumentId("")
     position_side: PositionSide | None = None
+    sleeve: str = ""
+    wallet: str = ""
     settle: Asset = Asset("")
     cash: Holding = Holding("")
     coin: Holding = Holding("")
@@ -164,7 +196,8 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
                 raise UsageError(f"{self.id}: a contract of {self.contract_units} x 1e-8 is not whole in its scale")
         elif kind is Contract.OPTION:
             mul *= self.contract_units // int(10**MONEY_EXPONENT)
-        listed, side = split_side(self.id)
+        side = split_side(self.id)[1]
+        wallet = wallet_of(self.id)
         said = option_name(self.symbol) if kind is Contract.OPTION else None
         if said is not None:
             strike = units_of(said.strike, self.scale.price, FLOOR)
@@ -173,16 +206,18 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
             chain = instrument_id(self.market, f"{self.base}{self.quote}")
             msgspec.structs.force_setattr(self, "underlying", chain)
         derived: dict[str, object] = {
-            "listed": listed,
+            "listed": listed_id(self.id),
             "position_side": side,
+            "sleeve": split_sleeve(self.id)[1],
+            "wallet": wallet,
             "kind": kind,
             "is_spot": kind is Contract.SPOT,
             "is_option": kind is Contract.OPTION,
             "is_paid": kind in (Contract.SPOT, Contract.OPTION),
             "is_inverse": inverse,
             "settle": settle,
-            "cash": holding_of(self.market, settle),
-            "coin": holding_of(self.market, self.base),
+            "cash": holding_of(wallet, settle),
+            "coin": holding_of(wallet, self.base),
             "gain": -1 if inverse else 1,
             "notional_mul": mul,
             "notional_den": den,
@@ -215,7 +250,7 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def listed_id(instrument: InstrumentId) -> InstrumentId:
-    """Return the identity that the venue lists: without the side that it may have in hedge mode."""
+    """Return the identity that the venue lists: without the side or the strategy that it may be of."""
     return InstrumentId(instrument.partition(_SIDE)[0])
 
 
@@ -233,9 +268,17 @@ def split_side(instrument: InstrumentId) -> tuple[InstrumentId, PositionSide | N
 
 
 def sides_of(instruments: Mapping[InstrumentId, Instrument], listed: InstrumentId) -> list[Instrument]:
-    """Return what is held of a listed instrument: itself, or in hedge mode its two sides."""
+    """Return what is held of a listed instrument: itself, or in hedge mode its two sides, or each strategy's own."""
     sides = [instruments[i] for side in PositionSide if (i := side_id(listed, side)) in instruments]
+    sides += [instruments[InstrumentId(in_sleeve(listed, sleeve))] for sleeve in instruments[listed].sleeves]
     return sides or [instruments[listed]]
+
+
+def secured_alike(instruments: Mapping[InstrumentId, Instrument], spec: Instrument) -> list[Instrument]:
+    """Return what changes its leverage or margin mode together with an instrument: both sides of a hedge; each strategy
+    sets its own.
+    """
+    return [spec] if spec.sleeve else sides_of(instruments, spec.listed)
 
 
 def for_sides(

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from backtester.core.events import Reason
 from backtester.core.folds import Ledger
-from backtester.core.instruments import UM, Instrument, InstrumentId, sides_of
+from backtester.core.instruments import UM, Instrument, InstrumentId, secured_alike
 from backtester.core.margin_events import MarginMode, MarginTermsSet, MarginWish, MoveMargin, SetLeverage, SetMarginMode
 from backtester.core.numbers import FLOOR, MONEY_EXPONENT, fixed, units_of
 
@@ -61,7 +61,7 @@ def terms_in_force(ledger: Ledger, spec: Instrument, now: int) -> MarginTermsSet
 
 
 def _sides(wish: MarginWish, ledger: Ledger) -> list[Instrument]:
-    return sides_of(ledger.instruments, ledger.instruments[wish.instrument].listed)
+    return secured_alike(ledger.instruments, ledger.instruments[wish.instrument])
 
 
 def _leverage(wish: SetLeverage, standing: Standing) -> list[MarginTermsSet] | Refused:

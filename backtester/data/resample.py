@@ -92,7 +92,8 @@ def _fold(part: _Partial, length: int) -> _Partial:
     firsts = np.flatnonzero(is_first)
     lasts = np.append(firsts[1:], len(rows)) - 1
     # bincount adds one weight after the other in order; add.reduceat would add in pairs.
-    volume: NDArray[np.float64] = np.bincount(np.cumsum(is_first) - 1, weights=rows.volume).astype(np.float64)
+    owners = np.repeat(np.arange(len(firsts)), np.diff(firsts, append=len(rows)))
+    volume: NDArray[np.float64] = np.bincount(owners, weights=rows.volume).astype(np.float64)
     folded = CandleColumns(
         opens[firsts],
         rows.open[firsts],

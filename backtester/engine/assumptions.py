@@ -58,11 +58,20 @@ def assumptions(run: PreparedRun) -> dict[str, str]:
         if config.futures.position_mode == HEDGE:
             words["positions"] = "hedge mode: a long and a short one of each future, side by side"
         words["liquidation"] = liquidation_in_words(run)
+    if config.strategies:
+        words["strategies"] = _strategies(config)
     if run.settlements:
         words["expiry"] = settlements_in_words(run.settlements)
     if run.blind:
         words["before_expiry"] = "; ".join(run.blind)
     return words | options_in_words(run)
+
+
+def _strategies(config: BacktestConfig) -> str:
+    own = "each has money and positions of its own; "
+    if config.portfolio.netting == "none":
+        return own + "every order goes to the market whole"
+    return own + "market orders of two that would fill at one open meet each other first, there, without costs"
 
 
 def conversion_in_words(conversion: Conversion) -> str:

@@ -53,7 +53,7 @@ def run_band(prepared: Mapping[str, PreparedRun], runs: Path, shown: Shown) -> B
     _check_same_data(made, content["status"])
     base = prepared[BASE]
     symbols = base.symbols
-    folder = RunFolder(runs, f"band-{new_run_id(base.found.name, symbols)}")
+    folder = RunFolder(runs, f"band-{new_run_id(base.name, symbols)}")
     folder.write_json("band.json", content)
     return BandResult(folder.seal(), content["status"], made, content)
 

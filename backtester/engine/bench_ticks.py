@@ -158,7 +158,7 @@ def _prepared(lake: Path) -> PreparedRun:
         "strategy": {"name": "sma_cross"},
     }
     run = prepare(load_backtest_config(None, layer))
-    return run._replace(found=FoundStrategy(Requoter, "requoter", None), params=StrategyParams())
+    return run.with_strategy(FoundStrategy(Requoter, "requoter", None), StrategyParams())
 
 
 def _bare(run: PreparedRun) -> Any:

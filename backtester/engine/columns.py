@@ -18,23 +18,38 @@ PRICE_TYPE = pa.decimal128(38, 12)
 TIME_TYPE = pa.timestamp("us", tz="UTC")
 
 
+_NO_NULLS = blake2b(digest_size=16).digest()
+
+
 class TableDigest:
-    """A digest over a table's columns. It does not depend on how rows were chunked or encoded."""
+    """A digest over a table's columns. It does not depend on how rows were chunked or encoded.
+
+    A null counts as 0 in its column, and by the number of its row.
+    """
 
     def __init__(self, schema: pa.Schema) -> None:
         self._columns = [blake2b(f"{f.name}:{f.type}".encode(), digest_size=16) for f in schema]
+        self._nulls = [blake2b(digest_size=16) for _ in schema]
+        self._rows = 0
 
     def update(self, batch: pa.RecordBatch) -> None:
         """Take the next rows."""
-        for digest, column in zip(self._columns, batch.columns, strict=True):
+        for digest, nulls, column in zip(self._columns, self._nulls, batch.columns, strict=True):
+            if column.null_count:
+                column, rows = _filled(column)  # noqa: PLW2901
+                nulls.update((rows + self._rows).astype("<i8").tobytes())
             for piece in _canonical(column):
                 digest.update(piece)
+        self._rows += batch.num_rows
 
     def hexdigest(self) -> str:
         """Return the digest of all rows so far."""
         total = blake2b(digest_size=16)
         for digest in self._columns:
             total.update(digest.digest())
+        for nulls in self._nulls:
+            if nulls.digest() != _NO_NULLS:
+                total.update(nulls.digest())
         return total.hexdigest()
 
 
@@ -122,6 +137,17 @@ def _canonical(column: pa.Array) -> list[bytes]:
     return [data.slice(column.offset * width, len(column) * width).to_pybytes()]
 
 
+def _filled(column: pa.Array) -> tuple[pa.Array, NDArray[np.int64]]:
+    """Return a column of fixed width with zeros for its nulls, and which rows these are."""
+    width = column.type.bit_width // 8
+    known, values = (np.frombuffer(buffer, dtype=np.uint8) for buffer in column.buffers())
+    flags = np.unpackbits(known, bitorder="little", count=column.offset + len(column))[column.offset :]
+    rows = np.flatnonzero(flags == 0)
+    filled = values[column.offset * width : (column.offset + len(column)) * width].reshape(-1, width).copy()
+    filled[rows] = 0
+    return plain_column(filled, column.type), rows
+
+
 def int64_as_decimal(values: NDArray[np.int64], kind: pa.DataType) -> pa.Array:
     """Return int64 units as a decimal column of that scale, without making a Python object a value."""
     words = np.empty((len(values), 2), dtype="<i8")
@@ -133,6 +159,29 @@ def int64_as_decimal(values: NDArray[np.int64], kind: pa.DataType) -> pa.Array:
 def plain_column(values: NDArray[Any], kind: pa.DataType) -> pa.Array:
     """Return an array's own bytes as a column: pyarrow's conversion imports pandas where that is installed."""
     return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(np.ascontiguousarray(values))])
+
+
+def int64_column(column: pa.ChunkedArray) -> NDArray[np.int64]:
+    """Return times, integers, or decimals as units of their scale.
+
+    Raises:
+        OverflowError: an amount is beyond int64.
+    """
+    parts = [int64_values(chunk) for chunk in column.chunks]
+    return np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
+
+
+def int64_values(column: pa.Array) -> NDArray[np.int64]:
+    """Return one array as `int64_column` does."""
+    if column.null_count:
+        column, _ = _filled(column)
+    words = np.frombuffer(column.buffers()[1], dtype="<i8") if len(column) else np.empty(0, dtype="<i8")
+    if not pa.types.is_decimal(column.type):
+        return words[column.offset : column.offset + len(column)]
+    pairs = words[2 * column.offset : 2 * (column.offset + len(column))].reshape(-1, 2)
+    if np.any(pairs[:, 1] != pairs[:, 0] >> 63):
+        raise OverflowError(f"an amount of {column.type} is beyond int64")
+    return pairs[:, 0].copy()
 
 
 def decimal_column(units: Sequence[int], exponent: int, kind: Any) -> pa.Array:

@@ -87,6 +87,7 @@ def exchange_rules(run: PreparedRun) -> ExchangeRules:
         mark_paths=run.marks,
         valuation=run.valuation,
         options=_option_rules(run),
+        crosses=config.portfolio.netting == "cross" and len(run.sleeves) > 1,
     )
 
 

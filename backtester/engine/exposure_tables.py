@@ -10,7 +10,7 @@ from backtester.account.exposure import ExposureColumns
 from backtester.core.errors import EngineError
 from backtester.core.instruments import Holding, split_holding
 from backtester.engine.columns import MONEY_TYPE, TIME_TYPE, StreamedTable, int64_as_decimal, plain_column
-from backtester.engine.tables import RowTable
+from backtester.engine.row_table import RowTable
 
 EXPOSURE = pa.schema(
     [

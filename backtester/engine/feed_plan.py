@@ -6,7 +6,7 @@ meant for each that the run trades.
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Final, NamedTuple
 
 from backtester.core.errors import DataError, UsageError
@@ -74,12 +74,21 @@ def feed_names(texts: Iterable[str], traded: Sequence[InstrumentId], market: str
             timeframe_us(timeframe)
         own = [parse_instrument(match["instrument"], market)] if match["instrument"] else _with_kind(kind, traded)
         found |= {FeedName(instrument, kind, timeframe) for instrument in own}
+    check_told_once(found)
+    return sorted(found)
+
+
+def check_told_once(found: Collection[FeedName]) -> None:
+    """Refuse two feeds that tell the same.
+
+    Raises:
+        UsageError: trades and aggTrades of one instrument.
+    """
     for name in found:
         if name.kind == "trades" and name._replace(kind="aggTrades") in found:
             raise UsageError(
                 f"trades and aggTrades of {name.instrument} tell the same twice", hint="choose one of the two feeds"
             )
-    return sorted(found)
 
 
 def _with_kind(kind: str, traded: Sequence[InstrumentId]) -> Sequence[InstrumentId]:

@@ -8,10 +8,12 @@ from backtester.config.configs import BacktestConfig, FuturesSection, OwnLeverag
 from backtester.core.errors import DataError, UsageError
 from backtester.core.instruments import (
     UM,
+    Holding,
     Instrument,
     InstrumentId,
     for_sides,
     holding_of,
+    in_sleeve,
     split_holding,
 )
 from backtester.core.margin import FULL, MarginTerms
@@ -46,12 +48,24 @@ class MarginPlan(NamedTuple):
         terms = self.terms._replace(
             leverage=for_sides(instruments, self.terms.leverage),
             cross=frozenset(i for i, spec in instruments.items() if spec.listed in self.terms.cross),
+            collateral={**self.terms.collateral, **_own_collateral(self.terms.collateral, instruments)},
         )
         return self._replace(
             terms=terms,
             brackets=for_sides(instruments, self.brackets),
             fees=for_sides(instruments, self.fees),
         )
+
+
+def _own_collateral(
+    collateral: Mapping[Holding, int], instruments: Mapping[InstrumentId, Instrument]
+) -> dict[Holding, int]:
+    """Return the collateral of wallets that belong to one strategy."""
+    owners = {spec.sleeve for spec in instruments.values() if spec.sleeve}
+    split = [(*split_holding(holding), rate) for holding, rate in collateral.items()]
+    return {
+        holding_of(in_sleeve(wallet, owner), asset): rate for wallet, asset, rate in split for owner in sorted(owners)
+    }
 
 
 def resolved_futures(config: BacktestConfig, ids: Iterable[InstrumentId], warnings: list[str]) -> FuturesSection:

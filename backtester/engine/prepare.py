@@ -1,13 +1,13 @@
 """From what the user asked to what will run: strategy, range, instruments and feeds, with every default resolved."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from backtester.config.configs import AccountSection, BacktestConfig, FuturesSection, InstrumentSection
-from backtester.config.loading import Layer, merged, read_toml, validated
+from backtester.config.loading import validated
 from backtester.config.sizing import SizingSection
-from backtester.core.errors import BacktesterError, DataError, StrategyError, UsageError
+from backtester.core.errors import DataError, UsageError
 from backtester.core.instruments import MARKETS, OPTION, Instrument, InstrumentId, for_sides, parse_instrument, split_id
 from backtester.core.rules import RuleBook
 from backtester.core.time import first_open, format_time, last_open, parse_time, timeframe_us
@@ -18,11 +18,10 @@ from backtester.data.schemas import KLINES
 from backtester.engine.applied_rules import applied_sections
 from backtester.engine.expiry_grid import blind_expiries, checked_expiries
 from backtester.engine.feed_plan import (
-    FEED_HINT,
     FeedName,
     PlannedFeed,
+    check_told_once,
     execution_timeframe,
-    feed_names,
     planned_feeds,
     traded_candles,
 )
@@ -36,8 +35,17 @@ from backtester.engine.option_settlement import OptionSettlement, option_settlem
 from backtester.engine.option_setup import config_for, described, known_before
 from backtester.engine.own_sections import own_sections
 from backtester.engine.position_sides import check_position_mode, listed_only, with_sides
-from backtester.engine.resolution import check_mark_feeds, check_resolution, finer_candles, mark_feeds
+from backtester.engine.resolution import check_mark_feeds, check_resolution, finer_candles
 from backtester.engine.settlement_plan import settlement_plan
+from backtester.engine.sleeves import (
+    Sleeve,
+    config_for_sleeves,
+    grid_us,
+    resolved_strategies,
+    wallets_of_sleeves,
+    with_sleeves,
+)
+from backtester.engine.strategy_plans import StrategyPlan, chosen_strategies, decided_timeframes, made, planned
 from backtester.engine.tapes import (
     check_quotes,
     check_tapes,
@@ -51,8 +59,8 @@ from backtester.engine.wallets import opening_prices, resolved_account, valuatio
 from backtester.execution.mark_path import MarkPath
 from backtester.execution.settlement import Settlement
 from backtester.strategy.base import Strategy, StrategyParams
-from backtester.strategy.registry import FoundStrategy, find_strategy
-from backtester.strategy.signals import SignalStrategy
+from backtester.strategy.contract import misspelt_hooks
+from backtester.strategy.registry import FoundStrategy
 
 
 class Series(NamedTuple):
@@ -74,7 +82,8 @@ class Series(NamedTuple):
 class PreparedRun(NamedTuple):
     """All that a run needs. config has every default spelled out; times are UTC microseconds, end exclusive.
 
-    feeds: what strategies see, the run's own candles included. gaps: what the lake lacks of it from start to end.
+    sleeves: its strategies, at least one. feeds: what they see, the run's own candles included. gaps: what the lake
+    lacks of it from start to end.
     pauses: the spans [from, to) of ticks, per instrument, in which no position may be opened.
     funding: None where none is applied. margin: how positions in futures are secured. marks: by which they are
     liquidated, where that is known. settlements: of futures that expire. valuation: in what currency the account is
@@ -84,8 +93,7 @@ class PreparedRun(NamedTuple):
     """
 
     config: BacktestConfig
-    found: FoundStrategy
-    params: StrategyParams
+    sleeves: tuple[Sleeve, ...]
     instruments: dict[InstrumentId, Instrument]
     rules: RuleBook
     lake: Lake
@@ -112,6 +120,11 @@ class PreparedRun(NamedTuple):
         return timeframe_us(self.config.run.timeframe)
 
     @property
+    def name(self) -> str:
+        """What the run is called: its strategy, or the ids of several."""
+        return "+".join(sleeve.id or sleeve.found.name for sleeve in self.sleeves)
+
+    @property
     def symbols(self) -> list[str]:
         """The symbols that the run names, as the venue lists them."""
         return [split_id(i)[1] for i in self.config.run.symbols]
@@ -124,13 +137,33 @@ class PreparedRun(NamedTuple):
         futures = listed_only(self.margin.brackets)
         return frozenset(i for i in futures if i not in self.margin.sources or i not in self.marks)
 
-    def make_strategy(self) -> Strategy:
-        """Return a fresh instance of the strategy.
+    def make_strategy(self, sleeve: Sleeve) -> Strategy:
+        """Return a fresh instance of a strategy.
 
         Raises:
             StrategyError: its constructor failed.
         """
-        return _made(self.found, self.params, self.config.run.timeframe)
+        return made(sleeve.found, sleeve.params, sleeve.timeframe)
+
+    def with_strategy(self, found: FoundStrategy, params: StrategyParams) -> "PreparedRun":
+        """Return the run with another strategy in the place of its only one."""
+        (own,) = self.sleeves
+        return self._replace(sleeves=(own._replace(found=found, params=params),))
+
+    def alone(self, sleeve: Sleeve) -> "PreparedRun":
+        """Return the run as one of its strategies sees it: its timeframe, its instruments, its feeds."""
+        if not sleeve.id:
+            return self
+        run = self.config.run.model_copy(update={"timeframe": sleeve.timeframe, "symbols": sleeve.instruments})
+        decided = [feed for feed in sleeve.feeds if feed.name in traded_candles(sleeve.instruments, sleeve.timeframe)]
+        starts = {feed.name.instrument: feed.start for feed in decided}
+        return self._replace(
+            config=self.config.model_copy(update={"run": run}),
+            sleeves=(sleeve,),
+            instruments={i: self.instruments[i] for i in sleeve.instruments},
+            series=[i._replace(warmup_start=starts[i.instrument]) for i in self.series if i.instrument in starts],
+            feeds=list(sleeve.feeds),
+        )
 
 
 def prepare(
@@ -139,6 +172,7 @@ def prepare(
     params_file: Path | None = None,
     params_options: Mapping[str, Any] | None = None,
     relative_to: Path | None = None,
+    found: FoundStrategy | None = None,
 ) -> PreparedRun:
     """Resolve a config against the lake.
 
@@ -147,49 +181,45 @@ def prepare(
         params_file: the strategy's TOML; by default configs/<strategy>.toml, unless the config has params.
         params_options: `-p` options, laid over it.
         relative_to: the config's folder: a relative strategy file is looked for there first.
+        found: the strategy, where it is at hand and need not be found by name.
 
     Raises:
         UsageError: strategy, symbols, range or parameters are wrong.
         DataError: the lake lacks symbols or candles, or mixes synthetic and real ones.
         GapError: candles are missing inside the range and gaps are not allowed.
     """
-    found = find_strategy(config.strategy.name, relative_to=relative_to)
-    params = params_of(found, config, params_file, params_options or {})
+    config = config_for_sleeves(config)
+    chosen = chosen_strategies(config, params_file, params_options or {}, relative_to, found)
     asked = _instrument_ids(config)
     ids = [i for i in asked if split_id(i)[0] != OPTION]
-    warnings: list[str] = []
+    warnings = [text for cls in dict.fromkeys(one.found.cls for one in chosen) for text in misspelt_hooks(cls)]
     lake = Lake(Path(config.data.dir))
     chained = chains_of(lake, [i for i in asked if split_id(i)[0] == OPTION])
     config = config_for(config, chained, alone=not ids)
     timeframe = config.run.timeframe
-    needs = needs_of(found, params, timeframe)
-    names = feed_names([*config.data.feeds, *needs.feeds, *mark_feeds(config, ids)], ids, config.run.market)
-    tapes = tapes_of(lake, config.execution.data, names, ids)
-    more = [*(tape_name(i, kind) for i, kind in tapes.items()), *(FeedName(one, CHAIN_KIND, "") for one in chained)]
-    names = sorted({*names, *more})
-    asked_start, asked_end = (parse_time(text) if text else None for text in (config.run.start, config.run.end))
-    sources = {
-        i: execution_timeframe(
-            lake, i, [timeframe, *_shown_timeframes(names, i)], asked_start, asked_end, config.execution.timeframe
-        )
-        for i in ids
-    }
+    plans = [planned(config, asked, one) for one in chosen]
+    names, tapes, sources = _read(config, lake, plans, ids, chained)
     check_resolution(config, _by_candles(tapes, sources))
     check_mark_feeds(config, names, sources, warnings)
     stored, trades = _candles_of(lake, sources), tape_partitions(lake, tapes)
     spans = {i: _span(stored[i], sources[i], trades.get(i)) for i in ids} | {i: chain_span(lake, i) for i in chained}
-    start, end = _range(config, spans)
+    start, end = _range(config, spans, grid_us([plan.sleeve for plan in plans]))
     chains = read_chains(lake, chained, start, end, strict=config.execution.strict, warnings=warnings)
     decimals = _price_decimals(stored, trades, end) | dict.fromkeys(chains, PRICE_DECIMALS)
     sections = applied_sections(config, decimals, start, end, warnings)
     instruments, rules = described(ids, chains, sections)
-    check_position_mode(found, config.futures.position_mode if _margined(instruments) else "one_way")
-    account = resolved_account(config, asked, instruments)
+    for one in chosen:
+        check_position_mode(one.found, config.futures.position_mode if _margined(instruments) else "one_way")
+    account = wallets_of_sleeves(config, [plan.sleeve for plan in plans], resolved_account(config, asked, instruments))
     valuation = valuation_of(account, instruments, warnings, config.futures.collateral)
     sizing = _sizing(config, asked, warnings)
-    warmup = max(needs.warmup_candles, sizing.warmup_candles, config.model_window and config.model_window + 1)
-    starts = {i: warmup_start(lake, i, sources[i], timeframe, start, warmup) for i in ids} | known_before(chains, start)
-    feeds = planned_feeds(lake, sorted({*traded_candles(ids, timeframe), *names}), sources, starts, end)
+    least = max(sizing.warmup_candles, config.model_window and config.model_window + 1)
+    plans = [plan.read_from(lake, sources, start, least) for plan in plans]
+    starts = {i: min(plan.starts.get(i, start) for plan in plans) for i in ids} | known_before(chains, start)
+    looked_at = traded_candles(ids, timeframe) if config.model_window else []
+    shown = {*looked_at, *names, *(name for plan in plans for name in plan.candles)}
+    feeds = planned_feeds(lake, sorted(shown), sources, starts, end)
+    sleeves = [plan.seeing(feeds) for plan in plans]
     read = _partitions_of(lake, feeds, end)
     _check_origin(read, start, end, warnings)
     check_tapes(lake, tapes, sources, start, end)
@@ -204,13 +234,12 @@ def prepare(
     funding, margin, marks, settlements = _secured(config, futures, lake, instruments, sources, start, end, warnings)
     blind = blind_expiries(instruments, _by_candles(tapes, sources), start, end)
     warnings += checked_expiries(blind, strict=config.execution.strict)
-    instruments = with_sides(instruments, futures.position_mode)
+    instruments = with_sleeves(with_sides(instruments, futures.position_mode), sleeves)
     if damaged := lake.damaged(p for own in read.values() for p in own):
         raise damaged_error(lake.root, damaged)
     return PreparedRun(
-        _resolved(config, params, account, sizing, futures, asked, sections, names, start, end),
-        found,
-        params,
+        _resolved(config, sleeves, account, sizing, futures, asked, sections, names, start, end),
+        tuple(sleeves),
         instruments,
         for_sides(instruments, rules),
         lake,
@@ -231,6 +260,35 @@ def prepare(
         end,
         warnings,
     )
+
+
+def _read(
+    config: BacktestConfig,
+    lake: Lake,
+    plans: list[StrategyPlan],
+    ids: list[InstrumentId],
+    chained: Iterable[InstrumentId],
+) -> tuple[list[FeedName], dict[InstrumentId, str], dict[InstrumentId, str]]:
+    """Return the feeds besides the candles that strategies trade on, and what executes: tapes, or stored candles."""
+    names = sorted({name for plan in plans for name in plan.names})
+    check_told_once(names)
+    tapes = tapes_of(lake, config.execution.data, names, ids)
+    more = [*(tape_name(i, kind) for i, kind in tapes.items()), *(FeedName(one, CHAIN_KIND, "") for one in chained)]
+    names = sorted({*names, *more})
+    start, end = (parse_time(text) if text else None for text in (config.run.start, config.run.end))
+    sleeves, otherwise = [plan.sleeve for plan in plans], config.run.timeframe
+    sources = {
+        i: execution_timeframe(
+            lake,
+            i,
+            [*decided_timeframes(sleeves, i, otherwise), *_shown_timeframes(names, i)],
+            start,
+            end,
+            config.execution.timeframe,
+        )
+        for i in ids
+    }
+    return names, tapes, sources
 
 
 def _by_candles(tapes: Mapping[InstrumentId, str], sources: Mapping[InstrumentId, str]) -> dict[InstrumentId, str]:
@@ -301,33 +359,6 @@ def _partitions_of(lake: Lake, feeds: list[PlannedFeed], end: int) -> dict[str, 
     return {str(feed.name): lake.partitions(*feed.stored.series, feed.start, end) for feed in feeds}
 
 
-def params_of(
-    found: FoundStrategy, config: BacktestConfig, params_file: Path | None, options: Mapping[str, Any]
-) -> StrategyParams:
-    """Return a strategy's parameters: of the config, else of its TOML, with options laid over.
-
-    Raises:
-        UsageError: a key is unknown, or a value or a combination of them is not allowed.
-    """
-    content, where = params_layer(found, config, params_file)
-    return validated(found.cls.Params, merged(content, options), where=where)
-
-
-def params_layer(found: FoundStrategy, config: BacktestConfig, params_file: Path | None) -> tuple[Layer, str]:
-    """Return what config and files say of a strategy's parameters, not validated, and who says so."""
-    content: Layer = {}
-    where = f"parameters of {found.name}"
-    default = Path("configs") / f"{found.name}.toml"
-    if config.strategy.params is not None:
-        content = dict(config.strategy.params)
-    elif params_file is None and default.exists():
-        params_file = default
-    if params_file is not None:
-        content = merged(content, read_toml(params_file))
-        where = f"{where} ({params_file})"
-    return content, where
-
-
 def _instrument_ids(config: BacktestConfig) -> list[InstrumentId]:
     if not config.run.symbols:
         raise UsageError("no symbols were named", hint="--symbols BTCUSDT ETHUSDT, or run.symbols in the config")
@@ -344,9 +375,8 @@ def _span(candles: list[Partition], timeframe: str, trades: list[Partition] | No
     return span if trades is None else common_span(span, trades, length)
 
 
-def _range(config: BacktestConfig, spans: Mapping[InstrumentId, tuple[int, int]]) -> tuple[int, int]:
-    """Return the half-open range on the run's grid: as asked, else what all symbols have in common."""
-    length = timeframe_us(config.run.timeframe)
+def _range(config: BacktestConfig, spans: Mapping[InstrumentId, tuple[int, int]], length: int) -> tuple[int, int]:
+    """Return the half-open range on a grid (µs): as asked, else what all symbols have in common."""
     firsts = {i: first for i, (first, _) in spans.items()}
     lasts = {i: last for i, (_, last) in spans.items()}
     start = parse_time(config.run.start) if config.run.start else max(firsts.values())
@@ -384,78 +414,21 @@ def _check_origin(read: Mapping[str, list[Partition]], start: int, end: int, war
         warnings.append("the candles are synthetic: made up for a first try, no market ever traded them")
 
 
-def _made(found: FoundStrategy, params: StrategyParams, timeframe: str) -> Strategy:
-    try:
-        strategy = found.cls(params)
-    except Exception as error:
-        raise StrategyError(f"strategy {found.name} cannot be made: {type(error).__name__}: {error}") from error
-    if not hasattr(strategy, "pending_notes"):
-        raise StrategyError(
-            f"strategy {found.name} does not initialise its base class",
-            hint="begin its __init__ with super().__init__(params)",
-        )
-    if isinstance(strategy, SignalStrategy):
-        strategy.decide_on(timeframe)
-    return strategy
-
-
-class Needs(NamedTuple):
-    """What a strategy asks for before it runs."""
-
-    warmup_candles: int
-    feeds: tuple[str, ...]
-
-
-def needs_of(found: FoundStrategy, params: StrategyParams, timeframe: str) -> Needs:
-    """Return what a strategy with these parameters asks for before it runs.
-
-    Raises:
-        StrategyError: it cannot be made, or asks for what is none.
-    """
-    strategy = _made(found, params, timeframe)
-    asked: dict[str, Any] = {}
-    for name in ("warmup_candles", "feeds"):
-        try:
-            asked[name] = getattr(strategy, name)
-        except BacktesterError:
-            raise
-        except Exception as error:
-            raise StrategyError(f"strategy {found.name} failed in {name}: {type(error).__name__}: {error}") from error
-    candles, feeds = asked["warmup_candles"], asked["feeds"]
-    if not isinstance(candles, int) or candles < 0:
-        raise StrategyError(f"strategy {found.name}: warmup_candles is {candles!r}, it must be an int >= 0")
-    if isinstance(feeds, str) or not all(isinstance(feed, str) for feed in feeds):
-        raise StrategyError(f"strategy {found.name}: feeds is {feeds!r}, it must be a tuple of texts", hint=FEED_HINT)
-    return Needs(candles, tuple(feeds))
-
-
 def _sizing(config: BacktestConfig, ids: list[InstrumentId], warnings: list[str]) -> SizingSection:
     """Return the sizing with the rules of its own that the run's instruments have, under their identities."""
     own = own_sections("sizing.instruments", config.sizing.instruments, ids, config.run.market, warnings)
     return config.sizing.model_copy(update={"instruments": {i: own[i] for i in ids if i in own}})
 
 
-def warmup_start(lake: Lake, instrument: InstrumentId, source: str, timeframe: str, start: int, candles: int) -> int:
-    """Return from when to read so that the strategy is warm at `start`: as far back as the lake goes without a gap."""
-    if candles <= 0:
-        return start
-    market, symbol = split_id(instrument)
-    length = timeframe_us(timeframe)
-    wanted = start - candles * length
-    gaps = lake.gaps(market, "klines", symbol, source, wanted, start)
-    first = max((gap_end for _, gap_end in gaps), default=wanted)
-    return min(start, first_open(first, length))
-
-
 def _resolved(
     config: BacktestConfig,
-    params: StrategyParams,
+    sleeves: list[Sleeve],
     account: AccountSection,
     sizing: SizingSection,
     futures: FuturesSection,
     ids: list[InstrumentId],
     sections: Mapping[InstrumentId, InstrumentSection],
-    feeds: list[FeedName],
+    names: list[FeedName],
     start: int,
     end: int,
 ) -> BacktestConfig:
@@ -463,15 +436,16 @@ def _resolved(
     market = config.run.market if config.run.market in markets else markets[0]
     rates = {name: config.fees.of(name).model_dump() for name in markets}
     fees = config.fees.model_dump() | (rates[market] if len(markets) == 1 else {"markets": rates})
+    feeds = list(config.data.feeds) if config.strategies else [str(name) for name in names]
     content = config.model_dump() | {
         "run": config.run.model_dump()
         | {"market": market, "symbols": ids, "start": format_time(start), "end": format_time(end)},
-        "strategy": {"name": config.strategy.name, "params": params.model_dump()},
+        **resolved_strategies(config, sleeves),
         "account": account.model_dump(),
         "fees": fees,
         "sizing": sizing.model_dump(),
         "futures": futures.model_dump(),
-        "data": config.data.model_dump() | {"feeds": [str(name) for name in feeds]},
+        "data": config.data.model_dump() | {"feeds": feeds},
         "instruments": {str(i): section.model_dump() for i, section in sections.items()},
     }
     return validated(BacktestConfig, content, where="the resolved config")

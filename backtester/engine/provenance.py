@@ -8,6 +8,9 @@ from hashlib import blake2b
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from backtester.strategy.composed.strategy import composed_files
+from backtester.strategy.registry import FoundStrategy
+
 PACKAGE_ROOT = Path(__file__).resolve().parent.parent
 _DECIDING = ("backtester", "msgspec", "numpy", "pyarrow", "pydantic")
 
@@ -67,6 +70,17 @@ def _git(folder: Path, *arguments: str) -> str:
         timeout=5,
     )
     return done.stdout.strip()
+
+
+def own_sources(found: FoundStrategy) -> dict[str, Path]:
+    """Return the files that a strategy of the user's own is made of, by path relative to its own file's folder."""
+    if found.file is None:
+        return {}
+    folder = found.file.parent
+    sources = modules_below(folder)
+    if found.is_composed:
+        sources |= {path.relative_to(folder).as_posix(): path for path in composed_files(found.cls)}
+    return dict(sorted(sources.items()))
 
 
 def modules_below(folder: Path) -> dict[str, Path]:

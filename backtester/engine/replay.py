@@ -145,6 +145,11 @@ def verify(folder: Path, *, data: Path | None = None) -> PreparedRun:
     recorded = read_run_json(folder)
     if recorded is None:
         raise UsageError(f"{folder} was never sealed: it names no inputs to run again", hint=f"bt replay {folder}")
+    if lacking := recorded["strategy"].get("unrecorded"):
+        raise UsageError(
+            f"{folder} cannot be run again: the source of {recorded['strategy']['name']} was not recorded, {lacking}",
+            hint="put the strategy into a file of its own; bt replay without --verify checks the log",
+        )
     replay(folder, certified=False)
     run = prepared_again(folder, data)
     with tempfile.TemporaryDirectory(prefix="bt-verify-") as scratch:

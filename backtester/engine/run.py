@@ -1,7 +1,6 @@
 """A backtest from config to sealed folder."""
 
 import asyncio
-import gc
 import signal
 import threading
 import time
@@ -15,17 +14,20 @@ import structlog
 from backtester.config.configs import RunContext
 from backtester.core.errors import EngineError, Interrupted
 from backtester.core.instruments import split_id
+from backtester.engine.attribution import attribution_breaks
 from backtester.engine.config_snapshot import write_config
+from backtester.engine.garbage import rarely_collected
 from backtester.engine.prepare import PreparedRun
 from backtester.engine.provenance import digest_of, git_sha
 from backtester.engine.run_folder import RunFolder, new_run_id
-from backtester.engine.run_record import run_metrics, run_record, warnings_after
+from backtester.engine.run_metrics import equity_rows, metrics_from
+from backtester.engine.run_record import run_record, warnings_after
+from backtester.engine.trade_lookups import look_up
+from backtester.engine.trials import known_trials, remember, try_of
 from backtester.engine.wiring import Wired, deposit, wire
-from backtester.report.metrics import Metric
+from backtester.report.figures import Metric
 
 Progress = Callable[[int, Wired], None]
-
-_OBJECTS_PER_COLLECTION = 200_000
 
 COMPLETE, INTERRUPTED, FAILED = "complete", "interrupted", "failed"
 
@@ -54,7 +56,8 @@ class Stopping(Protocol):
 class StopRequest:
     """Ctrl-C and SIGTERM: the first ends the run after the tick, a second one at once.
 
-    The handlers are Python's own, not asyncio's, so that they also reach a strategy that never returns.
+    The handlers are Python's own, not asyncio's, so that they also reach a strategy that never returns. May be entered
+    again while it is: signals are caught until the main thread has left it.
     """
 
     def __init__(self) -> None:
@@ -62,14 +65,16 @@ class StopRequest:
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> "StopRequest":
-        if threading.current_thread() is threading.main_thread():  # elsewhere signals cannot be caught
+        is_main = threading.current_thread() is threading.main_thread()  # elsewhere signals cannot be caught
+        if is_main and not self._before:
             for name in (signal.SIGINT, signal.SIGTERM):
                 self._before[name] = signal.signal(name, self._caught)
         return self
 
     def __exit__(self, *_: object) -> None:
-        for name, handler in self._before.items():
-            signal.signal(name, handler)
+        if threading.current_thread() is threading.main_thread():  # a run may be in a thread that this one waits for
+            while self._before:
+                signal.signal(*self._before.popitem())
 
     def _caught(self, *_: object) -> None:
         if self.asked:
@@ -77,8 +82,10 @@ class StopRequest:
         self.asked = True
 
 
-def run_backtest(run: PreparedRun, runs: Path, *, progress: Progress | None = None) -> RunResult:
-    """Run a prepared backtest and seal it under `runs`.
+def run_backtest(
+    run: PreparedRun, runs: Path, *, progress: Progress | None = None, stop: StopRequest | None = None
+) -> RunResult:
+    """Run a prepared backtest and seal it under `runs`; stop: where somebody asks to end it, besides by signals.
 
     A strategy that raises, or a signal, ends the run early: what was done is sealed all the same, with its status.
 
@@ -86,10 +93,10 @@ def run_backtest(run: PreparedRun, runs: Path, *, progress: Progress | None = No
         StorageError: the folder cannot be written or sealed.
     """
     symbols = [split_id(name)[1] for name in run.config.run.symbols]
-    folder = RunFolder(runs, new_run_id(run.found.name, symbols))
+    folder = RunFolder(runs, new_run_id(run.name, symbols))
     log_file = (folder.partial / "log.jsonl").open("w", encoding="utf-8")
     try:
-        return _run_in(run, folder, _diagnostics(log_file), progress)
+        return _run_in(run, folder, _diagnostics(log_file), progress, stop or StopRequest())
     except BaseException:
         folder.abandon()
         raise
@@ -97,18 +104,21 @@ def run_backtest(run: PreparedRun, runs: Path, *, progress: Progress | None = No
         log_file.close()
 
 
-def _run_in(run: PreparedRun, folder: RunFolder, diary: Any, progress: Progress | None) -> RunResult:
+def _run_in(run: PreparedRun, folder: RunFolder, diary: Any, progress: Progress | None, stop: StopRequest) -> RunResult:
     context = RunContext(run_id=folder.final.name, seed=run.config.run.seed, git_sha=git_sha(), allow_net=False)
     write_config(run, folder)
-    diary.info("start", run_id=context.run_id, strategy=run.found.name, instruments=list(run.config.run.symbols))
+    diary.info("start", run_id=context.run_id, strategy=run.name, instruments=list(run.config.run.symbols))
     began = time.perf_counter()
     wired = wire(run, folder.partial)
     status, error = FAILED, None
     try:
-        with StopRequest() as stop:
+        with stop:
             status = asyncio.run(drive(run, wired, progress, stop))
-        wired.host.stop()
+        for one in wired.strategies:
+            one.host.stop()
         breaks = wired.account.ledger.identity_breaks()
+        if wired.parts is not None:
+            breaks += attribution_breaks(wired.account.ledger, wired.parts, wired.strategies)
         if breaks:
             raise EngineError("money does not add up: " + "; ".join(breaks))
     except Interrupted as caught:
@@ -121,39 +131,66 @@ def _run_in(run: PreparedRun, folder: RunFolder, diary: Any, progress: Progress 
     wired.log.close()
     sealed = time.perf_counter()
     table_seconds = wired.equity.seconds + wired.exposure.seconds
+    table_seconds += wired.part_table.seconds if wired.part_table is not None else 0.0
     run_seconds = sealed - began - table_seconds
     try:
-        tables = close_tables(wired)
+        tables = _close_tables(run, wired, folder.partial)
     except EngineError as caught:  # the log is whole; what could not be derived from it is said
         status, error, tables = FAILED, error or caught, {}
         diary.error("tables", error=str(caught), traceback=traceback.format_exc())
-    metrics = run_metrics(run, wired)
     table_seconds += time.perf_counter() - sealed
     warnings = run.warnings + warnings_after(run, wired)
     details = run_record(run, wired, context, status, error, tables, warnings)
-    details["timings"] = {"run_s": round(run_seconds, 6), "tables_s": round(table_seconds, 6)}
+    measured = time.perf_counter()
+    tried = try_of(run, details, folder.partial) if tables and status == COMPLETE else None
+    details["trials"] = None if tried is None else known_trials(folder.ledger, tried)
+    metrics = metrics_from(details, folder.partial) if tables else {}
+    details["timings"] = {
+        "run_s": round(run_seconds, 6),
+        "tables_s": round(table_seconds, 6),
+        "metrics_s": round(time.perf_counter() - measured, 6),
+    }
     details["metrics"] = digest_of(folder.write_json("metrics.json", metrics))
     folder.write_json("run.json", details)
     for warning in warnings:
         diary.warning(warning)
     diary.info("end", status=status, digest=wired.log.digest, seconds=round(time.perf_counter() - began, 3))
     path = folder.seal()
+    if tried is not None:
+        remember(folder.ledger, context.run_id, tried)
     return RunResult(context.run_id, path, status, wired.log.digest, metrics, warnings, details, error)
 
 
-def close_tables(wired: Wired) -> dict[str, str]:
+def _close_tables(run: PreparedRun, wired: Wired, folder: Path) -> dict[str, str]:
     """Write what the tables still wait for; return their digests."""
+    hand_on_rows(wired)
+    equity = wired.equity.close()
+    times, values = equity_rows(folder)
+    return {
+        "equity": equity,
+        "exposure": wired.exposure.close(),
+        "wallets": wired.wallets.close(),
+        **_close_parts(wired),
+        "benchmark": wired.history.write(int(values[0])),
+        **wired.recorder.close(wired.board.now),
+        "trades": wired.trades.write(look_up(run, wired.trades, wired.history, times, values)),
+    }
+
+
+def hand_on_rows(wired: Wired) -> None:
+    """Let the rows come out that still wait, of equity and of balances."""
     wired.clock.hand_on_marks()  # of a window that was not finished
     wired.bus.drain()
     wired.account.curve.close()
     if wired.account.wallets is not None:
         wired.account.wallets.close(wired.board.now)
-    return {
-        "equity": wired.equity.close(),
-        "exposure": wired.exposure.close(),
-        "wallets": wired.wallets.close(),
-        **wired.recorder.close(wired.board.now),
-    }
+
+
+def _close_parts(wired: Wired) -> dict[str, str]:
+    if wired.parts is None or wired.part_table is None:
+        return {}
+    wired.parts.close()
+    return {"strategies": wired.part_table.close()}
 
 
 async def drive(run: PreparedRun, wired: Wired, progress: Progress | None, stop: Stopping) -> str:
@@ -166,17 +203,11 @@ async def drive(run: PreparedRun, wired: Wired, progress: Progress | None, stop:
 
     deposit(wired, run)
     await wired.bus.settle()
-    wired.host.start()
+    for one in wired.strategies:
+        one.host.start()
     await wired.bus.settle()
-    thresholds = gc.get_threshold()
-    gc.collect()
-    gc.freeze()  # what is alive now lives to the end: the collector need not look at it again
-    gc.set_threshold(_OBJECTS_PER_COLLECTION, *thresholds[1:])
-    try:
+    with rarely_collected():
         finished = await wired.clock.run(pulse)
-    finally:
-        gc.set_threshold(*thresholds)
-        gc.unfreeze()
     if progress is not None:
         progress(wired.board.now, wired)
     return COMPLETE if finished else INTERRUPTED

@@ -6,15 +6,20 @@ import secrets
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from filelock import FileLock, Timeout
 
 from backtester.core.errors import StorageError, UsageError
 
+LEDGER = "trials.jsonl"  # beside the runs: what was tried, by all of them
+RUNS: Final = "runs"
+LATEST: Final = "latest"
 _LOCK = "run.lock"
 _SHOWN_SYMBOLS = 3
+_SHOWN_RUNS = 5
+_NAMES = "a run is named by its folder, the beginning of its name, the six digits at its end, or latest"
 
 
 def new_run_id(strategy: str, symbols: Sequence[str]) -> str:
@@ -33,6 +38,7 @@ class RunFolder:
         runs = runs.absolute()  # a strategy may change the working directory
         self.final = runs / run_id
         self.partial = runs / f".{run_id}.partial"
+        self.ledger = runs / LEDGER
         try:
             self.partial.mkdir(parents=True)
             self._lock = FileLock(self.partial / _LOCK)
@@ -97,18 +103,50 @@ def dead_partials(runs: Path) -> list[Path]:
     return dead
 
 
-def find_run(text: str) -> Path:
-    """Return the folder of a run given its path; says what a partial or missing one is.
+def sealed_runs(runs: Path) -> list[Path]:
+    """Return the folders of sealed runs, oldest first; of one second, as they were sealed."""
+    found = [f for f in runs.iterdir() if _is_sealed(f)] if runs.is_dir() else []
+    return sorted(found, key=lambda f: (f.name.partition("-")[0], (f / "run.json").stat().st_mtime_ns, f.name))
+
+
+def _is_sealed(folder: Path) -> bool:
+    return not folder.name.startswith(".") and (folder / "audit.jsonl").is_file() and (folder / "run.json").is_file()
+
+
+def runs_named(name: str, runs: Path = Path(RUNS)) -> list[Path]:
+    """Return the sealed runs of a folder that a name means: the newest, or those with its beginning or six digits."""
+    there = sealed_runs(runs)
+    if name == LATEST:
+        return there[-1:]
+    return [run for run in there if name and (run.name.startswith(name) or run.name.endswith(f"-{name}"))]
+
+
+def find_run(text: str | Path) -> Path:
+    """Return the folder of a run.
+
+    Args:
+        text: its path; or `latest`, the beginning of its name or the six digits at its end, when only one run has them.
+            Runs are looked for in the folder that the path names, else in `runs`.
 
     Raises:
-        UsageError: there is no such run.
+        UsageError: there is no such run, or several; says what a partial one is.
     """
     folder = Path(text)
     if (folder / "audit.jsonl").is_file():
         return folder
+    runs = folder.parent if len(folder.parts) > 1 else Path(RUNS)
     partial = folder.parent / f".{folder.name}.partial"
     if partial.is_dir():
         raise UsageError(f"the run {folder} was never sealed", hint=f"what it left can be read: bt replay {partial}")
     if folder.is_dir():
         raise UsageError(f"{folder} is not a run's folder: it has no audit.jsonl")
-    raise UsageError(f"there is no run {folder}", hint="bt run prints the folder of each run")
+    meant = runs_named(folder.name, runs)
+    if len(meant) == 1:
+        return meant[0]
+    if meant:
+        shown = ", ".join(run.name for run in meant[-_SHOWN_RUNS:])
+        more = f" and {len(meant) - _SHOWN_RUNS} more" if len(meant) > _SHOWN_RUNS else ""
+        raise UsageError(f"{len(meant)} runs in {runs} are meant by {folder.name}: {shown}{more}", hint=_NAMES)
+    if not sealed_runs(runs):
+        raise UsageError(f"there is no run {folder}: {runs} holds none", hint="bt run prints the folder of each run")
+    raise UsageError(f"there is no run {folder}", hint=f"bt runs ls --runs {runs} lists them; {_NAMES}")

@@ -1,4 +1,4 @@
-"""What run.json and metrics.json say of a run: status, origin of everything that decided it, digests, assumptions."""
+"""What run.json says of a run: status, origin of everything that decided it, digests, assumptions."""
 
 import os
 import sys
@@ -13,8 +13,10 @@ from backtester.core.time import format_time
 from backtester.data.feeds.candle_feed import CandleFeed
 from backtester.data.feeds.records import RECORD_KINDS
 from backtester.data.schemas import BOOK_TICKER, FUNDING_RATE
+from backtester.engine.accounting import accounting_record
 from backtester.engine.applied_rules import applied_versions
 from backtester.engine.assumptions import PATHS_IN_WORDS, assumptions, costs_not_sized, latency_not_modelled
+from backtester.engine.attribution import strategies_record
 from backtester.engine.config_snapshot import config_text
 from backtester.engine.control_script import outside_warnings
 from backtester.engine.feed_plan import FeedName
@@ -23,12 +25,13 @@ from backtester.engine.margin_setup import margin_record
 from backtester.engine.option_record import options_record, options_warnings
 from backtester.engine.portfolio_record import portfolio_record
 from backtester.engine.prepare import PreparedRun
-from backtester.engine.provenance import digest_of, engine_digest, modules_below, platform_text, versions
+from backtester.engine.provenance import digest_of, engine_digest, modules_below, own_sources, platform_text, versions
 from backtester.engine.risk_setup import limit_warnings
+from backtester.engine.strategy_hosts import heard_topics
 from backtester.engine.wiring import Wired
-from backtester.report.metrics import Metric, headline
 from backtester.risk.breakers import State
 from backtester.strategy.host import MARKET_HOOKS
+from backtester.strategy.registry import FoundStrategy
 
 
 def run_record(
@@ -45,7 +48,7 @@ def run_record(
         "status": status,
         "context": context.model_dump(),
         "error": None if error is None else str(error),
-        "strategy": _strategy_origin(run),
+        **_strategies_origin(run),
         "config": digest_of(config_text(run)),
         "engine_digest": engine_digest(),
         "versions": versions(),
@@ -66,10 +69,12 @@ def run_record(
         "tables": tables,
         "final": _final_state(run, wired),
         "portfolio": portfolio_record(run, wired),
+        **_strategies(run, wired),
+        "accounting": accounting_record(run, wired),
         "counts": {
-            "fills": wired.recorder.fills,
+            "fills": wired.recorder.fills.total(),
             "ambiguous_candles": wired.exchange.ambiguous_candles.total(),
-            "intents_dropped_in_warmup": wired.host.dropped_in_warmup,
+            "intents_dropped_in_warmup": sum(one.host.dropped_in_warmup for one in wired.strategies),
             "incomplete_candles_dropped": incomplete_dropped(wired),
         },
         "breaker_trips": breaker_trips(wired),
@@ -79,6 +84,15 @@ def run_record(
         "assumptions": assumptions(run),
         "warnings": warnings,
     }
+
+
+def _strategies(run: PreparedRun, wired: Wired) -> dict[str, Any]:
+    """Return what only a run of several strategies has: what each made of its share."""
+    if wired.parts is None:
+        return {}
+    account, prices = wired.account.ledger, wired.board.price_units
+    made = strategies_record(run, account, wired.parts, wired.recorder.fills, wired.trades.counts, prices)
+    return {"strategies": made}
 
 
 def candles_met(wired: Wired) -> dict[str, dict[str, int]]:
@@ -121,9 +135,13 @@ def _liquidation_record(wired: Wired) -> dict[str, Any]:
 def warnings_after(run: PreparedRun, wired: Wired) -> list[str]:
     """Return what a reader of the result must know and could not know before the run."""
     found = [
-        f"the strategy has {hook} but no feed brings it anything: it is never called{_feeds_for(hook)}"
-        for hook in wired.host.unfed_hooks(merged_topics(wired.feeds))
+        f"{one.sleeve.whose} has {hook} but no feed brings it anything: it is never called{_feeds_for(hook)}"
+        for one in wired.strategies
+        for hook in one.host.unfed_hooks(heard_topics(one.sleeve) if one.sleeve.id else merged_topics(wired.feeds))
     ]
+    if dropped := sum(one.host.dropped_at_the_start for one in wired.strategies):
+        what = "1 intent" if dropped == 1 else f"{dropped} intents"
+        found.append(f"{what} that on_start returned went nowhere: no price is known then; return them from on_candle")
     ambiguous = wired.exchange.ambiguous_candles.total()
     if ambiguous:
         found.append(
@@ -212,20 +230,6 @@ def breaker_trips(wired: Wired) -> dict[str, int]:
     return {b.terms.name: b.trips for b in wired.guard.breakers} if wired.guard is not None else {}
 
 
-def run_metrics(run: PreparedRun, wired: Wired) -> dict[str, Metric]:
-    """Return the headline figures of a run that is over."""
-    return headline(
-        wired.equity.stats,
-        wired.recorder.trade_stats,
-        n_open=wired.recorder.n_open_trades,
-        realised=_by_asset(wired, "realised_units"),
-        fees=_by_asset(wired, "fees_units"),
-        funding=_by_asset(wired, "funding_units") if run.margin.brackets else None,
-        worth=lambda asset, units: run.valuation.worth(asset, units, wired.board.price_units),
-        currency=run.config.account.currency,
-    )
-
-
 def _by_asset(wired: Wired, field: str) -> dict[str, int]:
     """Return one sum of the account per asset, all wallets together, 1e-8 of it."""
     found: dict[str, int] = {}
@@ -251,16 +255,32 @@ def _final_state(run: PreparedRun, wired: Wired) -> dict[str, Any]:
     }
 
 
-def _strategy_origin(run: PreparedRun) -> dict[str, Any]:
-    """Return where the strategy came from, with a digest of each module that takes part and is not installed."""
-    cls = run.found.cls
-    origin: dict[str, Any] = {"name": run.found.name, "class": f"{cls.__module__}:{cls.__qualname__}"}
-    if run.found.file is not None:
-        origin["file"] = os.path.relpath(run.found.file)
-        below = modules_below(run.found.file.parent)
+def _strategies_origin(run: PreparedRun) -> dict[str, Any]:
+    """Return where the strategies came from: of several, under their ids, and what they share under `strategy`."""
+    origins = [_origin(sleeve.found) for sleeve in run.sleeves]
+    if not run.config.strategies:
+        return {"strategy": origins[0]}
+    found: dict[str, Any] = {"name": run.name}
+    for kind in ("modules", "imported"):
+        if together := {name: digest for one in origins for name, digest in one.get(kind, {}).items()}:
+            found[kind] = together
+    return {"strategy": found | {"parts": {s.id: one for s, one in zip(run.sleeves, origins, strict=True)}}}
+
+
+def _origin(found: FoundStrategy) -> dict[str, Any]:
+    """Return where a strategy came from, with a digest of each module that takes part and is not installed."""
+    cls = found.cls
+    origin: dict[str, Any] = {"name": found.name, "class": f"{cls.__module__}:{cls.__qualname__}"}
+    if found.file is not None:
+        origin["file"] = os.path.relpath(found.file)
+        below = own_sources(found)
         beside = {p.as_posix(): p for p in modules_below(Path("/")).values() if p not in below.values()}
         origin["modules"] = {name: digest_of(path.read_bytes()) for name, path in below.items()}
         origin["imported"] = {name: digest_of(path.read_bytes()) for name, path in beside.items()}
+    elif found.written:
+        origin["modules"] = {name: digest_of(content) for name, content in found.written.items()}
+    elif found.unrecorded:
+        origin["unrecorded"] = found.unrecorded
     elif not cls.__module__.startswith("backtester."):
         source = Path(str(sys.modules[cls.__module__].__file__))
         origin["modules"] = {cls.__module__: digest_of(source.read_bytes())}

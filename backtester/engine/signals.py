@@ -71,6 +71,14 @@ def signal_frames(run: PreparedRun, strategy: SignalStrategy, source: Source) ->
     return {needed: _frame(run, feeds[needed], needed) for needed in strategy.plan_for(source).sources}
 
 
+def signal_features(run: PreparedRun, strategy: SignalStrategy, instrument: str) -> Frame | None:
+    """Return an instrument's frame with the signal's features; None when the run shows no candles of it."""
+    source = Source(instrument, run.config.run.timeframe)
+    if source not in _feeds(run):
+        return None
+    return strategy.graph.compute(signal_frames(run, strategy, source), source, _cache(run))
+
+
 def _feeds(run: PreparedRun) -> dict[Source, PlannedFeed]:
     """Return the candles that the run shows."""
     return {Source(f.name.instrument, f.name.timeframe): f for f in run.feeds if f.name.kind == KLINES.kind}

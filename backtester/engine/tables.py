@@ -1,11 +1,10 @@
-"""The tables of a run's folder: equity, fills, orders and trades, written as the run goes."""
+"""The tables of a run's folder that are written as the run goes: equity, fills and orders."""
 
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,23 +16,17 @@ from backtester.core.bus import Bus
 from backtester.core.errors import EngineError
 from backtester.core.events import AnyOrder, Fill, OrderRejected, OrderUpdate, Reason, SanitizedOrder
 from backtester.core.instruments import Instrument, InstrumentId
-from backtester.core.round_trips import RoundTrip, RoundTrips
-from backtester.core.rules import RuleBook
 from backtester.core.topics import T_FILLS, T_ORDERS_CHANGED, T_ORDERS_REJECTED, T_ORDERS_SANITIZED, T_ORDERS_UPDATE
 from backtester.engine.columns import (
     MONEY_TYPE,
     PRICE_TYPE,
     TIME_TYPE,
     StreamedTable,
-    decimal_column,
     in_folder,
     int64_as_decimal,
     plain_column,
-    time_column,
 )
-from backtester.report.metrics import EquityStats, TradeStats
-
-_CHUNK_ROWS = 1_024
+from backtester.engine.row_table import RowTable
 
 EQUITY = pa.schema(
     [
@@ -47,8 +40,17 @@ EQUITY = pa.schema(
 )
 
 
+@dataclass(slots=True)
+class EquityStats:
+    """What the equity curve leaves behind when it has been written. Money in 1e-8."""
+
+    peak_units: int = 0
+    lowest_units: int = 0
+    rows: int = 0
+
+
 class EquityTable:
-    """equity.parquet, and what the metrics need of it; without a path only that."""
+    """equity.parquet, and its lowest point."""
 
     def __init__(self, path: Path | None) -> None:
         self.stats = EquityStats()
@@ -65,15 +67,13 @@ class EquityTable:
         equity = money[0]
         stats = self.stats
         if stats.rows == 0:
-            stats.first_units = stats.peak_units = stats.lowest_units = int(equity[0])
+            stats.peak_units = stats.lowest_units = int(equity[0])
         values = equity.astype(np.float64)
         peaks = np.maximum(np.maximum.accumulate(values), float(stats.peak_units))
         with np.errstate(divide="ignore", invalid="ignore"):
             drawdown = np.where(peaks > 0, values / peaks - 1.0, 0.0)
         stats.peak_units = max(stats.peak_units, int(equity.max()))
         stats.lowest_units = min(stats.lowest_units, int(equity.min()))
-        stats.max_drawdown = min(stats.max_drawdown, float(drawdown.min()))
-        stats.last_units = int(equity[-1])
         stats.rows += len(ts)
         self._table.append(
             [
@@ -89,55 +89,29 @@ class EquityTable:
         return self._table.close()
 
 
-@dataclass(frozen=True, slots=True)
-class _Column:
-    name: str
-    kind: pa.DataType
+class StrategyTable:
+    """strategies.parquet: the equity curve of each of several strategies, and of the reserve under an empty name."""
 
+    def __init__(self, path: Path | None) -> None:
+        self.seconds = 0.0  # spent on writing, which is not the run's own work
+        names = [field for field in EQUITY if field.name != "drawdown"]
+        self._table = StreamedTable(path, pa.schema([names[0], ("strategy", pa.string()), *names[1:]]))
 
-class RowTable:
-    """A table filled row by row; decimals come as (units, exponent)."""
-
-    def __init__(self, path: Path | None, columns: list[tuple[str, pa.DataType]]) -> None:
-        self._columns = [_Column(name, kind) for name, kind in columns]
-        self._kept = path is not None
-        self._table = StreamedTable(path, pa.schema(columns))
-        self._rows: list[tuple[Any, ...]] = []
-
-    def add(self, *values: Any) -> None:
-        """Add a row, its values in column order."""
-        if self._kept:
-            self._rows.append(values)
-        if len(self._rows) >= _CHUNK_ROWS:
-            self._flush()
-
-    def _flush(self) -> None:
-        rows, self._rows = self._rows, []
-        if rows:
-            self._table.append(
-                [_array(c.kind, values) for c, values in zip(self._columns, zip(*rows, strict=True), strict=True)]
-            )
+    def write(self, owner: str, columns: EquityColumns) -> None:
+        """Take a chunk of a strategy's rows."""
+        began = time.perf_counter()
+        ts, *money = (column.astype(np.int64, copy=False) for column in columns)
+        shown = [int64_as_decimal(column, MONEY_TYPE) for column in money]
+        self._table.append([plain_column(ts, TIME_TYPE), pa.array([owner] * len(ts), type=pa.string()), *shown])
+        self.seconds += time.perf_counter() - began
 
     def close(self) -> str:
         """Finish the file; return the table's digest."""
-        self._flush()
         return self._table.close()
 
 
-def _array(kind: pa.DataType, values: tuple[Any, ...]) -> pa.Array:
-    if pa.types.is_decimal(kind):
-        units = [value * 10 ** (kind.scale - exponent) for value, exponent in values]
-        try:
-            return int64_as_decimal(np.array(units, dtype=np.int64), kind)
-        except OverflowError:
-            return decimal_column(units, kind.scale, kind)
-    if pa.types.is_timestamp(kind):
-        return time_column(values)
-    return pa.array(values, type=kind)
-
-
 class Recorder:
-    """Watches fills and orders and writes fills.parquet, orders.parquet and trades.parquet. Publishes nothing.
+    """Watches fills and orders and writes fills.parquet and orders.parquet. Publishes nothing.
 
     Without a folder it only counts.
     """
@@ -146,19 +120,19 @@ class Recorder:
         self,
         folder: Path | None,
         instruments: Mapping[InstrumentId, Instrument],
-        rules: RuleBook,
         board: Board,
         bus: Bus,
+        owner_of: Callable[[InstrumentId], str],
     ) -> None:
-        self.trade_stats = TradeStats()
-        self.fills = 0
+        """owner_of: the strategy whose an instrument is."""
+        self._owner_of = owner_of
+        self.fills: Counter[str] = Counter()  # by strategy
         self.refusals: Counter[Reason] = Counter()
         self.option_refusals: Counter[Reason] = Counter()
         self._board = board
         self._instruments = instruments
         self._working: dict[int, tuple[int, SanitizedOrder]] = {}
         self._filled: dict[int, int] = {}
-        self._trips = RoundTrips(instruments, rules, self._on_trade)
         self._fills = RowTable(
             in_folder(folder, "fills.parquet"),
             [
@@ -179,6 +153,7 @@ class Recorder:
                 ("leaves", MONEY_TYPE),
                 ("tag", pa.string()),
                 ("client_id", pa.string()),
+                ("strategy", pa.string()),
             ],
         )
         self._orders = RowTable(
@@ -204,24 +179,7 @@ class Recorder:
                 ("client_id", pa.string()),
                 ("parent_id", pa.int64()),
                 ("replaces", pa.int64()),
-            ],
-        )
-        self._trades = RowTable(
-            in_folder(folder, "trades.parquet"),
-            [
-                ("instrument", pa.string()),
-                ("side", pa.string()),
-                ("entry_time", TIME_TYPE),
-                ("exit_time", TIME_TYPE),
-                ("qty", MONEY_TYPE),
-                ("entry_notional", MONEY_TYPE),
-                ("exit_notional", MONEY_TYPE),
-                ("gross_pnl", MONEY_TYPE),
-                ("fees", MONEY_TYPE),
-                ("net_pnl", MONEY_TYPE),
-                ("fills", pa.int64()),
-                ("entry_tag", pa.string()),
-                ("exit_tag", pa.string()),
+                ("strategy", pa.string()),
             ],
         )
         bus.subscribe(T_ORDERS_SANITIZED, self.on_order)
@@ -229,11 +187,6 @@ class Recorder:
         bus.subscribe(T_ORDERS_REJECTED, self.on_rejected)
         bus.subscribe(T_ORDERS_UPDATE, self.on_update)
         bus.subscribe(T_FILLS, self.on_fill)
-
-    @property
-    def n_open_trades(self) -> int:
-        """How many trades have not closed."""
-        return self._trips.n_open
 
     def on_order(self, order: AnyOrder) -> None:
         """Remember an order until it ends."""
@@ -263,7 +216,8 @@ class Recorder:
     def on_fill(self, fill: Fill) -> None:
         """Write a fill, and the order that it ends."""
         spec = self._instruments[fill.instrument]
-        self.fills += 1
+        owner = self._owner_of(spec.id)
+        self.fills[owner] += 1
         self._fills.add(
             fill.event_id,
             fill.ts,
@@ -282,11 +236,11 @@ class Recorder:
             (fill.leaves_units, spec.scale.qty),
             fill.tag,
             fill.client_id,
+            owner,
         )
         self._filled[fill.order_id] = self._filled.get(fill.order_id, 0) + fill.qty_units
         if parent := self._working[fill.order_id][1].algo_id:
             self._filled[parent] = self._filled.get(parent, 0) + fill.qty_units
-        self._trips.on_fill(fill)
         if fill.leaves_units == 0:
             self._end(fill.order_id, fill.ts, "filled", Reason.NONE)
 
@@ -316,29 +270,11 @@ class Recorder:
             order.client_id,
             order.parent_id or order.algo_id,
             order.replaces,
-        )
-
-    def _on_trade(self, trade: RoundTrip) -> None:
-        self.trade_stats.add(trade)
-        scale = self._instruments[trade.instrument].scale
-        self._trades.add(
-            trade.instrument,
-            "long" if trade.side == "buy" else "short",
-            trade.entry_time,
-            trade.exit_time,
-            (trade.qty_units, scale.qty),
-            (trade.entry_notional_units, 8),
-            (trade.exit_notional_units, 8),
-            (trade.gross_units, 8),
-            (trade.fees_units, 8),
-            (trade.net_units, 8),
-            trade.fills,
-            trade.entry_tag,
-            trade.exit_tag,
+            self._owner_of(order.instrument),
         )
 
     def close(self, end: int) -> dict[str, str]:
         """Write the orders that still work, finish the files; return each table's digest."""
         for order_id in sorted(self._working):
             self._end(order_id, end, "working", Reason.NONE)
-        return {"fills": self._fills.close(), "orders": self._orders.close(), "trades": self._trades.close()}
+        return {"fills": self._fills.close(), "orders": self._orders.close()}

@@ -117,6 +117,7 @@ def wires() -> Wires:
         for table in (wired.equity, wired.exposure, wired.wallets):
             table.close()
         wired.recorder.close(SAMPLE_START)
+        wired.history.write(0)
         return Wires(
             publishers(merged_topics(wired.feeds) | {record.topic for record in RECORD_KINDS.values()}),
             wired.bus.wiring(),
@@ -136,9 +137,9 @@ def _small_run(lake: Path) -> PreparedRun:
     )
     found = FoundStrategy(EveryHook, "every_hook", None)
     run, chain, expiry = prepare(config), InstrumentId("option:BTCUSDT"), SAMPLE_START + DAY
-    return run._replace(  # what makes the desks of futures and options listen; the run is wired, and never made
-        found=found,
-        params=StrategyParams(),
+    return run.with_strategy(
+        found, StrategyParams()
+    )._replace(  # what makes the desks of futures and options listen; the run is wired, and never made
         funding=FundingPlan([], {}, {}),
         margin=MarginPlan(brackets=dict.fromkeys(run.instruments, Timeline.constant(DEFAULT_BRACKETS))),
         settlements=dict.fromkeys(run.instruments, Settlement(expiry, 0, "")),

@@ -17,6 +17,7 @@ from backtester.core.instruments import (
     instrument_id,
     split_holding,
     split_id,
+    split_sleeve,
     usual_pair,
 )
 from backtester.core.numbers import MONEY_EXPONENT, decimals_of, exact_units
@@ -48,6 +49,7 @@ def resolved_account(
         wallets = {holding_of(market, account.currency): account.initial_cash}
     for name in wallets:
         wallet, asset = split_holding(Holding(name))
+        wallet = split_sleeve(wallet)[0]
         if wallet not in MARKETS or not asset:
             raise UsageError(
                 f"account.wallets names {name!r}", hint="write MARKET:ASSET, for example um:USDT or cm:BTC"

@@ -1,9 +1,11 @@
 """The composition root: builds the components of a backtest and wires them to the bus, in the order of delivery."""
 
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from backtester.account.account import Account
+from backtester.account.strategies import StrategyAccounts
 from backtester.algos.slicer import Slicer
 from backtester.audit.log import AuditLog
 from backtester.core.board import Board
@@ -12,7 +14,7 @@ from backtester.core.clock import Clock
 from backtester.core.events import DEPOSIT, Cashflow
 from backtester.core.feed import Feed
 from backtester.core.folds import Ledger
-from backtester.core.instruments import for_sides
+from backtester.core.instruments import InstrumentId, for_sides
 from backtester.core.time import timeframe_us
 from backtester.core.topics import T_CASHFLOWS
 from backtester.data.feeds.tape_feed import QuoteFeed
@@ -22,11 +24,14 @@ from backtester.engine.exchange_setup import exchange_rules, market_memory
 from backtester.engine.exposure_tables import ExposureTable, WalletTable
 from backtester.engine.feeding import make_feeds
 from backtester.engine.funding_schedule import FundingSchedule
+from backtester.engine.market_history import MarketHistory
 from backtester.engine.prepare import PreparedRun
 from backtester.engine.risk_setup import breaker_terms, order_limiter
-from backtester.engine.signals import signal_rows
-from backtester.engine.tables import EquityTable, Recorder
+from backtester.engine.strategy_hosts import HostedStrategy, host_strategies, owner_of
+from backtester.engine.tables import EquityTable, Recorder, StrategyTable
+from backtester.engine.trade_table import TradeTable
 from backtester.engine.wallets import deposits
+from backtester.execution.filling import ExchangeRules
 from backtester.execution.funding import FundingDesk
 from backtester.execution.settlement import SettlementDesk
 from backtester.execution.simulated import SimulatedExchange
@@ -36,9 +41,6 @@ from backtester.risk.order_validation import SymbolSpecs
 from backtester.risk.risk import Risk
 from backtester.risk.sizing import Sizing
 from backtester.sim.sim_models import FeeModel
-from backtester.strategy.host import StrategyHost
-from backtester.strategy.signals import SignalStrategy
-from backtester.strategy.view import StrategyView
 
 
 class Wired(NamedTuple):
@@ -48,7 +50,7 @@ class Wired(NamedTuple):
     board: Board
     clock: Clock
     feeds: list[Feed]
-    host: StrategyHost
+    strategies: list[HostedStrategy]
     exchange: SimulatedExchange
     slicer: Slicer
     account: Account
@@ -57,9 +59,13 @@ class Wired(NamedTuple):
     exposure: ExposureTable
     wallets: WalletTable
     recorder: Recorder
+    trades: TradeTable
+    history: MarketHistory
     guard: Guard | None
     funding: FundingDesk | None
     settlement: SettlementDesk | None
+    parts: StrategyAccounts | None
+    part_table: StrategyTable | None
 
 
 def wire(run: PreparedRun, folder: Path | None) -> Wired:
@@ -101,19 +107,27 @@ def wire(run: PreparedRun, folder: Path | None) -> Wired:
         exposure.write,
         wallets.write,
     )
+    parts, part_table = None, None
+    if run.config.strategies:
+        part_table = StrategyTable(in_folder(folder, "strategies.parquet"))
+        ids = [sleeve.id for sleeve in run.sleeves]
+        parts = StrategyAccounts(ids, instruments, run.valuation, run.timeframe_us, part_table.write, board, bus)
     specs, ledger = SymbolSpecs(instruments, run.rules), Ledger(instruments, rules.margin, run.valuation)
     fee_rates = {i: models.map(FeeModel.worst_rate) for i, models in rules.fees.items()}
-    sizing = Sizing(
-        {i: config.sizing.of(spec.listed) for i, spec in instruments.items()},
-        specs,
-        ledger,
-        board,
-        bus,
-        book=run.rules,
-        timeframe=config.run.timeframe,
-        fee_rates=fee_rates,
-        slippage=rules.slippage,
-    )
+    sizing = {
+        sleeve.id: Sizing(
+            {i: config.sizing.of(spec.listed) for i, spec in instruments.items() if spec.sleeve in ("", sleeve.id)},
+            specs,
+            ledger,
+            board,
+            bus,
+            book=run.rules,
+            timeframe=sleeve.timeframe,
+            fee_rates=fee_rates,
+            slippage=rules.slippage,
+        )
+        for sleeve in run.sleeves
+    }
     limiter = order_limiter(config, ledger, board)
     risk = Risk(
         specs,
@@ -143,19 +157,40 @@ def wire(run: PreparedRun, folder: Path | None) -> Wired:
             bus=bus,
         )
     slicer = Slicer(run.rules, board, bus)
-    sized = frozenset(i for i, spec in instruments.items() if config.sizing.of(spec.listed).model != "none")
-    named = frozenset(config.run.symbols)
-    view = StrategyView(board, instruments, run.rules, run.valuation, sized, rules.margin, named)
-    strategy = run.make_strategy()
-    if isinstance(strategy, SignalStrategy):
-        strategy.rows_from(signal_rows(run, strategy))
-    host = StrategyHost(strategy, run.found.name, view, bus, start=run.start, seed=config.run.seed)
-    recorder = Recorder(folder, instruments, run.rules, board, bus)
+    hosted = host_strategies(run, rules.margin, board, bus)
+    owner = partial(owner_of, run)
+    kept = folder or Path()  # these two are written by who closes the tables, which a trial does not
+    recorder = Recorder(folder, instruments, board, bus, owner)
+    trades = TradeTable(kept / "trades.parquet", instruments, run.rules, bus, owner)
+    buying = {item.instrument: _taker_rate(run, rules, item.instrument) for item in run.series}
+    history = MarketHistory(kept / "benchmark.parquet", buying, run.start, run.timeframe_us, bus)
     feeds = make_feeds(run, {topic for topic, handlers in bus.handlers.items() if handlers})
     board.quote_at.update({feed.instrument: feed.at for feed in feeds if isinstance(feed, QuoteFeed)})
     clock = Clock(bus, board, feeds, run.start, run.end)
-    tables = equity, exposure, wallets, recorder
-    return Wired(bus, board, clock, feeds, host, exchange, slicer, account, log, *tables, guard, funding, settlement)
+    tables = equity, exposure, wallets, recorder, trades, history
+    return Wired(
+        bus,
+        board,
+        clock,
+        feeds,
+        hosted,
+        exchange,
+        slicer,
+        account,
+        log,
+        *tables,
+        guard,
+        funding,
+        settlement,
+        parts,
+        part_table,
+    )
+
+
+def _taker_rate(run: PreparedRun, rules: ExchangeRules, listed: InstrumentId) -> int:
+    """Return the first fee rate (1e-8) of buying an instrument at the market."""
+    own = next(i for i, spec in run.instruments.items() if spec.listed == listed)
+    return rules.fees[own].at(run.start).rate(is_maker=False, volume_units=0)
 
 
 def deposit(wired: Wired, run: PreparedRun) -> None:

@@ -67,7 +67,8 @@ class Brackets:
         if order.parent_id and order.kind is OrderKind.LIMIT:
             self._cut_stop(order, fill)
         elif order.oco:
-            for sibling in [w for w in self._book[order.instrument].values() if w.order.oco == order.oco]:
+            there = self._book[order.instrument].values()
+            for sibling in [w for w in there if (w.order.oco, w.order.instrument) == (order.oco, order.instrument)]:
                 if sibling.order.order_id != order.order_id:
                     self._exchange.cancel(sibling)
         self.end_entry_of(order)
@@ -83,7 +84,7 @@ class Brackets:
         spec, book = self._instruments[target.instrument], self._book[target.instrument]
         lot = self._rules.rules[target.instrument].at(fill.ts).at_market.lot_units
         for working in [w for w in book.values() if target.oco and w.order.oco == target.oco]:
-            if working.order.kind is OrderKind.LIMIT:
+            if working.order.kind is OrderKind.LIMIT or working.order.instrument != target.instrument:
                 continue
             left = cut_stop(working.order, fill.qty_units, fill.ts, spec, lot)
             if left is None:

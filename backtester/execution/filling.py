@@ -48,7 +48,7 @@ class ExchangeRules(NamedTuple):
     before the models know what they look at. tapes: the instruments whose trades execute instead of candles. margin:
     how positions in futures are secured; brackets: what their leverage may be, by date; liquidation_fees: rates
     (1e-8) of what is liquidated; without brackets nothing is. mark_paths: by which. valuation: in what currency all is
-    summed up.
+    summed up. crosses: market orders of different strategies meet each other before the market.
     """
 
     rules: RuleBook
@@ -74,6 +74,7 @@ class ExchangeRules(NamedTuple):
     mark_paths: Mapping[InstrumentId, MarkPath] = {}
     valuation: Valuation = PLAIN
     options: OptionRules | None = None
+    crosses: bool = False
 
 
 class Cashier:
@@ -112,8 +113,10 @@ class Cashier:
             price = self._taker_price(working, spec, reference, pool, self._window(pool, ts))
         if price <= 0:
             return Reason.BAD_PRICE
-        limits = self._rules.rules[spec.id].at(ts).limits(order.kind)
-        rate = self._rules.fees[spec.id].at(ts).rate(liquidity is Liquidity.MAKER, self._volume.at(self._board.now))
+        limits = self._limits(order, ts)
+        rate = 0
+        if liquidity is not Liquidity.INTERNAL:
+            rate = self._rules.fees[spec.id].at(ts).rate(liquidity is Liquidity.MAKER, self._volume.at(self._board.now))
         received = spec.is_spot and self._rules.fee_from_received and sign > 0
         paid_rate = 0 if spec.is_spot and (received or sign < 0) else rate
         sized = self._quantities(order, limits, price, paid_rate, ts, pool)
@@ -156,9 +159,38 @@ class Cashier:
             self.fills_before_warm += not self.is_warm(spec.id)
             window = self._window(pool, ts)
             self._taken[spec.listed, sign] = (window, self._taken_in(window, spec.listed, sign) + qty)
-        self._volume.add(self._board.now, self._rules.valuation.worth(spec.settle, notional, self._board.price_units))
+        if liquidity is not Liquidity.INTERNAL:
+            traded = self._rules.valuation.worth(spec.settle, notional, self._board.price_units)
+            self._volume.add(self._board.now, traded)
         self.ledger.apply_fill(fill)
         return fill
+
+    def crossed(self, buy: WorkingOrder, sell: WorkingOrder, price: int, ts: int) -> tuple[Fill, Fill] | None:
+        """Return the fills of two strategies' orders that meet at a price (10^-p), without fee: as much as both want
+        and can pay for. None when that is nothing; then nothing changed.
+        """
+        asked = [self._wanted(working, price, ts) for working in (buy, sell)]
+        lot = max(self._limits(working.order, ts).lot_units for working in (buy, sell))
+        qty = floor_to(min(asked), lot)
+        if qty == 0:
+            return None
+        before, fills = self.ledger.copied(), []
+        for working in (buy, sell):
+            fill = self.fill(working, price, Liquidity.INTERNAL, ts, Pool(qty))
+            if not isinstance(fill, Fill) or fill.qty_units != qty:
+                self.ledger.restore(before)
+                return None
+            fills.append(fill)
+        return fills[0], fills[1]
+
+    def _wanted(self, working: WorkingOrder, price: int, ts: int) -> int:
+        """Return the quantity that an order would fill at a price without fee; 0 for one that cannot."""
+        order = working.order
+        sized = self._quantities(order, self._limits(order, ts), price, 0, ts, Pool())
+        return sized[1] if isinstance(sized, tuple) else 0
+
+    def _limits(self, order: SanitizedOrder, ts: int) -> OrderLimits:
+        return self._rules.rules[order.instrument].at(ts).limits(order.kind)
 
     def taker_rate(self, instrument: InstrumentId, ts: int) -> int:
         """Return the fee rate (1e-8) of taking liquidity at a time."""

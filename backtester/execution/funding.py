@@ -45,7 +45,7 @@ class FundingDesk:
             Cashflow(
                 ts=due.ts,
                 kind="funding",
-                wallet=spec.market,
+                wallet=spec.wallet,
                 asset=spec.settle,
                 amount_units=amount,
                 instrument=spec.id,

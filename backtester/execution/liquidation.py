@@ -5,6 +5,7 @@ together: at the opens, then with all adverse extremes at once, then at the clos
 """
 
 from collections import Counter
+from functools import partial
 from typing import Protocol
 
 from backtester.core.board import Board
@@ -110,7 +111,7 @@ class Liquidator:
         self._candles, self._paths = {}, {}
         if self._is_cross(instrument):
             self._cross({i: at if i == instrument else self._last(i) for i in self._listed(self._crossed())}, opened.ts)
-        elif instrument in self._rules.brackets:
+        if instrument in self._rules.brackets:
             self._isolated_sides(instrument, Path(at, at, at, at), opened.ts)
 
     def on_market(self, market: MarketCandle | MarketTrade) -> None:
@@ -132,11 +133,11 @@ class Liquidator:
         if is_held and not self._is_quiet(instrument, path, ts):
             self._quiet.forget()
             if self._is_cross(instrument):
-                self._cross(self._prices(ts, adverse=False), ts)
-                while self._cross(self._prices(ts, adverse=True), ts):
-                    pass  # what is left of a hedge may be hurt by the other extreme
-            else:
-                self._isolated_sides(instrument, path, ts)
+                self._cross({i: self._open(i) for i in self._listed(self._crossed())}, ts)
+                for asset in self._cross_assets():
+                    while self._cross_in(asset, self._adverse(asset, ts), ts):
+                        pass  # what is left of a hedge may be hurt by the other extreme
+            self._isolated_sides(instrument, path, ts)
         self._seen[instrument] = path.close
 
     def _path_of(self, candle: MarketCandle) -> tuple[Path, bool]:
@@ -184,8 +185,7 @@ class Liquidator:
             self._candles = {}  # what was traded along them is over
             self._cross(last, dues.ts)
             for listed, at in last.items():
-                if not self._is_cross(listed):
-                    self._isolated_sides(listed, Path(at, at, at, at), dues.ts)
+                self._isolated_sides(listed, Path(at, at, at, at), dues.ts)
             held = self._held()
             for group, wallet in self._secured(held):
                 self._warn(group, wallet, last, dues.ts)
@@ -244,10 +244,10 @@ class Liquidator:
 
     def _is_held(self, listed: InstrumentId) -> bool:
         positions, sides = self._ledger.positions, self._sides[listed]  # asked at every candle
-        return sides[0] in positions or (len(sides) > 1 and sides[1] in positions)
+        return sides[0] in positions or (len(sides) > 1 and not positions.keys().isdisjoint(sides))
 
     def _is_cross(self, listed: InstrumentId) -> bool:
-        return self._sides[listed][0] in self._ledger.margin.cross
+        return not self._ledger.margin.cross.isdisjoint(self._sides[listed])
 
     def _last(self, listed: InstrumentId) -> int:
         """Return where the last candle left an instrument, by its mark where known; on a tape the last trade."""
@@ -257,9 +257,9 @@ class Liquidator:
     # --- isolated ------------------------------------------------------------------------------------------------
 
     def _isolated_sides(self, listed: InstrumentId, path: Path, ts: int) -> None:
-        """Judge what is held of an instrument, each side by its own margin."""
+        """Judge what is held of an instrument with isolated margin, each side by its own."""
         for side in self._sides[listed]:
-            if side in self._ledger.positions:
+            if side in self._ledger.positions and side not in self._ledger.margin.cross:
                 self._isolated(side, path, ts)
 
     def _isolated(self, instrument: InstrumentId, path: Path, ts: int) -> None:
@@ -323,7 +323,7 @@ class Liquidator:
             Cashflow(
                 ts=ts,
                 kind="insurance",
-                wallet=spec.market,
+                wallet=spec.wallet,
                 asset=spec.settle,
                 amount_units=shortfall,
                 instrument=spec.id,
@@ -359,38 +359,45 @@ class Liquidator:
         held = [i for i in self._held() if i in self._ledger.margin.cross]
         return held if asset is None else [i for i in held if specs[i].cash == asset]
 
-    def _prices(self, ts: int, *, adverse: bool) -> dict[InstrumentId, int]:
-        return {i: self._price(i, ts, adverse=adverse) for i in self._listed(self._crossed())}
+    def _open(self, listed: InstrumentId) -> int:
+        """Return an open of this tick; the last price of what had no candle yet."""
+        path = self._paths.get(listed)
+        return self._last(listed) if path is None else path.open
 
-    def _price(self, listed: InstrumentId, ts: int, *, adverse: bool) -> int:
-        """Return an open of this tick, or the adverse extreme; the last price of what had no candle yet. Of two sides
+    def _adverse(self, asset: Holding, ts: int) -> dict[InstrumentId, int]:
+        """Return the extremes that hurt what an asset secures; the last price of what had no candle yet. Of two sides
         only one can be hurt at a time: the extreme that leaves both together less.
         """
-        path = self._paths.get(listed)
-        if path is None:
-            return self._last(listed)
-        if not adverse:
-            return path.open
-        legs = self._legs(listed)
-        if len(legs) == 1:
-            return path.low if legs[0].qty > 0 else path.high
-        return min(path.low, path.high, key=lambda at: self._surplus(listed, at, ts))
+        held, found = self._crossed(asset), {}
+        for listed in self._listed(held):
+            path, legs = self._paths.get(listed), self._legs(listed, held)
+            if path is None:
+                found[listed] = self._last(listed)
+            elif len(legs) == 1:
+                found[listed] = path.low if legs[0].qty > 0 else path.high
+            else:
+                surplus = partial(self._surplus, listed, held, ts=ts)
+                found[listed] = min(path.low, path.high, key=surplus)
+        return found
 
     def _cross(self, prices: dict[InstrumentId, int], ts: int) -> bool:
         """Judge the positions of each wallet's asset together at these prices, by listed instrument; return whether
         anything was closed.
         """
         closed = False
-        for asset in sorted({self._ledger.instruments[i].cash for i in self._crossed()}):
+        for asset in self._cross_assets():
             closed |= self._cross_in(asset, prices, ts)
         return closed
+
+    def _cross_assets(self) -> list[Holding]:
+        return sorted({self._ledger.instruments[i].cash for i in self._crossed()})
 
     def _cross_in(self, asset: Holding, prices: dict[InstrumentId, int], ts: int) -> bool:
         """Reduce the position that must keep most, bracket by bracket, until the rest is safe."""
         specs, closed = self._ledger.instruments, False
         while held := self._crossed(asset):
             wallet = self._cross_wallet(asset)
-            if not is_liquidated(wallet, sum(self._surplus(i, prices[i], ts) for i in self._listed(held))):
+            if not is_liquidated(wallet, sum(self._surplus(i, held, prices[i], ts) for i in self._listed(held))):
                 break
             closed = True
             keeps = {i: self._maintenance(i, prices[specs[i].listed], ts) for i in held}
@@ -416,14 +423,14 @@ class Liquidator:
         pledged = pledged_units(self._ledger, self._board.price_units, asset, whole=whole)
         return self._cash(asset) - margins + pledged
 
-    def _legs(self, listed: InstrumentId) -> list[Leg]:
-        """Return what is held of an instrument: one position, or its sides."""
-        held = [self._ledger.positions[side] for side in self._sides[listed] if side in self._ledger.positions]
-        return [Leg(position.qty_units, position.basis_units) for position in held]
+    def _legs(self, listed: InstrumentId, held: list[InstrumentId]) -> list[Leg]:
+        """Return what is held of an instrument among positions that are secured together: one, or its sides."""
+        own = [self._ledger.positions[side] for side in self._sides[listed] if side in held]
+        return [Leg(position.qty_units, position.basis_units) for position in own]
 
-    def _surplus(self, listed: InstrumentId, price: int, ts: int) -> int:
+    def _surplus(self, listed: InstrumentId, held: list[InstrumentId], price: int, ts: int) -> int:
         terms = terms_of(self._ledger.instruments[listed])
-        return terms.surplus(self._legs(listed), price, self._rules.brackets[listed].at(ts))
+        return terms.surplus(self._legs(listed, held), price, self._rules.brackets[listed].at(ts))
 
     def _maintenance(self, instrument: InstrumentId, price: int, ts: int) -> int:
         spec, qty = self._ledger.instruments[instrument], abs(self._ledger.position(instrument).qty_units)

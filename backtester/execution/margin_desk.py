@@ -7,7 +7,7 @@ from backtester.core.board import Board
 from backtester.core.bus import Bus
 from backtester.core.events import OrderRejected
 from backtester.core.folds import Ledger
-from backtester.core.instruments import InstrumentId, sides_of
+from backtester.core.instruments import InstrumentId, secured_alike
 from backtester.core.margin_changes import Refused, Standing, changed_terms, terms_in_force
 from backtester.core.margin_events import MarginWish
 from backtester.core.timeline import Timeline
@@ -67,7 +67,7 @@ class MarginDesk:
                 ),
             )
             # who sent it went by what it wished: what holds puts that right
-            terms = [terms_in_force(ledger, side, now) for side in sides_of(ledger.instruments, spec.listed)]
+            terms = [terms_in_force(ledger, side, now) for side in secured_alike(ledger.instruments, spec)]
         else:
             self.changes[spec.listed] += 1
             self.highest[spec.listed] = max(terms[0].leverage, self.highest.get(spec.listed, 0))

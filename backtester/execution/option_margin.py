@@ -120,7 +120,7 @@ class ShortWatch:
             Cashflow(
                 ts=ts,
                 kind="insurance",
-                wallet=spec.market,
+                wallet=spec.wallet,
                 asset=spec.settle,
                 amount_units=shortfall,
                 instrument=spec.id,

@@ -26,7 +26,7 @@ from backtester.core.events import (
 )
 from backtester.core.folds import Ledger
 from backtester.core.funds import left_to_replace, remaining
-from backtester.core.instruments import Instrument, InstrumentId, for_sides
+from backtester.core.instruments import Instrument, InstrumentId, for_sides, is_one_strategy
 from backtester.core.market import Expiry, MarketCandle, MarketOpen, MarketTrade, MarkPrice
 from backtester.core.order_terms import Terms, TimeInForce
 from backtester.core.time import timeframe_us
@@ -47,6 +47,7 @@ from backtester.core.topics import (
 from backtester.core.transfer_events import Transfer
 from backtester.execution.brackets import Brackets
 from backtester.execution.conditions import MarketMemory
+from backtester.execution.crossing import pairs
 from backtester.execution.exits import brought_by
 from backtester.execution.filling import Cashier, ExchangeRules
 from backtester.execution.latency import InFlight, Sent
@@ -168,7 +169,12 @@ class SimulatedExchange:
         elif isinstance(order, Transfer):
             self._transfers.execute(order)
         else:
-            self.margin_desk.judge(order, len(self._book[order.instrument]))
+            own = [
+                w
+                for w in self._book[order.instrument].values()
+                if is_one_strategy(w.order.instrument, order.instrument)
+            ]
+            self.margin_desk.judge(order, len(own))
 
     def _admit(self, order: SanitizedOrder) -> None:
         """Accept an order, reject it, or put it in the place of another."""
@@ -311,6 +317,8 @@ class SimulatedExchange:
         book = self._book[opened.instrument]
         waiting = [w for w in book.values() if w.waits_for_open and not self._fills_at_mid(w)]
         pool = self._participation.at_open(opened)
+        if self._rules.crosses:
+            self._cross([w for w in waiting if opened.ts < w.deadline], opened, pool)
         for working in waiting:
             if working.order.order_id not in book:
                 continue  # its oco group ended a moment ago
@@ -320,6 +328,15 @@ class SimulatedExchange:
                 self.expire(working, Reason.NOT_FILLED_AT_ONCE)
             else:
                 self.execute(working, opened.price_units, Liquidity.TAKER, opened.ts, pool)
+
+    def _cross(self, waiting: list[WorkingOrder], opened: MarketOpen, pool: Pool) -> None:
+        """Let market orders of different strategies meet each other at an open; what is left goes to the market."""
+        book = self._book[opened.instrument]
+        for buy, sell in pairs(waiting):
+            if buy.order.order_id in book and sell.order.order_id in book:
+                fills = self._cashier.crossed(buy, sell, opened.price_units, opened.ts)
+                for working, fill in zip((buy, sell), fills or (), strict=False):
+                    self._executed(working, fill, pool, waits=False)
 
     def on_market(self, market: MarketCandle | MarketTrade) -> None:
         """Let the working orders meet a closed candle, or a trade."""
@@ -448,8 +465,11 @@ class SimulatedExchange:
             self._executed(working, fill, pool)
         return None
 
-    def _executed(self, working: WorkingOrder, fill: Fill, pool: Pool) -> list[WorkingOrder]:
-        """Make known what was filled, and what follows from it; return what came to life and still works."""
+    def _executed(self, working: WorkingOrder, fill: Fill, pool: Pool, *, waits: bool = True) -> list[WorkingOrder]:
+        """Make known what was filled, and what follows from it; return what came to life and still works.
+
+        waits: what is left waits for what trades next; else it meets more of this very moment.
+        """
         order, spec = working.order, self._instruments[fill.instrument]
         before = working.brought
         working.brought += brought_by(fill, spec)
@@ -466,7 +486,7 @@ class SimulatedExchange:
             price = fill.reference_price_units
             watched = self._marks.get(spec.listed, price) if self._rules.triggers_on_mark else price
             born = self._brackets.bring_to_life(working, fill, before, watched, pool)
-        if order.order_id in self._book[order.instrument]:
+        if waits and order.order_id in self._book[order.instrument]:
             self._go_on(working, fill.ts)
         if self._meeting is not None and self.liquidator is not None and spec.is_margined:
             self._judge_entry(fill)

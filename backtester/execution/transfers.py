@@ -5,7 +5,7 @@ from backtester.core.bus import Bus
 from backtester.core.events import TRANSFER, Cashflow, OrderRejected, Reason
 from backtester.core.folds import Ledger, Reservations
 from backtester.core.funds import transferable_units
-from backtester.core.instruments import InstrumentId
+from backtester.core.instruments import InstrumentId, split_sleeve
 from backtester.core.numbers import MONEY_EXPONENT, fixed
 from backtester.core.topics import T_CASHFLOWS, T_ORDERS_REJECTED
 from backtester.core.transfer_events import Transfer
@@ -64,5 +64,6 @@ class TransferDesk:
                     "from": transfer.source,
                     "to": transfer.target,
                 },
+                strategy=split_sleeve(transfer.source)[1],
             ),
         )

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from backtester.report.metrics import Metric
+from backtester.report.figures import Metric
 
 FIGURES = ("final_equity", "total_return", "max_drawdown", "n_trades", "fees")
 

@@ -1,108 +1,98 @@
-"""The headline figures of a run, each with the id of its definition; null with a reason where one has no meaning.
+"""All metrics of a run, from what its tables and its books say. Definitions: docs/metrics.md.
 
-Definitions: docs/metrics.md. Money is exact text, ratios are floats.
+Floats are summed correctly rounded over one ordered array, money is summed over integers: the same tables give the same
+bytes, whatever the number of threads.
 """
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from backtester.core.numbers import MONEY_EXPONENT, fixed
-from backtester.core.round_trips import RoundTrip
+import numpy as np
 
-Metric = dict[str, Any]
+from backtester.report.benchmark import comparison
+from backtester.report.bootstrap import bootstrap
+from backtester.report.breakdowns import breakdowns
+from backtester.report.costs import Accounts, cost_section, money_figures
+from backtester.report.drawdowns import deepest_falls, drawdown_figures, ratios_to_drawdown, realised_drawdown
+from backtester.report.exposure import exposure_figures
+from backtester.report.figures import Floats, Ints, Metric, money, value
+from backtester.report.returns import cagr, money_weighted_return, risk_figures, total_return
+from backtester.report.rolling import monthly_returns, rolling, stability
+from backtester.report.selection import Trials, selection_figures
+from backtester.report.series import EquitySeries, checked, daily
+from backtester.report.trades import TradeColumns, most_at_once, trade_figures
 
-
-@dataclass(slots=True)
-class EquityStats:
-    """What the equity curve leaves behind when it has been written. Money in 1e-8; max_drawdown <= 0."""
-
-    first_units: int = 0
-    last_units: int = 0
-    peak_units: int = 0
-    max_drawdown: float = 0.0
-    lowest_units: int = 0
-    rows: int = 0
-
-
-@dataclass(slots=True)
-class TradeStats:
-    """Counts and sums over closed trades."""
-
-    n_trades: int = 0
-    n_wins: int = 0
-    n_losses: int = 0
-
-    def add(self, trade: RoundTrip) -> None:
-        """Count a closed trade by its net profit."""
-        self.n_trades += 1
-        self.n_wins += trade.net_units > 0
-        self.n_losses += trade.net_units < 0
+Section = Any
 
 
-def headline(
-    equity: EquityStats,
-    trades: TradeStats,
-    *,
-    n_open: int,
-    realised: Mapping[str, int],
-    fees: Mapping[str, int],
-    funding: Mapping[str, int] | None,
-    worth: Callable[[str, int], int],
-    currency: str,
-) -> dict[str, Metric]:
-    """Return the metrics of a run.
+@dataclass(frozen=True, slots=True)
+class RunFigures:
+    """What the metrics of a run are made of. Money in 1e-8 of `currency`.
 
-    Args:
-        equity: from the whole curve, its first point before the first event.
-        trades: closed round trips.
-        n_open: trades that have not closed; they are in equity, not in trade statistics.
-        realised: price profit realised per asset, before fees, 1e-8 of it.
-        fees: fees paid per asset, 1e-8 of it.
-        funding: received less paid per asset, 1e-8 of it; None where nothing has funding.
-        worth: what an amount of an asset is worth in the currency at the end.
-        currency: the account's.
+    held: equity of buy and hold. net_times, net_exposure: signed exposure at boundaries. traded: notional of all fills.
+    open_entries: when the trades began that are still open. by_asset: of what sums are made that are of several assets.
+    has_funding: whether anything here knows funding. trials: None where nobody counted them.
     """
-    values: dict[str, Metric] = {}
-    if equity.first_units <= 0:
-        values["total_return"] = _null("total_return/1", "bad_start")
-    else:
-        values["total_return"] = _value("total_return/1", equity.last_units / equity.first_units - 1)
-    values["max_drawdown"] = _value("max_drawdown/1", equity.max_drawdown)
-    if equity.lowest_units <= 0:
-        values["max_drawdown"]["flag"] = "ruined"
-    values["n_trades"] = _value("n_trades/1", trades.n_trades)
-    values["n_wins"] = _value("n_wins/1", trades.n_wins)
-    values["n_losses"] = _value("n_losses/1", trades.n_losses)
-    values["n_even"] = _value("n_even/1", trades.n_trades - trades.n_wins - trades.n_losses)
-    values["n_open"] = _value("n_open/1", n_open)
-    values["win_rate"] = (
-        _value("win_rate/1", trades.n_wins / trades.n_trades) if trades.n_trades else _null("win_rate/1", "no_trades")
-    )
-    values["initial_equity"] = _money("initial_equity/1", equity.first_units, currency)
-    values["final_equity"] = _money("final_equity/1", equity.last_units, currency)
-    values["realised_pnl"] = _sum("realised_pnl/1", realised, worth, currency)
-    values["fees"] = _sum("fees/2", fees, worth, currency)
-    if funding is not None:
-        values["funding"] = _sum("funding/1", funding, worth, currency)
-    return values
+
+    currency: str
+    seed: int
+    series: EquitySeries
+    held: EquitySeries | None
+    net_times: Ints
+    net_exposure: Floats
+    traded: int
+    fills: int
+    trades: TradeColumns
+    open_entries: Ints
+    open_trades: list[dict[str, Any]]
+    books: Accounts
+    by_asset: dict[str, dict[str, str]]
+    has_funding: bool
+    trials: Trials | None
 
 
-def _value(definition: str, value: float | int) -> Metric:
-    return {"value": value, "definition_id": definition}
+def all_metrics(run: RunFigures) -> dict[str, Section]:
+    """Return metrics.json: headline figures, flat, then the sections.
+
+    Raises:
+        EngineError: the equity is empty or its times go back.
+    """
+    series = checked(run.series)
+    days = daily(series)
+    ruined = bool(series.equity.min() <= 0)
+    found: dict[str, Metric] = {"total_return": total_return(series)}
+    found["cagr"] = cagr(found["total_return"], series.years)
+    found |= risk_figures(days, series.years, ruined=ruined)
+    found |= drawdown_figures(series, days)
+    found["max_drawdown_realised"] = realised_drawdown(int(series.equity[0]), run.trades.net)
+    found |= ratios_to_drawdown(found, series.years)
+    found |= selection_figures(days.returns, run.trials, ruined=ruined)
+    section, lines = comparison(days, run.held, ruined=ruined)
+    found |= lines
+    found["money_weighted_return"] = money_weighted_return(series)
+    found |= exposure_figures(series, run.net_times, run.net_exposure, run.traded, run.fills)
+    found |= trade_figures(run.trades, len(run.open_entries), run.currency)
+    found["max_concurrent_positions"] = _most_positions(run)
+    found |= money_figures(run.books, run.by_asset, run.currency)
+    if run.has_funding:
+        told = run.by_asset.get("funding")
+        found["funding"] = money("funding/1", run.books.funding, run.currency, by_asset=told)
+    found["n_days"] = value("n_days/1", len(days.returns))
+    return {
+        **found,
+        "costs": cost_section(run.books, run.currency),
+        "open_trades": run.open_trades,
+        "breakdowns": breakdowns(run.trades),
+        "monthly_returns": monthly_returns(series),
+        "drawdowns": deepest_falls(series),
+        "rolling": rolling(days),
+        "stability": stability(days, run.trades.exit_time),
+        "bootstrap": bootstrap(days.returns, run.seed, ruined=ruined),
+        "benchmark": section,
+    }
 
 
-def _money(definition: str, units: int, currency: str) -> Metric:
-    return {"value": fixed(units, MONEY_EXPONENT), "currency": currency, "definition_id": definition}
-
-
-def _sum(definition: str, amounts: Mapping[str, int], worth: Callable[[str, int], int], currency: str) -> Metric:
-    """Return a sum in the currency; where it is made of other assets too, what it is made of."""
-    found = _money(definition, sum(worth(asset, units) for asset, units in sorted(amounts.items())), currency)
-    if any(units for asset, units in amounts.items() if asset != currency):
-        found["by_asset"] = {a: fixed(units, MONEY_EXPONENT) for a, units in sorted(amounts.items()) if units}
-    return found
-
-
-def _null(definition: str, reason: str) -> Metric:
-    return {"value": None, "reason": reason, "definition_id": definition}
+def _most_positions(run: RunFigures) -> Metric:
+    entries = np.concatenate((run.trades.entry_time, run.open_entries))
+    exits = np.concatenate((run.trades.exit_time, np.full(len(run.open_entries), run.series.ts[-1] + 1)))
+    return value("max_concurrent_positions/1", most_at_once(entries, exits))

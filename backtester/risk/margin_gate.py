@@ -8,7 +8,7 @@ from backtester.core.board import Board
 from backtester.core.bus import Bus
 from backtester.core.events import OrderRejected, Reason
 from backtester.core.folds import Ledger
-from backtester.core.instruments import InstrumentId, listed_id, split_side
+from backtester.core.instruments import InstrumentId, is_one_strategy, listed_id, split_side
 from backtester.core.margin_changes import Refused, Standing, changed_terms
 from backtester.core.margin_events import MarginTermsSet, MarginWish, SetLeverage
 from backtester.core.timeline import Timeline
@@ -90,7 +90,7 @@ class MarginGate:
             self._ledger,
             board.price_units,
             self._free(spec.id),
-            sum(listed_id(order.instrument) == spec.listed for order in working),
+            sum(listed_id(o.instrument) == spec.listed and is_one_strategy(o.instrument, spec.id) for o in working),
             None if tables is None else lambda leverage: max_size(tables.at(board.now), leverage),
             board.now,
         )

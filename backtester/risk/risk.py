@@ -39,7 +39,7 @@ from backtester.core.funds import (
     released_units,
     sellable_units,
 )
-from backtester.core.instruments import Holding, Instrument, InstrumentId, split_holding
+from backtester.core.instruments import Holding, Instrument, InstrumentId, is_one_strategy, split_holding, split_sleeve
 from backtester.core.numbers import FLOOR, MONEY_EXPONENT, decimal, floor_to, units_of
 from backtester.core.risk_events import ClosingIntent
 from backtester.core.rules import InstrumentRules, OrderLimits
@@ -91,7 +91,7 @@ class Risk:
         *,
         worst_fee_rates: Mapping[InstrumentId, Timeline[int]],
         allow_short: bool,
-        sizing: Sizing,
+        sizing: Mapping[str, Sizing],
         candle_us: Mapping[InstrumentId, int],
         paused: Mapping[InstrumentId, Sequence[tuple[int, int]]] | None = None,
         limiter: OrderLimiter | None = None,
@@ -100,7 +100,8 @@ class Risk:
     ) -> None:
         """Wire the component.
 
-        candle_us: length of the candles that execute, µs. paused: the spans [from, to) of ticks in which no
+        sizing: finds sizes, for each strategy of the run; "" for the only one. candle_us: length of the candles that
+        execute, µs. paused: the spans [from, to) of ticks in which no
         position may be opened. limiter: the user's own limits. travel: orders take time to reach the exchange.
         brackets: what the leverage of futures may be, by date.
         """
@@ -114,7 +115,7 @@ class Risk:
         self._candle_us = candle_us
         self._pauses = Pauses(paused or {})
         self._reservations = Reservations()
-        self._wallets = {spec.market for spec in ledger.instruments.values()}
+        self._wallets = {spec.wallet for spec in ledger.instruments.values()}
         self._limiter = limiter
         self._brackets = brackets or {}
         self.open_orders = OpenOrders(travel=travel)
@@ -188,11 +189,11 @@ class Risk:
         self._bus.publish(T_TRANSFERS, transfer)
 
     def _sized(self, intent: OrderIntent) -> SanitizedOrder | Refusal:
-        """Return the order of an intent whose size the run's sizing finds."""
-        spec = self._known(intent.instrument)
-        free = 0 if spec is None else self._affordable(spec, self._free(spec, spec.cash))
-        refused = None if spec is None else self._contract_refusal(intent, spec)
-        sized = refused or self._sizing.sized(intent, free)
+        """Return the order of an intent whose size the run's sizing finds; its instrument is known."""
+        spec = self._ledger.instruments[intent.instrument]
+        free = self._affordable(spec, self._free(spec, spec.cash))
+        refused = self._contract_refusal(intent, spec)
+        sized = refused or self._sizing[spec.sleeve].sized(intent, free)
         if isinstance(sized, Refusal):
             return sized
         order = self._sanitized(sized.intent)
@@ -370,7 +371,7 @@ class Risk:
             return Refusal(Reason.PARENT_ENDED, {"order_id": str(intent.algo_id)})
         if replaces is None and intent.client_id and not intent.algo_id:  # a part goes by the name of its parent
             for order in self.open_orders:
-                if order.client_id == intent.client_id:
+                if order.client_id == intent.client_id and is_one_strategy(order.instrument, intent.instrument):
                     return Refusal(Reason.DUPLICATE_CLIENT_ID, {"order_id": str(order.order_id)})
         return None
 
@@ -378,7 +379,10 @@ class Risk:
         self, intent: OrderIntent, spec: Instrument, rounded: RoundedOrder, replaces: SanitizedOrder | None
     ) -> SanitizedOrder | Refusal:
         """Size an order and find the funds it binds."""
-        if intent.oco and any(o.oco == intent.oco and o.instrument != spec.id for o in self.open_orders):
+        if intent.oco and any(
+            o.oco == intent.oco and o.instrument != spec.id and is_one_strategy(o.instrument, spec.id)
+            for o in self.open_orders
+        ):
             return Refusal(Reason.BAD_GROUP, {"oco": intent.oco, "why": "a group has one instrument"})
         rules, terms = self._specs.rules(spec.id, self._board.now), intent.terms
         limits = rules.limits(rounded.kind)
@@ -537,6 +541,7 @@ class Risk:
                 client_id=intent.client_id if isinstance(intent, OrderIntent) else "",
                 numbers=refusal.numbers,
                 algo_id=intent.algo_id if isinstance(intent, OrderIntent) else 0,
+                strategy=split_sleeve(intent.source)[1] if isinstance(intent, TransferIntent) else "",
             ),
         )
 
@@ -557,8 +562,8 @@ class Risk:
         return affordable_budget(self._ledger.margin, spec, free, self._worst_fee_rates[spec.id].at(self._board.now))
 
     def _equity_in(self, spec: Instrument) -> Decimal:
-        """Return the account's equity in what an instrument settles in."""
-        return decimal(self._ledger.equity_in(spec.settle, self._board.price_units), MONEY_EXPONENT)
+        """Return the equity that trades an instrument, in what it settles in."""
+        return decimal(self._ledger.equity_for(spec, self._board.price_units), MONEY_EXPONENT)
 
     # --- what happened -------------------------------------------------------------------------------------------
 

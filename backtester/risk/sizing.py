@@ -126,7 +126,7 @@ class Sizing:
         if not rounded.limit_units:
             worst = self._slippage.price_units(intent.side.sign, price)
         limits = self._specs.rules(spec.id, self._board.now).limits(rounded.kind)
-        equity = self._ledger.equity_in(spec.settle, self._board.price_units)
+        equity = self._ledger.equity_for(spec, self._board.price_units)
         return _Entry(intent, spec, rules, price, worst, limits.lot_units, equity)
 
     def _cost(self, entry: _Entry, field: str, value: Decimal) -> int:

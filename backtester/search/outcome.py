@@ -3,16 +3,17 @@
 import struct
 from collections.abc import Iterable, Sequence
 from hashlib import blake2b
-from math import fsum, sqrt
+from math import sqrt
 from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from backtester.report.returns import moments, sharpe_of
+from backtester.report.series import returns_of
+
 YEAR_DAYS: Final = 365
-_LEAST_DAYS: Final = 2
-_NO_VARIANCE: Final = 1e-15
 _ROW: Final = struct.Struct("<5q")
 
 
@@ -84,19 +85,13 @@ def moments_of(daily: NDArray[np.int64] | Sequence[int]) -> Moments:
     """
     equity = np.asarray(daily, dtype=np.float64)
     n = max(0, len(equity) - 1)
-    if n < _LEAST_DAYS or bool((equity <= 0).any()):
+    if bool((equity <= 0).any()):
         return Moments(None, None, None, n)
-    returns = (equity[1:] / equity[:-1] - 1.0).tolist()
-    mean = fsum(returns) / n
-    apart = [r - mean for r in returns]
-    second = fsum(a * a for a in apart)
-    deviation = sqrt(second / (n - 1))
-    if deviation < _NO_VARIANCE * max(1.0, abs(mean)):
+    returns = returns_of(equity)
+    per_day, _ = sharpe_of(returns)
+    if per_day is None:
         return Moments(None, None, None, n)
-    spread = sqrt(second / n)
-    skew = fsum((a / spread) ** 3 for a in apart) / n
-    kurtosis = fsum((a / spread) ** 4 for a in apart) / n
-    return Moments(mean / deviation, skew, kurtosis, n)
+    return Moments(per_day, *moments(returns), n)
 
 
 def outcome_of(
@@ -116,8 +111,8 @@ def outcome_of(
     fills_digest: str,
 ) -> Outcome:
     """Return the figures of a combination that ran; daily: equity at each 00:00 UTC, 1e-8."""
-    moments = moments_of(daily)
-    day = moments.sharpe_day
+    found = moments_of(daily)
+    day = found.sharpe_day
     return Outcome(
         number=number,
         values=values,
@@ -128,9 +123,9 @@ def outcome_of(
         max_drawdown=max_drawdown,
         sharpe=None if day is None else day * sqrt(YEAR_DAYS),
         sharpe_day=day,
-        skew=moments.skew,
-        kurtosis=moments.kurtosis,
-        n_days=moments.n_days,
+        skew=found.skew,
+        kurtosis=found.kurtosis,
+        n_days=found.n_days,
         n_trades=trades.n_trades,
         n_open=trades.n_open,
         win_rate=trades.n_wins / trades.n_trades if trades.n_trades else None,

@@ -1,14 +1,14 @@
 """Which combinations did best, and how much of the best one is luck."""
 
 from collections.abc import Sequence
-from math import e, fsum, sqrt
+from math import fsum, sqrt
 from statistics import NormalDist
 from typing import Any, Final, NamedTuple
 
 from backtester.core.errors import UsageError
+from backtester.report.selection import expected_best
 from backtester.search.outcome import YEAR_DAYS, Outcome
 
-EULER: Final = 0.5772156649015329
 _LEAST_DAYS: Final = 20
 
 METRICS: Final = {
@@ -86,10 +86,9 @@ def deflated_sharpe(best: Outcome, outcomes: Sequence[Outcome], trials: int) -> 
         return Deflated(None, trials, None, "one_trial")
     mean = fsum(found) / len(found)
     variance = fsum((one - mean) ** 2 for one in found) / (len(found) - 1)
-    normal = NormalDist()
-    luck = (1 - EULER) * normal.inv_cdf(1 - 1 / trials) + EULER * normal.inv_cdf(1 - 1 / (trials * e))
-    expected = sqrt(variance) * luck
+    expected = expected_best(trials, variance)
     spread = 1 - skew * ratio + (kurtosis - 1) / 4 * ratio * ratio
     if spread <= 0:
         return Deflated(None, trials, expected * sqrt(YEAR_DAYS), "no_variance")
-    return Deflated(normal.cdf((ratio - expected) * sqrt(n - 1) / sqrt(spread)), trials, expected * sqrt(YEAR_DAYS))
+    sure = NormalDist().cdf((ratio - expected) * sqrt(n - 1) / sqrt(spread))
+    return Deflated(sure, trials, expected * sqrt(YEAR_DAYS))

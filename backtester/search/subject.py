@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from backtester.config.configs import BacktestConfig, StrategySection
-from backtester.engine.prepare import Needs, PreparedRun, needs_of, params_of, prepare
+from backtester.core.errors import UsageError
+from backtester.engine.prepare import PreparedRun, prepare
+from backtester.engine.strategy_plans import Needs, needs_of, params_of
 from backtester.strategy.base import StrategyParams
 from backtester.strategy.registry import FoundStrategy, find_strategy
 
@@ -19,8 +21,10 @@ class Subject:
         relative_to: a folder in which a relative strategy file is looked for.
 
         Raises:
-            UsageError, StrategyError: there is no such strategy.
+            UsageError, StrategyError: there is no such strategy, or there are several.
         """
+        if config.strategies:
+            raise UsageError("a sweep varies one strategy, the config names several", hint="leave [[strategies]] out")
         self.config = config
         self.relative_to = relative_to
         self.found: FoundStrategy = find_strategy(config.strategy.name, relative_to=relative_to)
@@ -33,7 +37,7 @@ class Subject:
         Raises:
             UsageError: they refuse the values.
         """
-        return params_of(self.found, self.config, None, values)
+        return params_of(self.found, self.config.strategy.params, None, values)
 
     def prepared(self, values: dict[str, Any]) -> PreparedRun:
         """Return the run of some values.
@@ -47,7 +51,7 @@ class Subject:
             run = self._prepared.get(needs)
             if run is None:
                 run = self._prepared[needs] = prepare(self._with(self.config, params), relative_to=self.relative_to)
-        return run._replace(params=params, config=self._with(run.config, params))
+        return run.with_strategy(self.found, params)._replace(config=self._with(run.config, params))
 
     def _with(self, config: BacktestConfig, params: StrategyParams) -> BacktestConfig:
         section = StrategySection(name=config.strategy.name, params=params.model_dump())

@@ -7,13 +7,13 @@ from numpy.typing import NDArray
 
 from backtester.account.equity import EquityColumns
 from backtester.core.errors import BacktesterError, EngineError, Interrupted
-from backtester.core.events import Fill
+from backtester.core.events import Cashflow, Fill
 from backtester.core.instruments import split_holding
 from backtester.core.round_trips import RoundTrip, RoundTrips
 from backtester.core.time import DAY
-from backtester.core.topics import T_FILLS
+from backtester.core.topics import T_CASHFLOWS, T_FILLS
 from backtester.engine.prepare import PreparedRun
-from backtester.engine.run import COMPLETE, Stopping, close_tables, drive
+from backtester.engine.run import COMPLETE, Stopping, drive, hand_on_rows
 from backtester.engine.wiring import Wired, wire
 from backtester.search.grid import Combination
 from backtester.search.outcome import FillRow, FillsDigest, Outcome, Trades, outcome_of
@@ -25,24 +25,39 @@ class NeverStops:
     asked = False
 
 
-class DailyEquity:
-    """Equity at each 00:00 UTC of a run, from its rows as they come: the last one at that time or before."""
+class EquityFold:
+    """What stays of equity rows as they come: the first and the last, the deepest fall, and each day's.
+
+    A day's is the last row at 00:00 UTC or before. Money in 1e-8.
+    """
 
     def __init__(self, start: int, end: int) -> None:
         first = -(-start // DAY) * DAY
+        self.first_units = self.last_units = 0
+        self.max_drawdown = 0.0
+        self._peak: float | None = None
         self._midnights: NDArray[np.int64] = np.arange(first, end + 1, DAY, dtype=np.int64)
         self._values: NDArray[np.int64] = np.zeros(len(self._midnights), dtype=np.int64)
 
     def take(self, columns: EquityColumns) -> None:
         """Take a chunk of equity rows, in time order."""
         ts, equity = columns[0].astype(np.int64), columns[1].astype(np.int64)
+        if self._peak is None:
+            self.first_units, self._peak = int(equity[0]), float(equity[0])
+        self.last_units = int(equity[-1])
+        values = equity.astype(np.float64)
+        peaks = np.maximum(np.maximum.accumulate(values), self._peak)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            falls = np.where(peaks > 0, values / peaks - 1.0, 0.0)
+        self._peak = float(peaks[-1])
+        self.max_drawdown = min(self.max_drawdown, float(falls.min()))
         begin = int(np.searchsorted(self._midnights, int(ts[0])))
         at = np.searchsorted(ts, self._midnights[begin:], side="right") - 1
         self._values[begin:] = equity[at]  # what comes after is laid over by the next chunk
 
     @property
-    def values(self) -> NDArray[np.int64]:
-        """Equity in 1e-8, one for each midnight from the start to the end of the run."""
+    def daily(self) -> NDArray[np.int64]:
+        """Equity, one for each midnight from the start to the end of the run."""
         return self._values
 
 
@@ -69,6 +84,10 @@ class Watcher:
         if self._keep:
             self.fills.append(row)
         self._trips.on_fill(fill)
+
+    def on_cashflow(self, flow: Cashflow) -> None:
+        """Take what an open trade is paid or charged without a fill."""
+        self._trips.on_cashflow(flow)
 
     def _on_trip(self, trip: RoundTrip) -> None:
         net, so_far = trip.net_units, self._closed
@@ -97,17 +116,19 @@ def run_trial(
         Interrupted: it was told to stop.
         EngineError: the engine broke one of its own promises.
     """
-    watcher, daily = Watcher(run, keep=keep_fills), DailyEquity(run.start, run.end)
+    watcher, equity = Watcher(run, keep=keep_fills), EquityFold(run.start, run.end)
     try:
         wired = wire(run, None)
         wired.bus.subscribe(T_FILLS, watcher.on_fill)
-        wired.account.curve.also(daily.take)
+        wired.bus.subscribe(T_CASHFLOWS, watcher.on_cashflow)
+        wired.account.curve.also(equity.take)
         if asyncio.run(drive(run, wired, None, stop or NeverStops())) != COMPLETE:
             raise Interrupted("the sweep was stopped")
-        wired.host.stop()
+        for one in wired.strategies:
+            one.host.stop()
         if breaks := wired.account.ledger.identity_breaks():
             raise EngineError("money does not add up: " + "; ".join(breaks))
-        close_tables(wired)
+        hand_on_rows(wired)
     except (Interrupted, EngineError):
         raise
     except BacktesterError as error:
@@ -115,16 +136,15 @@ def run_trial(
             number=combination.number, values=combination.values, status="failed", why=error.message, engine="event"
         )
         return failed, []
-    stats = wired.equity.stats
     return outcome_of(
         combination.number,
         combination.values,
         engine="event",
         bail=bail,
-        first_units=stats.first_units,
-        last_units=stats.last_units,
-        max_drawdown=stats.max_drawdown,
-        daily=daily.values,
+        first_units=equity.first_units,
+        last_units=equity.last_units,
+        max_drawdown=equity.max_drawdown,
+        daily=equity.daily,
         trades=watcher.trades,
         fees_units=_worth(run, wired, "fees_units"),
         funding_units=_worth(run, wired, "funding_units"),

@@ -17,6 +17,7 @@ from backtester.core.market import (
 )
 from backtester.strategy.base import Intents, Strategy, StrategyParams
 from backtester.strategy.chain_view import ChainView
+from backtester.strategy.params import param
 
 __all__ = [
     "Candle",
@@ -41,4 +42,5 @@ __all__ = [
     "StrategyParams",
     "Trade",
     "VolatilityIndex",
+    "param",
 ]

@@ -43,6 +43,7 @@ from backtester.core.market import (
 from backtester.core.numbers import MONEY_EXPONENT, decimal, decimal_of
 from backtester.core.risk_events import RiskAlert
 from backtester.core.rules import InstrumentRules
+from backtester.core.time import format_time
 from backtester.core.transfer_events import TransferIntent
 from backtester.strategy.chain_view import ChainView
 from backtester.strategy.ordering import Number, combo_intent, order_intent, replace_intent
@@ -236,9 +237,14 @@ class Strategy:
 
         Raises:
             TypeError: the time is not an int.
+            ValueError: it is not later than now.
         """
         if not isinstance(time, int) or isinstance(time, bool):
             raise TypeError(f"call_at takes UTC microseconds as an int, this is {time!r}")
+        if time <= self.now:
+            raise ValueError(
+                f"call_at was asked for {format_time(time)}, and it is {format_time(self.now)}: a timer is for later"
+            )
         self._view.call_at(time)
 
     def note(self, text: str, **values: object) -> None:

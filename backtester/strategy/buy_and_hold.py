@@ -2,10 +2,9 @@
 
 from typing import Annotated
 
-from pydantic import Field
-
 from backtester.strategy.base import StrategyParams
 from backtester.strategy.features import Frame
+from backtester.strategy.params import param
 from backtester.strategy.signals import SignalStrategy, Targets
 
 
@@ -13,7 +12,7 @@ class BuyAndHoldParams(StrategyParams):
     """What to hold."""
 
     exposure: Annotated[
-        float, Field(gt=0, le=1, description="share of equity to buy of each instrument; 1 leaves it to [sizing]")
+        float, param("of equity to buy of each; 1 leaves the size to [sizing]", unit="share", gt=0, le=1)
     ] = 1.0
 
 

@@ -3,28 +3,30 @@
 from decimal import Decimal
 from typing import Annotated
 
-from pydantic import Field
-
 from backtester.core.instruments import SPOT, InstrumentId, instrument_id
 from backtester.core.market import OptionChain
 from backtester.core.numbers import MONEY_EXPONENT, decimal, decimal_of
 from backtester.core.time import HOUR
 from backtester.strategy.base import Intents, Strategy, StrategyParams
+from backtester.strategy.params import param
 
 
 class CoveredCallParams(StrategyParams):
-    """underlying: of chain and coin. delta: of the call that is sold. quantity: base units to hold; without it as much
-    as the spot wallet pays for. fraction: of what is held, against which calls are sold. give_pct: how far below the
-    last bid the limit lies, percent. least_hours: what a call must have to go when it is sold. tag: of the orders.
-    """
+    """What is held, and which call is sold against it."""
 
-    underlying: Annotated[str, Field(min_length=1)] = "BTCUSDT"
-    delta: Annotated[float, Field(gt=0, lt=1)] = 0.2
-    quantity: Annotated[Decimal, Field(gt=0)] | None = None
-    fraction: Annotated[Decimal, Field(gt=0, le=1)] = Decimal(1)
-    give_pct: Annotated[Decimal, Field(ge=0, lt=100)] = Decimal(10)
-    least_hours: Annotated[int, Field(ge=0)] = 24
-    tag: str = "covered_call"
+    underlying: Annotated[str, param("of the chain and the coin: a symbol", unit="", min_length=1)] = "BTCUSDT"
+    delta: Annotated[float, param("of the call that is sold", unit="quote per quote", gt=0, lt=1)] = 0.2
+    quantity: Annotated[
+        Decimal | None, param("to hold; none: as much as the spot wallet pays for", unit="base units", gt=0)
+    ] = None
+    fraction: Annotated[Decimal, param("of what is held, against which calls are sold", unit="share", gt=0, le=1)] = (
+        Decimal(1)
+    )
+    give_pct: Annotated[Decimal, param("that the limit lies below the last bid", unit="percent", ge=0, lt=100)] = (
+        Decimal(10)
+    )
+    least_hours: Annotated[int, param("that a call must have to go when it is sold", unit="hours", ge=0)] = 24
+    tag: Annotated[str, param("of the orders", unit="")] = "covered_call"
 
 
 class CoveredCall(Strategy):

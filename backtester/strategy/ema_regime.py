@@ -3,28 +3,29 @@
 from typing import Annotated
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from backtester.strategy.base import StrategyParams
 from backtester.strategy.features import Feature, Frame, formula, indicator
 from backtester.strategy.features.frame import Values
 from backtester.strategy.indicators.smoothing import Ema
+from backtester.strategy.params import param
 from backtester.strategy.signals import ExitPlan, SignalStrategy, Targets
 
 
 class EmaRegimeParams(StrategyParams):
-    """Means in candles, distances in percent."""
+    """Three means, by how much they must differ, and the stop."""
 
-    fast: Annotated[int, Field(ge=1, description="candles of the fast EMA")] = 20
-    slow: Annotated[int, Field(ge=2, description="candles of the slow EMA")] = 50
-    regime: Annotated[int, Field(ge=2, description="candles of the EMA that the close must be above")] = 200
-    min_spread_pct: Annotated[
-        float, Field(ge=0, lt=100, description="by how much fast must exceed slow, percent of slow")
-    ] = 0.1
-    stop_pct: Annotated[
-        float, Field(gt=0, lt=100, description="distance of the stop below the close that decided, percent")
-    ] = 2.0
-    exposure: Annotated[float, Field(gt=0, le=1, description="share of equity; 1 leaves the size to [sizing]")] = 1.0
+    fast: Annotated[int, param("of the fast EMA", unit="candles", ge=1)] = 20
+    slow: Annotated[int, param("of the slow EMA", unit="candles", ge=2)] = 50
+    regime: Annotated[int, param("of the EMA that the close must be above", unit="candles", ge=2)] = 200
+    min_spread_pct: Annotated[float, param("of slow by which fast must exceed it", unit="percent", ge=0, lt=100)] = 0.1
+    stop_pct: Annotated[float, param("from the close that decided down to the stop", unit="percent", gt=0, lt=100)] = (
+        2.0
+    )
+    exposure: Annotated[float, param("of equity to hold; 1 leaves the size to [sizing]", unit="share", gt=0, le=1)] = (
+        1.0
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> "EmaRegimeParams":

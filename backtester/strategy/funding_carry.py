@@ -5,7 +5,7 @@ from decimal import ROUND_FLOOR, Decimal
 from math import lcm
 from typing import Annotated, Final
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from backtester.core.errors import UsageError
 from backtester.core.events import AnyIntent, Fill, OrderRejected, OrderUpdate, Reason, SanitizedOrder, Status
@@ -15,6 +15,7 @@ from backtester.core.numbers import decimal, decimal_of
 from backtester.core.rules import OrderLimits
 from backtester.core.time import DAY
 from backtester.strategy.base import Intents, Strategy, StrategyParams
+from backtester.strategy.params import param
 
 ENTER: Final = "enter"
 LEAVE: Final = "leave"
@@ -24,18 +25,25 @@ _OWN: Final = frozenset({ENTER, LEAVE, REBALANCE, HEDGE})
 
 
 class FundingCarryParams(StrategyParams):
-    """window: funding rates of the mean. enter, leave: rates per payment, above and below which it opens and closes.
+    """When a pair is opened and closed, how large it is, and when its size is changed."""
 
-    usage_pct: percent of the wallets that the legs may take. leverage: what the short is worth over the money that is
-    kept for it. drift_pct: by how much the right quantity must differ from what is held to be traded at midnight.
-    """
-
-    window: Annotated[int, Field(ge=1, le=1_000)] = 9
-    enter: Annotated[Decimal, Field(gt=-1, lt=1)] = Decimal("0.0001")
-    leave: Annotated[Decimal, Field(gt=-1, lt=1)] = Decimal("0.00003")
-    usage_pct: Annotated[Decimal, Field(gt=0, le=100)] = Decimal(90)
-    leverage: Annotated[Decimal, Field(ge=1, le=100)] = Decimal(1)
-    drift_pct: Annotated[Decimal, Field(ge=0, le=100)] = Decimal(5)
+    window: Annotated[int, param("of the mean", unit="funding rates", ge=1, le=1_000)] = 9
+    enter: Annotated[Decimal, param("above which the mean opens a pair", unit="rate per payment", gt=-1, lt=1)] = (
+        Decimal("0.0001")
+    )
+    leave: Annotated[Decimal, param("below which the mean closes it", unit="rate per payment", gt=-1, lt=1)] = Decimal(
+        "0.00003"
+    )
+    usage_pct: Annotated[Decimal, param("of the wallets that the legs may take", unit="percent", gt=0, le=100)] = (
+        Decimal(90)
+    )
+    leverage: Annotated[
+        Decimal, param("what the short is worth over the money that is kept for it", unit="times", ge=1, le=100)
+    ] = Decimal(1)
+    drift_pct: Annotated[
+        Decimal,
+        param("by how much the right quantity must differ to be traded at midnight", unit="percent", ge=0, le=100),
+    ] = Decimal(5)
 
     @model_validator(mode="after")
     def _leaves_below(self) -> "FundingCarryParams":

@@ -4,30 +4,31 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from backtester.core.errors import StrategyError
 from backtester.core.events import AnyIntent
 from backtester.core.market import Trade
 from backtester.core.numbers import decimal_of
 from backtester.strategy.base import Intents, Strategy, StrategyParams
+from backtester.strategy.params import param
 from backtester.strategy.view import PositionView
 
 BID, ASK = "bid", "ask"
 
 
 class GridMakerParams(StrategyParams):
-    """Distances in basis points of the last trade's price, amounts in quote currency."""
+    """Where the quotes lie, how large they are, and when they move."""
 
     distance_bps: Annotated[
-        Decimal, Field(gt=0, lt=10_000, description="distance of bid and ask from the last trade, basis points")
+        Decimal, param("of bid and ask from the last trade", unit="basis points", gt=0, lt=10_000)
     ] = Decimal(10)
-    requote_trades: Annotated[int, Field(ge=1, description="trades after which both are moved")] = 100
-    order_quote: Annotated[Decimal, Field(gt=0, description="size of each order, quote currency")] = Decimal(100)
+    requote_trades: Annotated[int, param("after which both are moved", unit="trades", ge=1)] = 100
+    order_quote: Annotated[Decimal, param("size of each order", unit="quote currency", gt=0)] = Decimal(100)
     inventory_quote: Annotated[
-        Decimal, Field(gt=0, description="most that is held, long or short, at the last trade, quote currency")
+        Decimal, param("most that is held, long or short, at the last trade", unit="quote currency", gt=0)
     ] = Decimal(500)
-    tape: Annotated[Literal["aggTrades", "trades"], Field(description="which tape it reads")] = "aggTrades"
+    tape: Annotated[Literal["aggTrades", "trades"], param("which tape it reads", unit="")] = "aggTrades"
 
     @model_validator(mode="after")
     def _consistent(self) -> "GridMakerParams":

@@ -1,7 +1,7 @@
 """The host: brings events to a strategy, and its wishes to the bus. The only way in and out of a strategy."""
 
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +18,7 @@ from backtester.core.events import (
     OrderUpdate,
     SanitizedOrder,
 )
+from backtester.core.instruments import listed_id
 from backtester.core.margin_events import MarginAlert, MarginTermsSet, MarginWish
 from backtester.core.market import Candle, MarketEvent, OptionChain, TimerFired
 from backtester.core.risk_events import RiskAlert
@@ -48,8 +49,11 @@ from backtester.core.topics import (
     T_VOLATILITY,
     Topic,
 )
-from backtester.strategy.base import Strategy
+from backtester.core.transfer_events import TransferIntent
+from backtester.strategy.base import Strategy, StrategyParams
+from backtester.strategy.contract import in_words, line_of, listed_intents
 from backtester.strategy.intents import checked_intent
+from backtester.strategy.sleeve_port import SleevePort
 from backtester.strategy.view import StrategyView
 
 MARKET_HOOKS: Final[dict[str, Topic[Any]]] = {
@@ -73,8 +77,11 @@ class StrategyHost:
     Intents during warm-up (at or before `start`) are dropped and counted.
     """
 
-    def __init__(self, strategy: Strategy, name: str, view: StrategyView, bus: Bus, *, start: int, seed: int) -> None:
+    def __init__(
+        self, strategy: Strategy, name: str, view: StrategyView, bus: Bus | SleevePort, *, start: int, seed: int
+    ) -> None:
         self.dropped_in_warmup = 0
+        self.dropped_at_the_start = 0
         self._strategy = strategy
         self._name = name
         self._view = view
@@ -82,6 +89,7 @@ class StrategyHost:
         self._start = start
         self._silenced = False
         self._notes = strategy.pending_notes
+        self._params_before = _values_of(strategy.params)
         self._hears_updates = self._overrides("on_order_update")
         strategy.bind(view, seed)
         self._on_candle = strategy.on_candle
@@ -122,10 +130,17 @@ class StrategyHost:
 
     def stop(self) -> None:
         """Call on_stop; the run is over, it can want nothing any more."""
+        hook: Callable[[], Any] = self._strategy.on_stop
         try:
-            self._strategy.on_stop()
+            if hook():
+                raise TypeError("on_stop returned something, and after the last tick nothing can be wanted")
         except _FAILURES as error:
-            raise self._failure(self._strategy.on_stop, (), error) from error
+            raise self._failure(hook, (), error) from error
+        if self._params_before != _values_of(self._strategy.params):
+            raise StrategyError(
+                f"strategy {self._name} changed a value inside its parameters in the run",
+                hint="copy a list or dict of the parameters in __init__ and change the copy",
+            )
 
     def on_candle(self, candle: Candle) -> None:
         """Hot path of every run: one call, one look at what came back."""
@@ -224,19 +239,26 @@ class StrategyHost:
         self._notes.clear()
         if intents is None:
             return
-        if not isinstance(intents, list | tuple | Iterator):  # a set has no order that a run could repeat
-            raise TypeError(
-                f"{hook.__name__} returned {intents!r}, not a list of intents; return [self.buy(...)] or None"
-            )
-        wanted = [checked_intent(intent) for intent in intents]
+        wanted = [self._of_this_run(checked_intent(intent)) for intent in listed_intents(hook, intents)]
         if self._view.board.now <= self._start:
             self.dropped_in_warmup += len(wanted)
+            self.dropped_at_the_start += len(wanted) if hook.__name__ == "on_start" else 0
             return
         for intent in wanted:
             if isinstance(intent, MarginWish):
                 self._bus.publish(T_MARGIN_INTENT, intent)
             else:
                 self._bus.publish(T_ORDERS_INTENT, intent)
+
+    def _of_this_run(self, intent: Any) -> Any:
+        """Return an intent for something that the run has.
+
+        Raises:
+            UsageError: it is for another instrument.
+        """
+        if not isinstance(intent, TransferIntent) and intent.instrument not in self._view.instruments:
+            self._view.orderable(listed_id(intent.instrument))
+        return intent
 
     def silence(self) -> None:
         """Call no hook any more; go on folding, so that the view stays true to the log."""
@@ -256,13 +278,19 @@ class StrategyHost:
     def _failure(self, hook: Callable[..., Any], args: tuple[Any, ...], error: BaseException) -> StrategyError:
         """Name strategy, event and the line of the strategy that raised."""
         file = file_of(type(self._strategy))
-        own = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == file]
-        where = f" ({Path(own[-1].filename).name}, line {own[-1].lineno})" if own else ""
-        reason = error.message if isinstance(error, BacktesterError) else f"{type(error).__name__}: {error}"
+        traces = [one.__traceback__ for one in (error, error.__cause__) if one is not None]
+        own = [f for trace in traces for f in traceback.extract_tb(trace) if f.filename == file]
+        defined = getattr(self._strategy, "targets", hook) if hook.__module__.startswith("backtester.") else hook
+        where = f" ({Path(own[-1].filename).name}, line {own[-1].lineno})" if own else line_of(defined)
+        reason, hint = in_words(error)
         return StrategyError(
-            f"strategy {self._name} failed in {hook.__name__}{_describe(args)}{where}: {reason}",
-            hint=error.hint if isinstance(error, BacktesterError) else "",
+            f"strategy {self._name} failed in {hook.__name__}{_describe(args)}{where}: {reason}", hint=hint
         )
+
+
+def _values_of(params: object) -> object:
+    """Return what parameters say now, apart from them: a list in them can be changed, although they are frozen."""
+    return params.model_dump() if isinstance(params, StrategyParams) else None
 
 
 def file_of(cls: type) -> str:

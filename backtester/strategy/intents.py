@@ -33,6 +33,7 @@ from backtester.core.order_terms import (
 from backtester.core.risk_events import ClosingIntent
 from backtester.core.transfer_events import TransferIntent
 
+_MOST_SHOWN = 80
 _PRICES: dict[type, tuple[str, ...]] = {
     LimitOrderIntent: ("limit_price",),
     StopOrderIntent: ("stop_price",),
@@ -75,7 +76,9 @@ def checked_intent(intent: object) -> AnyIntent | MarginWish | TransferIntent:
         for name in changes:
             _want_decimal(name, getattr(intent, name))
     else:
-        raise TypeError(f"what was returned is not a list of intents: it holds {intent!r}")
+        inner = isinstance(intent, list | tuple)
+        more = "; self.close and self.cancel_all return lists: [*self.close(name), ...]" if inner else ""
+        raise TypeError(f"what was returned is not a list of intents: it holds {short(intent)}{more}")
     _want(intent, "ts", int)
     _want(intent, "instrument", str)
     return intent
@@ -142,6 +145,9 @@ def checked_order(intent: OrderIntent) -> OrderIntent:
         raise ValueError(f"oco is {intent.oco!r}: names that begin with # belong to brackets")
     for name in (*sizes, *_PRICES.get(type(intent), ())):
         _want_decimal(name, getattr(intent, name))
+    for name in sizes:
+        if getattr(intent, name) < 0:
+            raise ValueError(f"{name} is {getattr(intent, name)}: a size is positive, buy and sell say the direction")
     for name in _OPTIONAL_PRICES.get(type(intent), ()):
         if getattr(intent, name) is not None:
             _want_decimal(name, getattr(intent, name))
@@ -195,6 +201,12 @@ def _check_bracket(intent: OrderIntent) -> None:
     fault = bracket_fault(bracket, intent.terms.only_reduces)
     if fault is not None:
         raise ValueError(fault)
+
+
+def short(value: object) -> str:
+    """Return what a value looks like, in at most 80 characters."""
+    text = repr(value)
+    return text if len(text) <= _MOST_SHOWN else f"{text[: _MOST_SHOWN - 3]}..."
 
 
 def _want_decimal(name: str, value: object) -> None:

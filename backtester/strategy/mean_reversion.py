@@ -3,32 +3,34 @@
 from typing import Annotated
 
 import numpy as np
-from pydantic import Field
 
 from backtester.strategy.base import StrategyParams
 from backtester.strategy.features import Feature, Frame, indicator
 from backtester.strategy.indicators.dispersion import Bollinger
 from backtester.strategy.indicators.means import Sma
 from backtester.strategy.indicators.momentum import Rsi
+from backtester.strategy.params import param
 from backtester.strategy.signals import ExitPlan, SignalStrategy, Targets
 
 
 class MeanReversionParams(StrategyParams):
-    """Windows in candles."""
+    """What is too far, from what, and how long a trade may last."""
 
-    rsi: Annotated[int, Field(ge=1, description="candles of the RSI")] = 14
+    rsi: Annotated[int, param("of the RSI", unit="candles", ge=1)] = 14
     oversold: Annotated[
-        float, Field(gt=0, lt=50, description="RSI below which to buy; above 100 less it, to sell short")
+        float, param("below which to buy; above 100 less it, to sell short", unit="RSI, 0 to 100", gt=0, lt=50)
     ] = 30.0
-    bands: Annotated[int, Field(ge=2, description="candles of the Bollinger Bands")] = 20
-    deviations: Annotated[float, Field(gt=0, description="half width of the bands, standard deviations")] = 2.0
-    mean: Annotated[int, Field(ge=1, description="candles of the mean that the close may not be far from")] = 50
+    bands: Annotated[int, param("of the Bollinger Bands", unit="candles", ge=2)] = 20
+    deviations: Annotated[float, param("half width of the bands", unit="standard deviations", gt=0)] = 2.0
+    mean: Annotated[int, param("of the mean that the close may not be far from", unit="candles", ge=1)] = 50
     max_distance_pct: Annotated[
-        float, Field(gt=0, lt=100, description="how far beyond that mean the close may be, percent of the mean")
+        float, param("of that mean that the close may be beyond it", unit="percent", gt=0, lt=100)
     ] = 2.0
-    max_candles: Annotated[int, Field(ge=1, description="candles after which a trade ends")] = 50
-    cooldown: Annotated[int, Field(ge=0, description="candles after a trade without an entry")] = 10
-    exposure: Annotated[float, Field(gt=0, le=1, description="share of equity; 1 leaves the size to [sizing]")] = 1.0
+    max_candles: Annotated[int, param("after which a trade ends", unit="candles", ge=1)] = 50
+    cooldown: Annotated[int, param("after a trade without an entry", unit="candles", ge=0)] = 10
+    exposure: Annotated[float, param("of equity to hold; 1 leaves the size to [sizing]", unit="share", gt=0, le=1)] = (
+        1.0
+    )
 
 
 class MeanReversion(SignalStrategy):

@@ -1,15 +1,17 @@
-"""Strategies by name: built in, by entry point `backtester.strategies`, or as path/to/file.py:ClassName."""
+"""Strategies by name: built in, by entry point `backtester.strategies`, or a file: file.py:ClassName, file.toml."""
 
 import difflib
 import importlib
-import importlib.util
-import sys
+from collections.abc import Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from backtester.core.errors import StrategyError, UsageError
 from backtester.strategy.base import Strategy
+from backtester.strategy.contract import checked_class
+from backtester.strategy.files import load_file
 
 BUILT_IN = {
     "buy_and_hold": "backtester.strategy.buy_and_hold:BuyAndHold",
@@ -28,11 +30,28 @@ ENTRY_POINT_GROUP = "backtester.strategies"
 
 
 class FoundStrategy(NamedTuple):
-    """A strategy class, the short name by which runs are named, and the file it came from when outside the package."""
+    """A strategy class, the short name by which runs are named, and the file it came from when outside the package.
+
+    written: of a class that came from no file, the files from which it can be made again, by name; the first defines
+    it. unrecorded: why there are none, where they are lacking.
+    """
 
     cls: type[Strategy]
     name: str
     file: Path | None
+    written: Mapping[str, bytes] = MappingProxyType({})
+    unrecorded: str = ""
+
+    @property
+    def is_composed(self) -> bool:
+        """Whether its file is no Python, but says what it is made of; its parameters are in it, too."""
+        return self.file is not None and self.file.suffix == ".toml"
+
+    @property
+    def name_in_folder(self) -> str:
+        """How it is named beside its file; empty when it came from none."""
+        file = self.file.name if self.file is not None else next(iter(self.written), "")
+        return file if self.is_composed or not file else f"{file}:{self.cls.__name__}"
 
 
 def strategy_names() -> dict[str, str]:
@@ -45,7 +64,7 @@ def find_strategy(name: str, *, relative_to: Path | None = None) -> FoundStrateg
     """Return the strategy of a name.
 
     Args:
-        name: built in, an entry point, or file.py:ClassName.
+        name: built in, an entry point, file.py:ClassName, or the file.toml of a composed one.
         relative_to: a folder in which a relative file is looked for before the current one.
 
     Raises:
@@ -54,11 +73,13 @@ def find_strategy(name: str, *, relative_to: Path | None = None) -> FoundStrateg
     """
     if not name:
         raise UsageError("no strategy was named", hint=f"--strategy NAME, one of: {', '.join(strategy_names())}")
+    if name.endswith(".toml"):
+        return _composed(Path(name), relative_to)
     file, separator, class_name = name.rpartition(":")
     if separator and file.endswith(".py"):
         return _from_file(Path(file), class_name, relative_to)
     if name.endswith(".py"):
-        raise UsageError(f"{name!r} names a file but no class", hint=f"write {name}:ClassName")
+        return _from_file(Path(name), "", relative_to)
     names = strategy_names()
     target = names.get(name)
     if target is None:
@@ -70,59 +91,52 @@ def find_strategy(name: str, *, relative_to: Path | None = None) -> FoundStrateg
     module_name, _, class_name = target.partition(":")
     try:
         found = getattr(importlib.import_module(module_name), class_name, None)
-    except Exception as error:
-        raise StrategyError(f"strategy {name!r} cannot be imported from {target}: {error}") from error
-    return FoundStrategy(_checked(found, target), name, None)
+    except (Exception, SystemExit) as error:
+        raise StrategyError(
+            f"strategy {name!r} cannot be imported from {target}: {type(error).__name__}: {error}"
+        ) from error
+    cls = checked_class(found, target)
+    recipe = getattr(cls, "recipe", None)  # a package's composed one: its file decides as much as code
+    return FoundStrategy(cls, name, getattr(recipe, "file", None))
 
 
 def _from_file(path: Path, class_name: str, relative_to: Path | None) -> FoundStrategy:
+    file = _there(path, relative_to)
+    module = load_file(file, shown=str(path))
+    own = [
+        name
+        for name, value in vars(module).items()
+        if isinstance(value, type) and issubclass(value, Strategy) and value.__module__ == module.__name__
+    ]
+    if not class_name and len(own) != 1:
+        there = f"{len(own)} strategies: {', '.join(own)}" if own else "no strategy"
+        hint = f"say which: {path}:{own[0]}" if own else "a strategy subclasses backtester.strategy.Strategy"
+        raise UsageError(f"{path} holds {there}", hint=hint)
+    found = getattr(module, class_name or own[0], None)
+    if found is None:
+        near = difflib.get_close_matches(class_name, own, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise UsageError(
+            f"{path} has no class {class_name!r}", hint=f"{hint}strategies in it: {', '.join(own) or 'none'}"
+        )
+    return FoundStrategy(checked_class(found, f"{path}:{class_name or own[0]}"), class_name or own[0], file)
+
+
+def _composed(path: Path, relative_to: Path | None) -> FoundStrategy:
+    from backtester.strategy.composed import composed
+
+    file = _there(path, relative_to)
+    return FoundStrategy(composed(file), file.stem, file)
+
+
+def _there(path: Path, relative_to: Path | None) -> Path:
+    """Return a file, looked for in a folder first.
+
+    Raises:
+        UsageError: there is none.
+    """
     candidates = [path] if path.is_absolute() or relative_to is None else [relative_to / path, path]
     file = next((p.resolve() for p in candidates if p.is_file()), None)
     if file is None:
         raise UsageError(f"strategy file {path} does not exist")
-    spec = importlib.util.spec_from_file_location(f"strategy_file_{file.stem}", file)
-    if spec is None or spec.loader is None:
-        raise UsageError(f"{path} is not a Python file")
-    _forget_namesakes(file)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # so that its classes can be looked up while it runs, and hashed after
-    if str(file.parent) not in sys.path:
-        sys.path.insert(0, str(file.parent))  # and there it stays: a hook may import, too
-    try:
-        spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
-        line = getattr(error, "lineno", None) if isinstance(error, SyntaxError) else _line_in(error, file)
-        raise StrategyError(f"{path}, line {line}: {type(error).__name__}: {error}") from error
-    found = getattr(module, class_name, None)
-    if found is None:
-        classes = [n for n, v in vars(module).items() if isinstance(v, type) and issubclass(v, Strategy)]
-        there = ", ".join(n for n in classes if n != "Strategy") or "none"
-        raise UsageError(f"{path} has no class {class_name!r}", hint=f"strategies in it: {there}")
-    return FoundStrategy(_checked(found, f"{path}:{class_name}"), class_name, file)
-
-
-def _forget_namesakes(file: Path) -> None:
-    """Let a strategy import the modules beside it, not those of the same name beside a strategy loaded earlier."""
-    installed = (Path(sys.prefix).resolve(), Path(sys.base_prefix).resolve())
-    for sibling in file.parent.glob("*.py"):
-        loaded = getattr(sys.modules.get(sibling.stem), "__file__", None)
-        if not loaded or Path(loaded).resolve() == sibling.resolve():
-            continue
-        if not any(Path(loaded).resolve().is_relative_to(root) for root in installed):
-            del sys.modules[sibling.stem]
-
-
-def _line_in(error: BaseException, file: Path) -> int | None:
-    trace = error.__traceback__
-    line = None
-    while trace is not None:
-        if trace.tb_frame.f_code.co_filename == str(file):
-            line = trace.tb_lineno
-        trace = trace.tb_next
-    return line
-
-
-def _checked(found: object, where: str) -> type[Strategy]:
-    if isinstance(found, type) and issubclass(found, Strategy):
-        return found
-    raise UsageError(f"{where} is not a Strategy", hint="a strategy subclasses backtester.strategy.base.Strategy")
+    return file

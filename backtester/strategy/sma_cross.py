@@ -3,24 +3,22 @@
 from decimal import Decimal
 from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from backtester.core.market import Candle
 from backtester.strategy.base import Intents, Strategy, StrategyParams
 from backtester.strategy.indicators import Sma
+from backtester.strategy.params import param
 from backtester.strategy.view import PositionView
 
 
 class SmaCrossParams(StrategyParams):
-    """fast and slow: candles of the two means. quantity: base units per entry; or equity_pct: percent of equity.
+    """Two means, and the size of entries: without quantity and equity_pct the run's sizing, else all of the equity."""
 
-    Without either, the run's sizing; without that, all of the equity.
-    """
-
-    fast: Annotated[int, Field(ge=1)] = 50
-    slow: Annotated[int, Field(ge=2)] = 200
-    quantity: Annotated[Decimal, Field(gt=0)] | None = None
-    equity_pct: Annotated[Decimal, Field(gt=0, le=100)] | None = None
+    fast: Annotated[int, param("of the fast mean", unit="candles", ge=1)] = 50
+    slow: Annotated[int, param("of the slow mean", unit="candles", ge=2)] = 200
+    quantity: Annotated[Decimal | None, param("of an entry", unit="base units", gt=0)] = None
+    equity_pct: Annotated[Decimal | None, param("of equity an entry takes", unit="percent", gt=0, le=100)] = None
 
     @model_validator(mode="after")
     def _consistent(self) -> "SmaCrossParams":

@@ -3,22 +3,23 @@
 from typing import Annotated
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from backtester.strategy.base import StrategyParams
 from backtester.strategy.features import Feature, Frame, indicator
 from backtester.strategy.indicators.means import Sma
+from backtester.strategy.params import param
 from backtester.strategy.signals import SignalStrategy, Targets
 
 
 class SmaCrossSignalParams(StrategyParams):
-    """fast and slow: candles of the two means. exposure: what to hold while fast is above slow, a share of equity; 1
-    leaves the size to the run's sizing where there is one.
-    """
+    """Two means, and what to hold while fast is above slow."""
 
-    fast: Annotated[int, Field(ge=1)] = 50
-    slow: Annotated[int, Field(ge=2)] = 200
-    exposure: Annotated[float, Field(gt=0, le=1)] = 1.0
+    fast: Annotated[int, param("of the fast mean", unit="candles", ge=1)] = 50
+    slow: Annotated[int, param("of the slow mean", unit="candles", ge=2)] = 200
+    exposure: Annotated[float, param("of equity to hold; 1 leaves the size to [sizing]", unit="share", gt=0, le=1)] = (
+        1.0
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> "SmaCrossSignalParams":

@@ -4,36 +4,38 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from backtester.core.events import Fill, OrderRejected, OrderUpdate, Reason, Side, Status
 from backtester.core.market import Candle
 from backtester.core.time import DAY
 from backtester.strategy.base import Intents, Strategy, StrategyParams
 from backtester.strategy.indicators import Sma
+from backtester.strategy.params import param
 
 _EQUITY_PCT = Decimal(40)
 ENTRY, STOP, TARGET, EXIT = "entry", "stop", "target", "exit"
 
-Percent = Annotated[Decimal, Field(gt=0, lt=100)]
-
 
 class SMAExtendedParams(StrategyParams):
-    """Parameters of sma_extended.
+    """Two means, the size of an entry, its exits, and when there is none."""
 
-    fast, slow: candles of the two means. equity_pct: percent of equity per entry; without it the run's sizing, and
-    without that 40. stop_loss_pct, take_profit_pct:
-    distance from the entry price in percent. cooldown_candles: candles after an exit without a new entry.
-    daily_loss_limit_pct: a fall of equity since UTC midnight that stops entries until the next one.
-    """
-
-    fast: Annotated[int, Field(ge=1)] = 240
-    slow: Annotated[int, Field(ge=2)] = 1440
-    equity_pct: Annotated[Decimal, Field(gt=0, le=100)] | None = None
-    stop_loss_pct: Percent = Decimal(3)
-    take_profit_pct: Percent = Decimal(6)
-    cooldown_candles: Annotated[int, Field(ge=0)] = 120
-    daily_loss_limit_pct: Percent = Decimal(3)
+    fast: Annotated[int, param("of the fast mean", unit="candles", ge=1)] = 240
+    slow: Annotated[int, param("of the slow mean", unit="candles", ge=2)] = 1440
+    equity_pct: Annotated[
+        Decimal | None, param("of equity an entry takes; none: [sizing], else 40", unit="percent", gt=0, le=100)
+    ] = None
+    stop_loss_pct: Annotated[Decimal, param("from the entry price down to the stop", unit="percent", gt=0, lt=100)] = (
+        Decimal(3)
+    )
+    take_profit_pct: Annotated[
+        Decimal, param("from the entry price up to the target", unit="percent", gt=0, lt=100)
+    ] = Decimal(6)
+    cooldown_candles: Annotated[int, param("after an exit without a new entry", unit="candles", ge=0)] = 120
+    daily_loss_limit_pct: Annotated[
+        Decimal,
+        param("that equity may fall from UTC midnight; then no entry until the next", unit="percent", gt=0, lt=100),
+    ] = Decimal(3)
 
     @model_validator(mode="after")
     def _consistent(self) -> "SMAExtendedParams":

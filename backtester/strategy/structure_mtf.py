@@ -3,29 +3,30 @@
 from typing import Annotated
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from backtester.strategy.base import StrategyParams
 from backtester.strategy.features import Feature, Frame, formula, indicator
 from backtester.strategy.features.frame import Values
 from backtester.strategy.indicators.pivots import Pivots
+from backtester.strategy.params import param
 from backtester.strategy.signals import ExitPlan, SignalStrategy, Targets
 
 THIRD = 1 / 3
 
 
 class StructureMtfParams(StrategyParams):
-    """Windows in candles of their timeframe, distances in R: the distance from the close that decided to the stop."""
+    """The structure of longer candles, the swings, and where parts of a trade end."""
 
-    trend_timeframe: Annotated[str, Field(description="candles whose pivots make the trend")] = "30m"
-    pivot_candles: Annotated[int, Field(ge=1, description="candles on each side of a pivot, in both timeframes")] = 3
+    trend_timeframe: Annotated[str, param("candles whose pivots make the trend: a timeframe", unit="")] = "30m"
+    pivot_candles: Annotated[int, param("on each side of a pivot, in both timeframes", unit="candles", ge=1)] = 3
     first_r: Annotated[
-        float, Field(gt=0, description="where a third is taken off and the stop moves to what was paid, R")
+        float, param("where a third is taken off and the stop moves to what was paid", unit="R", gt=0)
     ] = 1.0
-    second_r: Annotated[float, Field(gt=0, description="where another third is taken off and the trail begins, R")] = (
-        2.0
+    second_r: Annotated[float, param("where another third is taken off and the trail begins", unit="R", gt=0)] = 2.0
+    exposure: Annotated[float, param("of equity to hold; 1 leaves the size to [sizing]", unit="share", gt=0, le=1)] = (
+        1.0
     )
-    exposure: Annotated[float, Field(gt=0, le=1, description="share of equity; 1 leaves the size to [sizing]")] = 1.0
 
     @model_validator(mode="after")
     def _consistent(self) -> "StructureMtfParams":

@@ -3,28 +3,31 @@
 from typing import Annotated
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from backtester.strategy.base import StrategyParams
 from backtester.strategy.features import Feature, Frame, indicator
 from backtester.strategy.indicators.directional import Adx
 from backtester.strategy.indicators.means import Sma
 from backtester.strategy.indicators.ranges import Atr
+from backtester.strategy.params import param
 from backtester.strategy.signals import ExitPlan, SignalStrategy, Targets
 
 
 class TrendFollowingParams(StrategyParams):
-    """Windows in candles."""
+    """The means, what makes a trend, and how long a trade may last."""
 
-    fast: Annotated[int, Field(ge=1, description="candles of the fast mean")] = 20
-    slow: Annotated[int, Field(ge=2, description="candles of the slow mean")] = 50
-    adx: Annotated[int, Field(ge=2, description="candles of the ADX")] = 14
-    min_adx: Annotated[float, Field(ge=0, lt=100, description="ADX that makes a trend, 0 to 100")] = 25.0
-    atr: Annotated[int, Field(ge=1, description="candles of the ATR")] = 14
-    atr_mean: Annotated[int, Field(ge=1, description="candles of the ATR's own mean")] = 20
-    max_atr: Annotated[float, Field(gt=0, description="how many times its mean the ATR may be")] = 3.0
-    max_candles: Annotated[int, Field(ge=1, description="candles after which a trade ends")] = 200
-    exposure: Annotated[float, Field(gt=0, le=1, description="share of equity; 1 leaves the size to [sizing]")] = 1.0
+    fast: Annotated[int, param("of the fast mean", unit="candles", ge=1)] = 20
+    slow: Annotated[int, param("of the slow mean", unit="candles", ge=2)] = 50
+    adx: Annotated[int, param("of the ADX", unit="candles", ge=2)] = 14
+    min_adx: Annotated[float, param("that makes a trend", unit="ADX, 0 to 100", ge=0, lt=100)] = 25.0
+    atr: Annotated[int, param("of the ATR", unit="candles", ge=1)] = 14
+    atr_mean: Annotated[int, param("of the ATR's own mean", unit="candles", ge=1)] = 20
+    max_atr: Annotated[float, param("its mean that the ATR may be", unit="times", gt=0)] = 3.0
+    max_candles: Annotated[int, param("after which a trade ends", unit="candles", ge=1)] = 200
+    exposure: Annotated[float, param("of equity to hold; 1 leaves the size to [sizing]", unit="share", gt=0, le=1)] = (
+        1.0
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> "TrendFollowingParams":

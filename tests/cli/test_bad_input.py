@@ -21,7 +21,7 @@ RUN = ["run", "--strategy", "sma_cross", "--symbols", "BTCUSDT"]
             ["'sma_cros' is not known", "did you mean 'sma_cross'", "sma_extended"],
         ),
         (["run", "--strategy", "gone.py:X", "--symbols", "BTCUSDT"], 2, ["gone.py does not exist"]),
-        (["run", "--strategy", "gone.py", "--symbols", "BTCUSDT"], 2, ["names a file but no class", "gone.py:"]),
+        (["run", "--strategy", "gone.py", "--symbols", "BTCUSDT"], 2, ["gone.py does not exist"]),
         (["run", "--strategy", "sma_cross", "--symbols", "BTCUSD"], 3, ["spot:BTCUSD", "did you mean BTCUSDT?"]),
         (["run", "--strategy", "sma_cross", "--symbols", "btcusdt"], 3, ["did you mean BTCUSDT?"]),
         (["run", "--strategy", "sma_cross", "--symbols", "um:ETHUSDT"], 3, ["um:ETHUSDT", "spot:ETHUSDT"]),

@@ -20,7 +20,7 @@ def made(lake: Path, *more: object) -> Said:
 def test_json_is_exactly_one_object_on_standard_output(lake: Path) -> None:
     said = made(lake)
     assert said.out.count("\n") == 1
-    assert list(said.json) == ["run_id", "path", "status", "digest", "metrics", "warnings", "check"]
+    assert list(said.json) == ["run_id", "path", "status", "digest", "metrics", "warnings", "check", "report"]
     assert said.err == ""
     assert json.loads(Path(said.json["path"], "metrics.json").read_bytes()) == said.json["metrics"]
     assert said.json["status"] == "complete"
@@ -29,7 +29,7 @@ def test_json_is_exactly_one_object_on_standard_output(lake: Path) -> None:
 def test_for_people_it_prints_a_summary_that_names_the_folder(lake: Path) -> None:
     said = bt(*RUN, "--data", lake)
     assert said.code == 0
-    [folder] = Path("runs").iterdir()
+    [folder] = Path("runs").glob("2*")
     assert str(folder) in said.out
     for text in ("sma_cross", "BTCUSDT", "total return", "max drawdown", "trades", "fees", "complete"):
         assert text in said.out

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from backtester.cli.summary import liquidations_in_words, print_summary
+from backtester.cli.summary import print_summary
+from backtester.report.account_words import liquidations_in_words
 from tests.scenarios.test_liquidation import buy, run
 from tests.support.market import flat
 
@@ -15,7 +16,7 @@ PAID = "of the losses, which the return does not bear"
 
 def screen(ran: Any, capsys: pytest.CaptureFixture[str]) -> str:
     capsys.readouterr()
-    print_summary(ran.prepared, ran.result, 1.0)
+    print_summary(ran.result, 1.0)
     return " ".join(capsys.readouterr().out.split())
 
 

@@ -17,6 +17,7 @@ from backtester.core.topics import T_CANDLES, T_CLOCK, T_DUES, T_MARKET, T_OPENS
 from backtester.data.feeds.candle_feed import CandleFeed
 from tests.support.feeds import feed
 from tests.support.market import Row, Rows, time_of
+from tests.support.profiles import examples
 from tests.support.specs import instrument
 
 BTC, ETH = instrument("BTCUSDT"), instrument("ETHUSDT")
@@ -232,7 +233,7 @@ quiet = integers(1, 1000).map(lambda p: (p, p, p, p, 0))
 markets = lists(one_of(prices, prices, quiet, none()), min_size=1, max_size=25).filter(any)
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(
     btc=markets,
     eth=markets,
@@ -263,7 +264,7 @@ def test_neither_batches_nor_the_order_of_registration_change_what_happens(
     assert seen(sizes, others, shuffled=True) == seen([1000], [1000], shuffled=False)
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(rows=markets, timeframe=sampled_from(["1m", "15m", "1h"]), sizes=lists(integers(1, 5), min_size=1, max_size=3))
 def test_every_record_is_one_candle_at_its_close(rows: Rows, timeframe: str, sizes: list[int]) -> None:
     watch = Watch([feed(BTC, rows, timeframe=timeframe, sizes=sizes)])

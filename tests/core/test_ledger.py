@@ -10,6 +10,7 @@ from hypothesis.strategies import booleans, composite, integers, lists, sampled_
 from backtester.core.events import Cashflow, Fill, Liquidity, OrderKind, Side
 from backtester.core.folds import Ledger
 from backtester.core.instruments import Asset, Instrument, holding_of
+from tests.support.profiles import examples
 from tests.support.specs import instrument
 
 USDT = Asset("USDT")
@@ -120,7 +121,7 @@ def applied(ledger: Ledger, spec: Instrument, trades: list[Trade], *, received: 
         yield one, ledger.apply_fill(one)
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(stream=sampled_from(["spot", "um"]).flatmap(streams), received=booleans(), mark=integers(1, 10**7))
 def test_equity_changes_by_realised_plus_unrealised_less_fees(
     stream: tuple[Instrument, list[Trade]], received: bool, mark: int

@@ -15,6 +15,7 @@ from backtester.data.downloader.importing import import_paths
 from backtester.data.downloader.sanitising import Repairs
 from backtester.data.lake import Lake
 from tests.support.archive import minutes, put_zip
+from tests.support.profiles import examples
 
 START = parse_time("2024-01-01")
 KEY = "data/spot/monthly/aggTrades/BTCUSDT/BTCUSDT-aggTrades-2024-01.zip"
@@ -153,7 +154,7 @@ changes = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(changes=changes)
 def test_whatever_is_done_to_a_file_both_ways_agree(
     tmp_path_factory: pytest.TempPathFactory, changes: list[tuple[str, int, int]]

@@ -18,6 +18,7 @@ from backtester.data.lake import Lake
 from backtester.data.schemas import KLINES
 from tests.data.conftest import _put as put
 from tests.support.cli import bt
+from tests.support.profiles import examples
 
 START = parse_time("2024-01-31T20:00")  # four hours before a new partition
 Columns = dict[str, Any]
@@ -69,7 +70,7 @@ def checked(root: Path) -> CrossCheck:
     return one
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(seed=st.integers(0, 10**6), length=st.sampled_from([5, 15, 60, 240]))
 def test_candles_that_were_added_up_exactly_agree(
     tmp_path_factory: pytest.TempPathFactory, seed: int, length: int
@@ -81,7 +82,7 @@ def test_candles_that_were_added_up_exactly_agree(
     assert (one.compared, one.differing, one.incomplete, one.uncovered, one.absent) == (480 // length, 0, 0, 0, 0)
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(
     seed=st.integers(0, 10**6),
     row=st.integers(0, 7),

@@ -12,6 +12,7 @@ from backtester.data.downloader import csv_tables
 from backtester.data.downloader.parsing import joined, parse_blocks
 from backtester.data.schemas import SCHEMAS
 from tests.data.test_fuzzing import damage, damaged, good_rows
+from tests.support.profiles import examples
 
 numbers = st.sampled_from(
     [
@@ -56,7 +57,7 @@ def outcome(kind: str, data: bytes, *, fast: bool) -> Any:
 
 
 @pytest.mark.parametrize("kind", list(SCHEMAS))
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(changes=st.lists(harm, max_size=4), size=st.sampled_from([60, 200, 1 << 20]))
 def test_both_ways_of_reading_a_table_give_the_same(
     kind: str, changes: list[tuple[str, int, int, str]], size: int
@@ -74,7 +75,7 @@ def test_clean_rows_are_never_read_as_text(kind: str, monkeypatch: pytest.Monkey
     assert len(parsed.rows) == 6
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(cuts=st.lists(st.integers(0, 600), max_size=8), size=st.integers(20, 400))
 def test_where_the_bytes_are_cut_changes_nothing(cuts: list[int], size: int) -> None:
     rows = good_rows("klines")

@@ -28,6 +28,7 @@ from backtester.data.downloader.reading import is_big
 from backtester.data.ordering import rises
 from backtester.data.schemas import SCHEMAS, Schema
 from tests.data.test_kinds import ROWS
+from tests.support.profiles import examples
 
 START = parse_time("2024-01-30")
 MS = START // 1000
@@ -205,7 +206,7 @@ def assert_nothing_is_lost(kind: str, table: bytes, batch: SanitizedBatch) -> No
 
 
 @pytest.mark.parametrize("kind", list(SCHEMAS))
-@settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(changes=st.lists(damage, max_size=5))
 def test_damaged_archives_are_refused_or_keep_what_is_good_and_count_the_rest(kind: str, changes: list[Change]) -> None:
     table = damaged(good_rows(kind), changes)
@@ -217,7 +218,7 @@ def test_damaged_archives_are_refused_or_keep_what_is_good_and_count_the_rest(ki
     assert_nothing_is_lost(kind, table, batch)
 
 
-@settings(max_examples=1500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(400), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     kind=st.sampled_from(list(SCHEMAS)),
     cuts=st.lists(st.tuples(st.integers(0, 900), st.integers(0, 40), st.binary(max_size=12)), min_size=1, max_size=3),

@@ -18,6 +18,7 @@ from backtester.data.schemas import KLINES
 from tests.data.conftest import _candles, _put
 from tests.data.test_kinds import ROWS, archive
 from tests.support.cli import bt
+from tests.support.profiles import examples
 
 START = parse_time("2024-01-01")
 Row = tuple[float, float | None]  # volume, quote volume
@@ -38,7 +39,7 @@ markets = st.dictionaries(
 )
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(rows_a=markets, rows_b=markets)
 def test_the_difference_is_that_of_the_rows(
     tmp_path_factory: pytest.TempPathFactory, rows_a: dict[int, Row], rows_b: dict[int, Row]

@@ -15,6 +15,7 @@ from backtester.data.lake import Lake
 from backtester.data.manifest import MANIFEST_NAME, fold, read_manifest
 from backtester.data.manifest_writer import ManifestWriter
 from backtester.data.rebuilding import rebuild_manifest
+from tests.support.profiles import examples
 
 
 def contents(root: Path) -> dict[str, str]:
@@ -57,7 +58,7 @@ def test_every_prefix_of_the_manifest_is_the_lake_at_some_moment(tmp_path: Path,
     assert seen == [{}, first, both]
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(30), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(cut=st.integers(min_value=1, max_value=400))
 def test_a_torn_last_line_is_repaired_by_the_next_writer(tmp_path_factory, candles, put, cut: int) -> None:
     root = tmp_path_factory.mktemp("torn")

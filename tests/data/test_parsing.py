@@ -19,6 +19,7 @@ from backtester.data.downloader.times import NOT_A_TIME, times_of_array, times_o
 from backtester.data.downloader.unpacking import lines_of, read_source, unpack
 from backtester.data.partition import Source
 from backtester.data.schemas import KLINES
+from tests.support.profiles import examples
 
 ARCHIVE_ROW = (
     "1577836800000,7195.24000000,7196.25,7183.14,7186.68,51.64281200,1577836859999,371233.5,493,19.6,140888.4,0"
@@ -45,7 +46,7 @@ def test_archive_rows_are_read_with_and_without_header() -> None:
     assert (bare.rows.line.tolist(), headed.rows.line.tolist()) == ([1], [2])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.decimals(min_value=0, max_value=10**9, allow_nan=False, places=None), st.sampled_from(["f", "E", ""]))
 def test_numbers_are_the_nearest_floats_of_their_decimal_text(number: Decimal, style: str) -> None:
     text = format(number, style)

@@ -18,6 +18,7 @@ from backtester.data.parquet import read_partition_file
 from backtester.data.schemas import KLINES
 from tests.support.archive import day_key, minutes, month_key, put_zip
 from tests.support.exchange import Exchange, answering, kline_rows
+from tests.support.profiles import examples
 
 START = parse_time("2024-03-10")
 NOW = parse_time("2024-06-15")
@@ -39,7 +40,7 @@ def text(held: frozenset[int]) -> str:
     return "".join(ROWS[at] + "\n" for at in sorted(held))
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(own=HELD, daily=HELD, monthly=HELD, rest=HELD)
 def test_a_repair_leaves_the_union_of_all_sources_and_outages_for_the_rest(
     server: tuple[Exchange, str],

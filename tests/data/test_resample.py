@@ -11,6 +11,7 @@ from backtester.core.errors import UsageError
 from backtester.core.time import DAY, HOUR, MINUTE, WEEK, parse_time
 from backtester.data.columns import CandleColumns
 from backtester.data.resample import derive_candles
+from tests.support.profiles import examples
 
 START = parse_time("2024-01-01")
 
@@ -59,7 +60,7 @@ def as_tuples(candles: CandleColumns | None) -> list[tuple[int, float, float, fl
     return list(zip(*(getattr(candles, name).tolist() for name in names), strict=True))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     gone=st.sets(st.integers(0, 299), max_size=120),
     at=st.lists(st.integers(0, 300), max_size=12),

@@ -25,6 +25,8 @@ def sample_lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def desk(tmp_path: Path, sample_lake: Path) -> Path:
     """Return a folder with a sample lake in data/ and, in archive/, a file as the public archive has it."""
     shutil.copytree(sample_lake, tmp_path / "data")
+    (tmp_path / "configs").mkdir()  # pages and pictures take seconds, and have tests of their own
+    (tmp_path / "configs" / "backtest.toml").write_text("[report]\nhtml = false\nplots = false\n")
     write_archive(tmp_path / "archive" / "data/spot/monthly/klines/SOLUSDT/1m", "SOLUSDT-1m-2024-02")
     return tmp_path
 

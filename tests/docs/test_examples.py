@@ -10,10 +10,17 @@ PAGES = [
     "README.md",
     "docs/strategies.md",
     "docs/features.md",
+    "docs/composed.md",
     "docs/config.md",
     "docs/cli.md",
     "docs/check.md",
+    "docs/api.md",
+    "docs/tutorial.md",
     "docs/run-folder.md",
+    "docs/report.md",
+    "docs/explain.md",
+    "docs/compare.md",
+    "docs/portfolio.md",
 ]
 
 

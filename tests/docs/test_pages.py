@@ -19,8 +19,18 @@ from backtester.engine.prepare import prepare
 from backtester.engine.run import run_backtest
 from backtester.engine.topology import PAGE
 from backtester.engine.topology import page as topology_page
-from backtester.strategy.registry import BUILT_IN, find_strategy
+from backtester.strategy.composed.document import (
+    Document,
+    EntrySection,
+    ExitSection,
+    ParamEntry,
+    SideSection,
+    TargetSection,
+)
+from backtester.strategy.registry import BUILT_IN
+from backtester.strategy.signals import ExitPlan
 from tests.docs.pages import ROOT, page
+from tests.docs.tables import parameters_table, parts_table
 from tests.support.cli import bt
 
 MARKDOWN = sorted(p.relative_to(ROOT).as_posix() for d in (".", "docs", "adr") for p in (ROOT / d).glob("*.md"))
@@ -46,12 +56,21 @@ def test_every_key_of_the_config_has_a_row(section: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(BUILT_IN))
-def test_every_shipped_strategy_is_described_with_its_defaults(name: str) -> None:
+def test_the_parameters_of_a_shipped_strategy_are_those_of_its_model(name: str) -> None:
     text = page("docs/strategies.md").partition(f"## Shipped: {name}\n")[2].partition("\n## ")[0]
-    for key, field in find_strategy(name).cls.Params.model_fields.items():
-        assert f"`{key}`" in text
-        if field.default is not None:
-            assert re.search(rf"`{key}` {field.default}\b", text), f"{key} is {field.default} by default"
+    assert parameters_table(name) in text + "\n", "python -m tests.docs.tables writes it"
+
+
+@pytest.mark.parametrize("kind", ["rule", "formula", "indicator"])
+def test_the_parts_of_composed_strategies_are_those_that_there_are(kind: str) -> None:
+    assert parts_table(kind) in page("docs/composed.md"), "python -m tests.docs.tables writes it"
+
+
+def test_every_key_of_a_composed_strategy_is_described() -> None:
+    text = page("docs/composed.md").partition("## Sections")[2].partition("\n## ")[0]
+    models = [Document, ParamEntry, EntrySection, SideSection, ExitSection, TargetSection, ExitPlan]
+    keys = {key for model in models for key in model.model_fields}
+    assert [key for key in sorted(keys) if not re.search(rf"\b{key}\b", text)] == []
 
 
 def test_every_column_metric_and_file_of_a_run_is_described(tmp_path: Path, sample_lake: Path) -> None:
@@ -69,8 +88,9 @@ def test_every_column_metric_and_file_of_a_run_is_described(tmp_path: Path, samp
     for table in run.glob("*.parquet"):
         text = folder.partition(f"`{table.name}`, a row")[2].partition("\n\n`")[0]
         assert [name for name in pq.read_schema(table).names if f"`{name}`" not in text] == []
-    for metric in json.loads((run / "metrics.json").read_text()).values():
-        assert f"`{metric['definition_id']}`" in metrics
+    for key, metric in json.loads((run / "metrics.json").read_text()).items():
+        is_figure = isinstance(metric, dict) and "definition_id" in metric
+        assert f"`{metric['definition_id']}`" in metrics if is_figure else f"| `{key}` |" in metrics
 
 
 def test_every_kind_and_rule_of_the_lake_is_described() -> None:

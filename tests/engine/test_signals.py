@@ -22,6 +22,7 @@ from tests.strategy.signals.drawn import signal
 from tests.support.chains import Quote, write_chain
 from tests.support.lakes import two_coins, wandering
 from tests.support.market import flat, write_candles
+from tests.support.profiles import examples
 from tests.support.runs import config_of, prepared_run, run_on, run_prepared
 
 
@@ -57,7 +58,7 @@ def wild(plan: dict[str, Any], seed: int, *, with_levels: bool) -> type[SignalSt
     return Wild
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(
     seed=integers(0, 10_000),
     market=sampled_from(["spot", "um"]),

@@ -33,6 +33,13 @@ _SIGNALS = ("buy_and_hold", "ema_regime", "mean_reversion", "structure_mtf", "tr
 REAL_RUNS: dict[str, dict[str, Any]] = {name: _ON_FIL | {"strategy": {"name": name}} for name in _SIGNALS}
 REAL_RUNS["structure_mtf_sized"] = REAL_RUNS["structure_mtf"] | {"sizing": {"model": "risk_per_trade", "percent": 1}}
 
+# Figures that come of + − × ÷ and square roots alone: they have the same bits on every machine.
+FIGURES = (
+    *("initial_equity", "final_equity", "net_pnl", "realised_pnl", "fees", "funding", "slippage", "cost_share"),
+    *("total_return", "volatility", "sharpe", "sortino", "max_drawdown", "exposure_time", "turnover_annual", "beta"),
+    *("n_trades", "n_wins", "n_losses", "n_even", "n_open", "win_rate", "profit_factor", "expectancy_r"),
+)
+
 
 def measured(name: str, lake: Path) -> dict[str, Any]:
     """Make a run and return what is remembered of it: digests and headline figures."""
@@ -47,7 +54,7 @@ def measured(name: str, lake: Path) -> dict[str, Any]:
         "tables": result.details["tables"],
         "counts": result.details["counts"],
         "final": {key: result.details["final"][key] for key in ("cash", "positions")},
-        "metrics": {metric: entry["value"] for metric, entry in result.metrics.items()},
+        "metrics": {name: result.metrics[name]["value"] for name in FIGURES if name in result.metrics},
     }
 
 

@@ -1,13 +1,15 @@
 """The random order streams and their rules find each of these exchanges out. What finds no fault proves nothing."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
-from hypothesis.stateful import run_state_machine_as_test
+from hypothesis import strategies as st
+from hypothesis.stateful import rule, run_state_machine_as_test
 from msgspec.structs import replace
 
-from backtester.core.events import Fill, Liquidity, OrderKind, Reason, SanitizedOrder, Status
+from backtester.core.events import Fill, Liquidity, OrderKind, Reason, SanitizedOrder, Side, Status
 from backtester.core.market import Expiry, MarketCandle
 from backtester.core.numbers import BPS
 from backtester.core.time import MINUTE
@@ -17,8 +19,11 @@ from backtester.execution.orders import State, WorkingOrder
 from backtester.execution.pool import Pool
 from backtester.execution.simulated import SimulatedExchange
 from backtester.sim.sim_models import FeeModel, SlippageModel
+from backtester.strategy.ordering import order_intent
 from tests.properties.test_order_streams import OrderStreams
+from tests.support.floor import price
 from tests.support.order_rules import RuleBroken
+from tests.support.profiles import is_long
 
 
 class _Line:
@@ -220,9 +225,38 @@ FAULTS = {
 }
 
 
+class NearExits(OrderStreams):
+    """Directed: entries whose stop and target one candle can reach, and candles."""
+
+    orders = cancels = replaces = a_pair_of_bids_or_offers = a_purchase_with_nearly_all_money = None  # type: ignore[assignment]
+
+    @rule(side=st.sampled_from(list(Side)), behind=st.integers(1, 60), ahead=st.integers(1, 60))
+    def an_entry_with_near_exits(self, side: Side, behind: int, ahead: int) -> None:
+        now, name = self.floor.board.now, self.floor.spec.id
+        stop, target = (price(self.last + side.sign * away) for away in (-behind, ahead))
+        whole = price(100)
+        self.floor.want(order_intent(now, name, side, 1, stop_loss=stop, take_profits=[(target, whole)]))
+
+
+class LargePurchases(OrderStreams):
+    """Directed: purchases with nearly all money, and candles."""
+
+    terms: ClassVar[Mapping[str, Any]] = {"market": "spot", "slippage": 30}
+    orders = cancels = replaces = a_pair_of_bids_or_offers = None  # type: ignore[assignment]
+
+
+# Faults that take something rare to show have streams that are full of it; with the long profile, they have all.
+DIRECTED: dict[type[SimulatedExchange], type[OrderStreams]] = {
+    KeepsTheExits: NearExits,
+    FillsStopsAtTheirPrice: NearExits,
+    Lends: LargePurchases,
+}
+
+
 @pytest.mark.parametrize("broken", FAULTS, ids=lambda broken: broken.__name__)
 def test_a_broken_exchange_is_found_out(broken: type[SimulatedExchange]) -> None:
-    streams = type("Streams", (OrderStreams,), {"exchange": broken})
+    directed = OrderStreams if is_long() else DIRECTED.get(broken, OrderStreams)
+    streams = type("Streams", (directed,), {"exchange": broken})
     searching = settings(
         max_examples=10_000,
         stateful_step_count=30,

@@ -20,6 +20,7 @@ from backtester.strategy.ordering import order_intent
 from tests.properties.test_order_streams import OrderStreams
 from tests.support.floor import CASH, Floor
 from tests.support.order_rules import OrderRules, require
+from tests.support.profiles import examples
 
 FEE = 2_000_000  # of what is liquidated, 1e-8
 _SIZE = 10_000 * 10**8  # a contract of the floor, in 1e-8 USD
@@ -159,10 +160,10 @@ class ExpiringStreams(CoinStreams):
         assert all(e.reason in ("contract_expired", "unknown_order") for e in late)
 
 
-CoinStreams.TestCase.settings = settings(max_examples=25, stateful_step_count=30, deadline=None)
-IsolatedCoinStreams.TestCase.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
-CrossCoinStreams.TestCase.settings = settings(max_examples=30, stateful_step_count=30, deadline=None)
-ExpiringStreams.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+CoinStreams.TestCase.settings = settings(max_examples=examples(25), stateful_step_count=30, deadline=None)
+IsolatedCoinStreams.TestCase.settings = settings(max_examples=examples(40), stateful_step_count=30, deadline=None)
+CrossCoinStreams.TestCase.settings = settings(max_examples=examples(30), stateful_step_count=30, deadline=None)
+ExpiringStreams.TestCase.settings = settings(max_examples=examples(60), stateful_step_count=30, deadline=None)
 TestCoinStreams = CoinStreams.TestCase
 TestIsolatedCoinStreams = IsolatedCoinStreams.TestCase
 TestCrossCoinStreams = CrossCoinStreams.TestCase

@@ -18,6 +18,7 @@ from backtester.strategy.ordering import order_intent
 from tests.support.assumptions import BAND, Candle, Scene, compare, compare_group, fills_under, no_better
 from tests.support.floor import Floor, price
 from tests.support.lakes import wandering
+from tests.support.profiles import examples
 from tests.support.runs import Ran, run_on, scripted
 
 KINDS = ("market", "limit", "stop", "stop_limit", "take_profit", "take_profit_limit", "trail")
@@ -49,13 +50,13 @@ def orders(draw: st.DrawFn, kinds: Sequence[str] = KINDS) -> dict[str, Any]:
 # --- pessimistic ⊆ base ⊆ optimistic, and none of what both fill is better ------------------------------------------
 
 
-@settings(max_examples=400)
+@settings(max_examples=examples(400))
 @given(candle=candles(), side=SIDES, order=orders(), held=st.sampled_from([-1, 0, 1]))
 def test_one_order_and_one_candle(candle: Candle, side: Side, order: dict[str, Any], held: int) -> None:
     compare(candle, [(side, order)], held)
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(
     candle=candles(),
     sign=st.sampled_from([1, -1]),
@@ -71,7 +72,7 @@ def test_two_orders_of_a_group_one_for_and_one_against_the_trader(
     compare(candle, pair if helpful_first else pair[::-1], sign)
 
 
-@settings(max_examples=400)
+@settings(max_examples=examples(400))
 @given(candle=candles(), sign=st.sampled_from([1, -1]), one=orders(), other=orders())
 def test_two_orders_of_a_group_on_one_side(
     candle: Candle, sign: int, one: dict[str, Any], other: dict[str, Any]
@@ -81,7 +82,7 @@ def test_two_orders_of_a_group_on_one_side(
     compare_group(candle, [(side, order | {"oco": "x"}) for order in (one, other)], sign)
 
 
-@settings(max_examples=400)
+@settings(max_examples=examples(400))
 @given(
     candle=candles(),
     side=SIDES,
@@ -102,7 +103,7 @@ def test_an_entry_of_any_kind_with_its_exits(
     compare(candle, [(side, entry | exits)])
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(data=st.data(), side=SIDES, order=orders(("limit", "take_profit", "take_profit_limit")))
 def test_over_many_candles_a_limit_alone_fills_no_earlier_when_assumptions_are_more_pessimistic(
     data: st.DataObject, side: Side, order: dict[str, Any]
@@ -172,7 +173,7 @@ def wealth(costs: tuple[int, int, int], market: Sequence[Candle], scenes: dict[i
     )
 
 
-@settings(max_examples=300, suppress_health_check=[HealthCheck.filter_too_much])
+@settings(max_examples=examples(300), suppress_health_check=[HealthCheck.filter_too_much])
 @given(data=st.data(), one=COSTS, other=COSTS)
 def test_for_equal_fills_more_fee_or_slippage_never_raises_equity(data: st.DataObject, one: Any, other: Any) -> None:
     less, more = (tuple(pick(pair) for pair in zip(one, other, strict=True)) for pick in (min, max))
@@ -210,7 +211,7 @@ def early_fills(ran: Ran) -> list[str]:
     return found
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=examples(25), suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(
     data=st.data(),
     path=st.sampled_from(["pessimistic", "open_near_extreme_first", "optimistic"]),

@@ -8,6 +8,7 @@ from backtester.core.risk_events import AlertState, BreakerAction, ControlAction
 from backtester.strategy.ordering import order_intent, replace_intent
 from tests.properties.test_order_streams import CENTS, orders
 from tests.support.floor import Floor, price
+from tests.support.profiles import examples
 
 SYMBOL = 3000  # money
 MINUTES = 20
@@ -98,7 +99,7 @@ class Watched:
         assert self.floor.account.ledger.identity_breaks() == []
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(
     data=st.data(),
     market=st.sampled_from(["spot", "um", "um"]),

@@ -21,6 +21,7 @@ from tests.scenarios.test_venue_examples import answer
 from tests.sim.derivatives import bracket_table
 from tests.support.lakes import write_rows
 from tests.support.market import Row, time_of, write_candles
+from tests.support.profiles import examples
 from tests.support.runs import Ran, config_of, prepared_run, run_prepared, scripted
 from tests.support.venue import put_rules
 
@@ -208,7 +209,7 @@ class Judge:
             assert left <= 0
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(30), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     actions=st.lists(ACTIONS, min_size=5, max_size=40),
     changes=st.lists(CHANGES, max_size=10),

@@ -20,6 +20,7 @@ from backtester.engine.replay import replay, verify
 from backtester.strategy import Strategy
 from tests.support.lakes import wandering
 from tests.support.market import write_candles
+from tests.support.profiles import examples
 from tests.support.runs import Ran, config_of, prepared_run, run_prepared
 
 SPOT, ETH, PERP, COIN = "spot:BTCUSDT", "spot:ETHBTC", "um:BTCUSDT", "cm:BTCUSD_PERP"
@@ -114,7 +115,7 @@ def check(ran: Ran, *, may_owe: bool) -> Mapping[str, int]:
 
 
 @given(seed=st.integers(0, 10**6))
-@settings(max_examples=8)
+@settings(max_examples=examples(8))
 def test_money_adds_up_over_all_wallets(seed: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         seen = check(mixed(Path(folder), seed), may_owe=False)
@@ -122,7 +123,7 @@ def test_money_adds_up_over_all_wallets(seed: int) -> None:
 
 
 @given(seed=st.integers(0, 10**6), latency=st.sampled_from([0, 90_000]))
-@settings(max_examples=5)
+@settings(max_examples=examples(5))
 def test_money_adds_up_with_leverage_collateral_and_latency(seed: int, latency: int) -> None:
     futures = {"margin_mode": "cross", "leverage": 3, "collateral": {"BTC": "0.9"}}
     with tempfile.TemporaryDirectory() as folder:

@@ -12,6 +12,7 @@ from hypothesis.strategies import integers, sampled_from
 from backtester.engine.replay import replay
 from tests.support.erratic import Erratic
 from tests.support.lakes import two_coins
+from tests.support.profiles import examples
 from tests.support.runs import Ran, config_of, prepared_run, run_prepared
 
 UNIT = Decimal("0.00000001")
@@ -80,7 +81,7 @@ def folded(fills: list[dict[str, Any]], initial: Decimal, *, spot: bool) -> tupl
     return {a: c for a, c in cash.items() if c}, {i: (held[i], basis[i]) for i in held if held[i]}
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(
     seed=integers(0, 2**32),
     market=sampled_from(["spot", "um"]),
@@ -107,7 +108,7 @@ def test_fills_alone_give_the_balances_and_spot_is_never_overdrawn(
     assert {i: (Decimal(p["qty"]), Decimal(p["basis"])) for i, p in final["positions"].items()} == positions
 
 
-@settings(max_examples=15)
+@settings(max_examples=examples(15))
 @given(seed=integers(0, 2**32), rate=sampled_from([0, 10, 33]))
 def test_spot_is_never_overdrawn_when_fees_come_out_of_what_is_bought(
     tmp_path_factory: pytest.TempPathFactory, lake: Path, seed: int, rate: int
@@ -130,7 +131,7 @@ def test_spot_is_never_overdrawn_when_fees_come_out_of_what_is_bought(
     }
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(seed=integers(0, 2**32), market=sampled_from(["spot", "um"]), costs=sampled_from(COSTS))
 def test_the_log_alone_gives_every_snapshot_again(
     tmp_path_factory: pytest.TempPathFactory, lake: Path, seed: int, market: str, costs: dict[str, Any]
@@ -139,7 +140,7 @@ def test_the_log_alone_gives_every_snapshot_again(
     assert replay(ran.path).account.snapshots == len(ran.events("account_snapshot"))
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(seed=integers(0, 2**32), market=sampled_from(["spot", "um"]), style=sampled_from(STYLES))
 def test_every_order_ends_once_and_no_order_fills_before_it_is_accepted(
     tmp_path_factory: pytest.TempPathFactory, lake: Path, seed: int, market: str, style: dict[str, Any]

@@ -16,10 +16,11 @@ from backtester.engine.replay import replay, verify
 from backtester.strategy.base import Strategy
 from tests.support.chains import CHAIN, Quote, black_quotes, candles_of, wandering_index, write_chain
 from tests.support.market import time_of, write_candles
+from tests.support.profiles import examples
 from tests.support.runs import Ran, config_of, prepared_run, run_prepared
 
 HOURS = 130  # from a Monday to the Saturday after an expiry
-SOME = settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+SOME = settings(max_examples=examples(8), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 class Gambler(Strategy):

@@ -16,6 +16,7 @@ from backtester.sim.paths import NEAR_EXTREME_FIRST, OPTIMISTIC, PESSIMISTIC
 from backtester.strategy.ordering import order_intent, replace_intent
 from tests.support.floor import Floor, price
 from tests.support.order_rules import OrderRules
+from tests.support.profiles import examples
 
 CENTS = st.integers(-600, 600)
 QTY = st.integers(1, 40_000)  # up to 40 coins, 4000 USDT of 10000
@@ -158,7 +159,7 @@ class OrderStreams(RuleBasedStateMachine):
             self.rules.check(*self.span, traded=self.traded)
 
 
-OrderStreams.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+OrderStreams.TestCase.settings = settings(max_examples=examples(60), stateful_step_count=30, deadline=None)
 TestOrderStreams = OrderStreams.TestCase
 
 
@@ -174,7 +175,7 @@ class CrossStreams(OrderStreams):
     terms: ClassVar[Mapping[str, Any]] = {"market": "um", "mid": False, "leverage": 4, "cross": True}
 
 
-IsolatedStreams.TestCase.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
-CrossStreams.TestCase.settings = settings(max_examples=30, stateful_step_count=30, deadline=None)
+IsolatedStreams.TestCase.settings = settings(max_examples=examples(40), stateful_step_count=30, deadline=None)
+CrossStreams.TestCase.settings = settings(max_examples=examples(30), stateful_step_count=30, deadline=None)
 TestIsolatedStreams = IsolatedStreams.TestCase
 TestCrossStreams = CrossStreams.TestCase

@@ -13,6 +13,7 @@ from backtester.core.time import format_time
 from tests.support.erratic import Erratic
 from tests.support.lakes import wandering
 from tests.support.market import Row, time_of, write_candles
+from tests.support.profiles import examples
 from tests.support.runs import config_of, prepared_run, run_prepared, scripted
 
 SYMBOLS = ["BTCUSDT", "ETHUSDT"]
@@ -87,7 +88,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory, lakes: Path) -> Callable[...
     return get
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(seed=integers(0, 3), market_=sampled_from(["spot", "um"]), cut=integers(1, CANDLES - 1))
 def test_the_past_does_not_depend_on_how_long_the_run_goes_on(
     tmp_path_factory: pytest.TempPathFactory,
@@ -102,7 +103,7 @@ def test_the_past_does_not_depend_on_how_long_the_run_goes_on(
     assert len(part) >= 2  # the deposit and a snapshot at least
 
 
-@settings(max_examples=15)
+@settings(max_examples=examples(15))
 @given(seed=integers(0, 3), market_=sampled_from(["spot", "um"]), cut=integers(1, CANDLES // 15 - 1))
 def test_nor_does_it_when_longer_candles_decide(
     tmp_path_factory: pytest.TempPathFactory,
@@ -116,7 +117,7 @@ def test_nor_does_it_when_longer_candles_decide(
     assert part == whole(seed, market_, "15m")[: len(part)]
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(seed=integers(0, 3), cut=integers(1, CANDLES - 1))
 def test_nor_does_it_when_entries_pause_after_gaps(
     tmp_path_factory: pytest.TempPathFactory,
@@ -131,7 +132,7 @@ def test_nor_does_it_when_entries_pause_after_gaps(
     assert any(b"paused_after_gap" in line for line in whole(seed, "um", *choices))
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(seed=integers(0, 3), market_=sampled_from(["spot", "um"]), cut=integers(1, CANDLES - 1))
 def test_nor_does_it_under_limits_breakers_and_commands(
     tmp_path_factory: pytest.TempPathFactory,
@@ -150,7 +151,7 @@ def test_nor_does_it_under_limits_breakers_and_commands(
         assert said in text
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(seed=integers(0, 3), other=integers(1000, 10**6), cut=integers(1, CANDLES - 1))
 def test_candles_that_are_still_to_come_change_nothing(
     tmp_path_factory: pytest.TempPathFactory, lakes: Path, seed: int, other: int, cut: int

@@ -9,6 +9,7 @@ from backtester.core.events import OrderKind, Side
 from backtester.sim.paths import NEAR_EXTREME_FIRST, OPTIMISTIC, PESSIMISTIC
 from tests.support.assumptions import Assumed, Candle, compare, fills_under
 from tests.support.floor import price
+from tests.support.profiles import examples
 
 
 @composite
@@ -25,7 +26,7 @@ def paths(touch: bool) -> list[Assumed]:
 OFFSETS = integers(1, 60)
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(candle=candles(), sign=sampled_from([1, -1]), stop=OFFSETS, target=OFFSETS, touch=booleans())
 @example(candle=(100_00, 111_00, 80_00, 100_00), sign=1, stop=50, target=50, touch=False)
 def test_a_stop_and_a_target_around_a_position(candle: Candle, sign: int, stop: int, target: int, touch: bool) -> None:
@@ -37,7 +38,7 @@ def test_a_stop_and_a_target_around_a_position(candle: Candle, sign: int, stop: 
     compare(candle, scene, sign, paths(touch))
 
 
-@settings(max_examples=400)
+@settings(max_examples=examples(400))
 @given(
     candle=candles(),
     side=sampled_from(list(Side)),
@@ -62,7 +63,7 @@ def test_an_entry_with_its_exits(
     compare(candle, [(side, options)], 0, paths(touch))
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(candle=candles(), sign=sampled_from([1, -1]), rate=integers(1, 8), target=OFFSETS, touch=booleans())
 def test_a_trailing_stop_and_a_take_profit_around_a_position(
     candle: Candle, sign: int, rate: int, target: int, touch: bool

@@ -10,6 +10,7 @@ from hypothesis.strategies import booleans, integers, none, one_of, sampled_from
 
 from tests.support.lakes import two_coins
 from tests.support.market import flat
+from tests.support.profiles import examples
 from tests.support.runs import Ran, bought, config_of, prepared_run, run_on, run_prepared, scripted
 from tests.support.tape import prepared_on_tape, wandering_tape, write_tape
 
@@ -63,7 +64,7 @@ def check(ran: Ran, parent: int, qty: Decimal) -> None:
     assert (filled == qty) is (ended == ["filled"])
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(latency=sampled_from([0, 60_000, 90_000, 200_000]), **wishes)
 def test_parts_that_travel_stay_within_the_whole_which_ends_once_after_them(
     tmp_path_factory: pytest.TempPathFactory,

@@ -17,6 +17,7 @@ from backtester.engine.replay import replay
 from backtester.strategy.base import Intents
 from tests.support.erratic import Erratic
 from tests.support.market import time_of
+from tests.support.profiles import examples
 from tests.support.runs import Ran, run_prepared
 from tests.support.tape import BUYS, SELLS, Print, at, prepared_on_tape, wandering_tape, write_tape
 
@@ -78,7 +79,7 @@ def trade_of(event: dict[str, Any], tape: list[Print]) -> tuple[int, Print]:
     return number, tape[number - 1]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(**runs)
 def test_every_fill_is_what_some_later_trade_or_quote_allows(
     make: MakeRun, seed: int, market: str, feeds: str, style: dict[str, Any]
@@ -117,7 +118,7 @@ def test_every_fill_is_what_some_later_trade_or_quote_allows(
     assert replay(ran.path).lines == len(ran.lines)  # the account of the log adds up to its snapshots
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(**runs)
 def test_a_clock_that_wakes_the_exchange_at_every_trade_gives_the_same_log(
     make: MakeRun, seed: int, market: str, feeds: str, style: dict[str, Any]
@@ -129,7 +130,7 @@ def test_a_clock_that_wakes_the_exchange_at_every_trade_gives_the_same_log(
     assert slept.raw_lines == awake.raw_lines
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(**runs, cut=integers(1, MINUTES - 1))
 def test_the_past_does_not_depend_on_trades_to_come(
     make: MakeRun, seed: int, market: str, feeds: str, style: dict[str, Any], cut: int

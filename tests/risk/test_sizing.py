@@ -18,6 +18,7 @@ from backtester.strategy.base import Strategy
 from backtester.strategy.ordering import order_intent
 from tests.support.floor import CASH, Floor
 from tests.support.market import Row, flat, write_candles
+from tests.support.profiles import examples
 from tests.support.runs import Ran, bought, config_of, run_on, run_prepared, scripted
 
 B, E = "BTCUSDT", "ETHUSDT"
@@ -291,7 +292,7 @@ def test_shipped_strategies_without_a_size_of_their_own_use_the_sizing(tmp_path:
     assert first_fill({"equity_pct": 20}, sizing=rules) == 20
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(
     percent=decimals("0.01", 100, places=2),
     cap=decimals("0.01", 100, places=2),

@@ -37,6 +37,8 @@ def test_every_combination_comes_to_what_a_run_of_it_comes_to(lake: Path, tmp_pa
         assert f"{row['final_equity']:f}" == m["final_equity"]["value"]
         assert row["total_return"] == m["total_return"]["value"]
         assert row["max_drawdown"] == m["max_drawdown"]["value"]
+        assert row["sharpe"] == m["sharpe"]["value"]
+        assert row["profit_factor"] == m["profit_factor"]["value"]
         assert (row["n_trades"], row["n_open"]) == (m["n_trades"]["value"], m["n_open"]["value"])
         assert f"{row['fees']:f}" == m["fees"]["value"]
         assert row["n_fills"] == pq.read_table(Path(run["path"]) / "fills.parquet").num_rows

@@ -9,6 +9,7 @@ from hypothesis.strategies import booleans, integers, lists
 
 from backtester.core.numbers import RATE_SCALE
 from backtester.sim.sizing import cost_of, lots_for_budget, split_lots
+from tests.support.profiles import examples
 
 
 def cost(qty: int, price: int, rate: int, shift: int) -> int:
@@ -39,7 +40,7 @@ def test_lots_by_hand(budget: int, price: int, lot: int, rate: int, shift: int, 
     assert lots_for_budget(budget, price, lot, rate, shift) == qty
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(
     budget=integers(1, 10**14),
     price=integers(1, 10**10),

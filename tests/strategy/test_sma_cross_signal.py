@@ -13,6 +13,7 @@ from backtester.data.sample import write_sample_lake
 from backtester.engine.prepare import prepare
 from backtester.engine.replay import replay, verify
 from tests.support.lakes import two_coins
+from tests.support.profiles import examples
 from tests.support.real import import_real
 from tests.support.runs import FREE, Ran, merged, run_prepared
 
@@ -80,7 +81,7 @@ def test_on_real_candles(tmp_path: Path, real_data: Path, market: str, symbol: s
     assert len(compared(tmp_path, lake, {"fast": 10, "slow": 30}, run=run, data=data)) > 50
 
 
-@settings(max_examples=15)
+@settings(max_examples=examples(15))
 @given(seed=integers(0, 1000), fast=integers(1, 6), more=integers(1, 12))
 def test_on_markets_that_wander_and_pause(
     tmp_path_factory: pytest.TempPathFactory, seed: int, fast: int, more: int

@@ -1,7 +1,6 @@
 """`bt` in this process: what it prints and the code it ends with; and in one of its own, for signals."""
 
 import contextlib
-import gc
 import io
 import json
 import os
@@ -37,13 +36,12 @@ class Said(NamedTuple):
         return " ".join(self.err.split())
 
 
-def bt(*arguments: object) -> Said:
-    """Run a command as `bt` would."""
+def bt(*arguments: object, reports: bool = False) -> Said:
+    """Run a command as `bt` would; reports: let `bt run` write the page and the pictures, which takes seconds."""
     out, err = io.StringIO(), io.StringIO()
     code: Any = 0
-    gc.freeze()
     with (
-        mock.patch.object(sys, "argv", ["bt", *map(str, arguments)]),
+        mock.patch.object(sys, "argv", ["bt", *map(str, arguments if reports else _without_reports(arguments))]),
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
     ):
@@ -57,10 +55,14 @@ def bt(*arguments: object) -> Said:
 def start_bt(*arguments: object, cwd: Path, **environment: str) -> "subprocess.Popen[str]":
     """Start `bt` in a process of its own."""
     return subprocess.Popen(
-        [sys.executable, "-m", "backtester", *map(str, arguments)],
+        [sys.executable, "-m", "backtester", *map(str, _without_reports(arguments))],
         cwd=cwd,
         env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def _without_reports(arguments: tuple[object, ...]) -> tuple[object, ...]:
+    return (*arguments, "--no-report", "--no-plots") if arguments[:1] == ("run",) else arguments

@@ -151,7 +151,7 @@ class Floor:
             self.bus,
             worst_fee_rates=fee_rates,
             allow_short=True,
-            sizing=sizing,
+            sizing={"": sizing},
             candle_us={self.spec.id: MINUTE},
             limiter=limiter,
             brackets=brackets,

@@ -1,6 +1,5 @@
 """Whole runs in a test: a market, a strategy class, a config; then what the log and the tables say."""
 
-import gc
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -184,7 +183,6 @@ def run_on(
 
 def run_prepared(folder: Path, prepared: PreparedRun) -> Ran:
     """Run what was prepared; a strategy or engine that raised raises here."""
-    gc.freeze()  # the run collects garbage once: it need not look at all of pytest
     result = run_backtest(prepared, folder / "runs")
     if result.error is not None:
         raise result.error

@@ -1,11 +1,13 @@
 """A check from a complete run to its certificate: every step, what they found together, and the verdict."""
 
+import gc
 from typing import Any, NamedTuple
 
 from backtester.core.time import format_time
 from backtester.engine.check.certificate import FOUND, PROVEN, identity_of, sealed
 from backtester.engine.check.steps import LOOK_AHEAD, NEED_REPEATABLE, NOT_REPEATABLE, STEPS
 from backtester.engine.check.subject import Finding, StepResult, Subject
+from backtester.engine.garbage import rarely_collected
 
 
 class Checked(NamedTuple):
@@ -25,12 +27,14 @@ def check(subject: Subject, details: dict[str, Any]) -> Checked:
     """
     results: list[StepResult] = []
     skipped: list[str] = []
-    for step in STEPS:
-        repeatable = not any(f.kind == NOT_REPEATABLE for one in results for f in one.findings)
-        if step in NEED_REPEATABLE and not repeatable:
-            skipped.append(step.__name__)
-            continue
-        results.append(step(subject))
+    gc.collect()  # of the run itself; then each probe looks for what the one before it left, and no further
+    with rarely_collected():
+        for step in STEPS:
+            repeatable = not any(f.kind == NOT_REPEATABLE for one in results for f in one.findings)
+            if step in NEED_REPEATABLE and not repeatable:
+                skipped.append(step.__name__)
+                continue
+            results.append(step(subject))
     findings = sorted((f for one in results for f in one.findings), key=_weight)
     warnings = [w for one in results for w in one.warnings]
     verdict = FOUND if findings else PROVEN

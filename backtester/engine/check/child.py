@@ -118,7 +118,8 @@ def run_request(request: Request) -> Report:
     relative_to = None if request.relative_to is None else Path(request.relative_to)
     if not request.watched:
         return _report(request, lambda: prepare(config, relative_to=relative_to), {})
-    watch = Watch(_own_files(config.strategy.name))
+    names = [entry.name for entry in config.strategies] or [config.strategy.name]
+    watch = Watch(frozenset[str]().union(*map(_own_files, names)))
     engine = Integrity()
     seeds = _generator_states()
     last: list[Any] = []
@@ -130,10 +131,10 @@ def run_request(request: Request) -> Report:
         return run
 
     report = _report(request, watched_run, watch.sightings, last)
-    strategy = Path(config.strategy.name.rpartition(":")[0]).name or config.strategy.name
+    strategy = ", ".join(Path(name.rpartition(":")[0]).name or name for name in names)
     for name in engine.replaced():
         watch.saw("engine", f"replaced {name}", strategy)
-    for name in shadowed(last[0]) if last else ():
+    for name in shadowed((*last[0], *(one.host for one in last[0].strategies))) if last else ():
         watch.saw("engine", f"replaced {name}", strategy)
     if seeds != _generator_states() and not any(s.kind == "random" for s in watch.sightings):
         watch.saw("random", "a process-wide generator", strategy)

@@ -3,18 +3,22 @@
 import random
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from backtester.core.errors import StrategyError
+from backtester.core.instruments import InstrumentId
 from backtester.core.time import format_time, parse_time
 from backtester.engine.check.child import Report, run_apart
 from backtester.engine.check.comparing import compare_decisions, decision_ticks, parting
 from backtester.engine.check.cutting import Cut, cut_run
 from backtester.engine.check.subject import Finding, StepResult, Subject, scratch
 from backtester.engine.check.watch import HINTS
-from backtester.engine.prepare import PreparedRun, warmup_start
+from backtester.engine.feed_plan import PlannedFeed
+from backtester.engine.prepare import PreparedRun
 from backtester.engine.run import FAILED
 from backtester.engine.signals import signal_leaks
+from backtester.engine.sleeves import Sleeve
+from backtester.engine.strategy_plans import warmup_start
 from backtester.strategy.signals.strategy import SignalStrategy
 
 Step = Callable[[Subject], StepResult]
@@ -64,9 +68,9 @@ def processes(subject: Subject) -> StepResult:
     result = StepResult("processes", {"hash_seeds": [], "symbols_reversed": True, "identical": True})
     config = subject.run.config
     symbols = tuple(reversed(config.run.symbols))
-    turned = subject.run._replace(
-        config=config.model_copy(update={"run": config.run.model_copy(update={"symbols": symbols})})
-    )
+    entries = tuple(e.model_copy(update={"symbols": tuple(reversed(e.symbols))}) for e in config.strategies)
+    opposite = {"run": config.run.model_copy(update={"symbols": symbols}), "strategies": entries}
+    turned = subject.run._replace(config=config.model_copy(update=opposite))
     for number in range(1, subject.options.processes):
         seed = subject.options.seed + number
         result.facts["hash_seeds"].append(seed)
@@ -176,64 +180,103 @@ def _cut_finding(subject: Subject, cut: Cut) -> Finding | None:
 def warmup(subject: Subject) -> StepResult:
     """Run with more candles before the start: who then decides otherwise asked for too few."""
     run = subject.run
-    declared = int(run.make_strategy().warmup_candles)
-    longer = declared + max(declared, _LONGER)
-    starts = {
-        item.instrument: min(
-            item.warmup_start,
-            warmup_start(run.lake, item.instrument, item.stored_timeframe, run.config.run.timeframe, run.start, longer),
-        )
-        for item in run.series
-    }
-    candles = min((run.start - start) // run.timeframe_us for start in starts.values())
-    loaded = min((run.start - item.warmup_start) // run.timeframe_us for item in run.series)
-    result = StepResult("warmup", {"declared": declared, "loaded": loaded, "tried": None, "different": None})
-    if loaded < declared:
-        result.warnings.append(
-            f"warm-up: {loaded} candles before the start instead of the {declared} that the strategy declares: the "
-            "lake has no more without a gap"
-        )
-    if candles <= loaded:
+    result, sleeves, plans = StepResult("warmup"), [], []
+    starts = {item.instrument: item.warmup_start for item in run.series}
+    for sleeve in run.sleeves:
+        plan = _longer(run.alone(sleeve), sleeve)
+        if plan.loaded < plan.declared:
+            result.warnings.append(
+                f"warm-up: {plan.loaded} candles before the start instead of the {plan.declared} that {sleeve.whose} "
+                "declares: the lake has no more without a gap"
+            )
+        starts |= {i: min(at, starts[i]) for i, at in plan.starts.items()}
+        sleeves.append(sleeve._replace(feeds=plan.feeds))
+        plans.append(plan)
+    declared, loaded, tried = (
+        _of_each(run, counts)
+        for counts in zip(*((plan.declared, plan.loaded, plan.candles) for plan in plans), strict=True)
+    )
+    result.facts = {"declared": declared, "loaded": loaded, "tried": None, "different": None}
+    if all(plan.candles <= plan.loaded for plan in plans):
         return result  # the lake has nothing older
-    earliest = min(starts.values())
     series = [item._replace(warmup_start=starts[item.instrument]) for item in run.series]
+    earliest = min(starts.values())
     feeds = [feed._replace(start=min(feed.start, starts.get(feed.name.instrument, earliest))) for feed in run.feeds]
     result.runs = 1
-    with subject.probed(run._replace(series=series, feeds=feeds), "warm-up") as warmer:
+    with subject.probed(run._replace(series=series, feeds=feeds, sleeves=tuple(sleeves)), "warm-up") as warmer:
         found = compare_decisions(subject.log, warmer.path / _LOG)
-    result.facts |= {"tried": candles, "different": found.only_was, "other": found.only_now, "decisions": found.was}
+    result.facts |= {"tried": tried, "different": found.only_was, "other": found.only_now, "decisions": found.was}
     if found.first is not None:
         result.warnings.append(
-            f"warm-up: with {candles} candles before the start instead of {loaded}, {found.only_was} of {found.was} "
-            f"decisions are gone and {found.only_now} are others, the first at {format_time(found.first)}; it declares "
+            f"warm-up: with {tried} candles before the start instead of {loaded}, {found.only_was} of {found.was} "
+            f"decisions are gone and {found.only_now} are others, the first at {format_time(found.first)}; declared is "
             f"warmup_candles = {declared}: declare more, or take it that the result hangs on where the run begins"
         )
     return result
 
 
+def _of_each(run: PreparedRun, counts: tuple[int, ...]) -> int | str:
+    """Return a number of the only strategy, or those of several in words."""
+    if len(counts) == 1:
+        return counts[0]
+    return ", ".join(f"{sleeve.id} {count}" for sleeve, count in zip(run.sleeves, counts, strict=True))
+
+
+class _Longer(NamedTuple):
+    """A warm-up that is longer than the one declared. candles: as many as it has of each instrument."""
+
+    declared: int
+    loaded: int
+    candles: int
+    starts: dict[InstrumentId, int]
+    feeds: tuple[PlannedFeed, ...]
+
+
+def _longer(run: PreparedRun, sleeve: Sleeve) -> _Longer:
+    """Return how far back a strategy can be warmed up; run: as it sees it."""
+    timeframe, declared = sleeve.timeframe, sleeve.warmup
+    longer = declared + max(declared, _LONGER)
+    starts = {
+        item.instrument: min(
+            item.warmup_start,
+            warmup_start(run.lake, item.instrument, item.stored_timeframe, timeframe, run.start, longer),
+        )
+        for item in run.series
+    }
+    candles = min((run.start - start) // run.timeframe_us for start in starts.values())
+    loaded = min((run.start - item.warmup_start) // run.timeframe_us for item in run.series)
+    earliest = min(starts.values())
+    feeds = [feed._replace(start=min(feed.start, starts.get(feed.name.instrument, earliest))) for feed in sleeve.feeds]
+    return _Longer(declared, loaded, candles, starts, tuple(feeds))
+
+
 def frames(subject: Subject) -> StepResult:
     """Of a signal, cut and replace the rows of its frames: no feature and no target before a cut may change."""
-    strategy = subject.run.make_strategy()
     result = StepResult("frames")
-    if not isinstance(strategy, SignalStrategy):
-        return result
-    options = subject.options
-    result.facts = {"cuts": options.cuts, "leaks": 0}
-    for instrument, found in signal_leaks(subject.run, strategy, cuts=options.cuts, seed=options.seed).items():
+    for sleeve in subject.run.sleeves:
+        strategy = subject.run.make_strategy(sleeve)
+        if isinstance(strategy, SignalStrategy):
+            _check_frames(subject, sleeve, strategy, result)
+    return result
+
+
+def _check_frames(subject: Subject, sleeve: Sleeve, strategy: SignalStrategy, result: StepResult) -> None:
+    options, run = subject.options, subject.run.alone(sleeve)
+    result.facts = {"cuts": options.cuts, "leaks": result.facts.get("leaks", 0)}
+    for instrument, found in signal_leaks(run, strategy, cuts=options.cuts, seed=options.seed).items():
         result.facts["leaks"] += len(found)
         leak = found[0]  # the others hang on it, or say the same
         how = leak.how if leak.cut is None else f"{leak.how} at {format_time(leak.cut)}"
         result.findings.append(
             Finding(
                 LOOK_AHEAD,
-                f"{subject.name} looks ahead: {leak.column} of {instrument} at {format_time(leak.time)} was "
+                f"{sleeve.shown} looks ahead: {leak.column} of {instrument} at {format_time(leak.time)} was "
                 f"{leak.before}, is {leak.after} {how}",
                 "a row may hang on itself and on rows before it alone: no shift(-n), no centred window, nothing fitted "
                 "or scaled over the whole frame",
                 leak.cut,
             )
         )
-    return result
 
 
 # In this order. What is not repeatable cannot be compared under cuts.

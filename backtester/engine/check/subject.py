@@ -68,8 +68,8 @@ class Subject:
 
     @property
     def name(self) -> str:
-        """The strategy's name."""
-        return self.run.found.name
+        """What the run is called."""
+        return self.run.name
 
     @contextmanager
     def probed(self, run: PreparedRun, name: str) -> Iterator[RunResult]:

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from backtester.engine.check.watch import Watch
 from backtester.engine.prepare import PreparedRun
+from backtester.engine.sleeves import Sleeve
 from backtester.strategy.base import Strategy
 from backtester.strategy.host import MARKET_HOOKS
 from backtester.strategy.view import PositionView, StrategyView
@@ -22,10 +23,10 @@ class WatchedRun(PreparedRun):
 
     watch: Watch
 
-    def make_strategy(self) -> Strategy:
+    def make_strategy(self, sleeve: Sleeve) -> Strategy:
         """Return a fresh instance whose hooks are watched."""
         with self.watch.watching():
-            strategy = super().make_strategy()
+            strategy = super().make_strategy(sleeve)
         for name in _HOOKS:
             setattr(strategy, name, _watched(getattr(strategy, name), self.watch))
         bind = strategy.bind

@@ -38,7 +38,7 @@ def uncovered(run: PreparedRun) -> str:
     deposits = {name: amount for name, amount in config.account.wallets.items() if amount}
     risk = config.risk
     for holds, why in (
-        (not issubclass(run.found.cls, SignalStrategy), "the strategy decides on events"),
+        (not issubclass(run.sleeves[0].found.cls, SignalStrategy), "the strategy decides on events"),
         (spec.is_option or spec.is_inverse or spec.expiry > 0, "the contract is neither spot nor a linear perpetual"),
         (bool(series.tape), "trades execute"),
         (not spec.is_spot and spec.position_side is not None, "positions are hedged"),

@@ -214,6 +214,7 @@ def run_account(market: Market, wishes: Wishes, terms: Terms, used: Any, fills: 
                 else:  # none is known: the last price
                     paid = linear_payment(qty, mark, rate, terms.shift)
                 cash, funding, moved, row_mark = cash + paid, funding + paid, True, mark
+                trade_gross += paid  # where no trade is open it is never read
                 equity = float(cash + _value(qty, basis, mark, is_spot, mul, den))
                 if equity > peak:
                     peak = equity

@@ -93,7 +93,7 @@ class KernelRuns:
             if isinstance(ground, str):
                 return ground
             run = self._subject.prepared(combination.values)
-            strategy = run.make_strategy()
+            strategy = run.make_strategy(run.sleeves[0])
             assert isinstance(strategy, SignalStrategy)
             _, targets = strategy.evaluated(ground.frames, ground.source, self._columns)
         except BacktesterError as error:  # it fails in the event engine, too, which says how
@@ -125,7 +125,7 @@ def ground_of(run: PreparedRun) -> Ground | str:
         return why
     (instrument,) = run.instruments
     source = Source(str(instrument), run.config.run.timeframe)
-    strategy = run.make_strategy()
+    strategy = run.make_strategy(run.sleeves[0])
     assert isinstance(strategy, SignalStrategy)
     frames = signal_frames(run, strategy, source)
     market = market_of(run, frames[source].times)

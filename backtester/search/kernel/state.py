@@ -28,7 +28,7 @@ class Market(NamedTuple):
 
     traded: whether there is volume. offered: the volume (10^-q) of the last candle before that traded; -1: none did.
     first: the first candle that closes after the start. row: where shorter candles execute than decide, the row that
-    closes with each; NO_ROW where equity has a row and the signal none, BETWEEN where neither has; empty: each is a row.
+    closes with each; NO_ROW where equity has one and the signal none, BETWEEN where neither has; empty: each is a row.
     rules_from: when each version of the rules begins, with its lots and limits (`core.rules`) of market orders;
     resting_lot: what counts as flat. midnights: the days of which the equity is wanted, UTC µs, and the first candle
     that closes after each. funding_time, funding_rate, funding_mark: what is due, rates and marks in 1e-8; a mark of 0

@@ -111,20 +111,17 @@ def candle_frame(
     )
 
 
-def known_rows(times: Times, at: Times) -> Times:
-    """Return, for each time in `at`, the last row of `times` that is known then; -1 when there is none yet."""
-    return np.searchsorted(times, at, side="right").astype(np.int64) - 1
+def known_counts(times: Times, at: Times) -> Times:
+    """Return how many of the times in `at` see nothing of `times` yet, then how many each of them as the last one.
+
+    Both rise strictly; shape (len(times) + 1,), the sum is len(at).
+    """
+    return np.diff(np.searchsorted(at, times, side="left"), prepend=0, append=len(at))
 
 
-def as_known(values: Values, rows: Times) -> Values:
-    """Return the values of rows from `known_rows`; NaN where none is known."""
-    if not len(values):
-        return np.full(len(rows), np.nan)
-    first = int(np.searchsorted(rows, 0))
-    taken = np.empty(len(rows))
-    taken[:first] = np.nan
-    np.take(values, rows[first:], out=taken[first:])
-    return taken
+def as_known(values: Values, counts: Times) -> Values:
+    """Return values as they are known at other times, by counts from `known_counts`; NaN where none is known."""
+    return np.repeat(np.append(np.nan, values), counts)
 
 
 def frozen(array: NDArray[Any]) -> NDArray[Any]:

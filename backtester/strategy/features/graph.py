@@ -18,7 +18,7 @@ from backtester.strategy.features.frame import (
     as_known,
     digest_of_values,
     frozen,
-    known_rows,
+    known_counts,
 )
 
 
@@ -215,7 +215,7 @@ class _Computation:
             return self._columns[output]
         if (output, at) not in self._joined:
             if (source, at) not in self._known:
-                self._known[source, at] = known_rows(self._frames[source].times, self._frames[at].times)
+                self._known[source, at] = known_counts(self._frames[source].times, self._frames[at].times)
             self._joined[output, at] = frozen(as_known(self._columns[output], self._known[source, at]))
         return self._joined[output, at]
 

@@ -6,7 +6,7 @@ Polars. A value depends on its own row and those before it, and on nothing else.
 """
 
 from collections.abc import Iterator
-from functools import cached_property
+from functools import cached_property, reduce
 from itertools import count
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -68,7 +68,7 @@ class Indicator:
         if len(read) != len(self.inputs) or any(column.shape != (len(read[0]),) for column in read):
             shapes = ", ".join(str(column.shape) for column in read) or "none"
             raise ValueError(f"{self.name} reads the columns {', '.join(self.inputs)} of one length; shapes: {shapes}")
-        is_row = np.isfinite(sum(read))
+        is_row = np.isfinite(reduce(np.add, read))
         if is_row.all():
             return dict(zip(self.outputs, self._rows(*read), strict=True))
         found = {name: np.full(len(is_row), np.nan) for name in self.outputs}
@@ -102,6 +102,7 @@ def _rising(inputs: tuple[str, ...], number: int) -> Iterator[float]:
 
 def late(values: Column, length: int) -> Column:
     """Return values at the end of a column of `length` rows, NaN before them."""
-    column = np.full(length, np.nan)
-    column[length - len(values) :] = values
+    column, missing = np.empty(length), length - len(values)
+    column[:missing] = np.nan
+    column[missing:] = values
     return column

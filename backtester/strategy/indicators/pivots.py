@@ -1,11 +1,12 @@
 """Pivots: highs and lows that stand out from the candles on both sides, known once their right side has closed."""
 
+from collections.abc import Callable
 from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 from pydantic import Field
 
-from backtester.strategy.indicators.base import Column, Indicator, late
+from backtester.strategy.indicators.base import Column, Indicator
 from backtester.strategy.indicators.extremes import Peak, window_peaks
 from backtester.strategy.indicators.parameters import Window, parameters
 
@@ -81,23 +82,27 @@ class Pivots(Indicator):
         )
 
     def _rows(self, *columns: Column) -> tuple[Column, ...]:
-        high, last_high, previous_high = self._confirmed(columns[0])
-        low, last_low, previous_low = (0.0 - values for values in self._confirmed(-columns[1]))
+        high, last_high, previous_high = self._confirmed(columns[0], lambda tops: tops + 0.0)
+        low, last_low, previous_low = self._confirmed(-columns[1], lambda bottoms: 0.0 - bottoms)
         return high, low, last_high, previous_high, last_low, previous_low
 
-    def _confirmed(self, values: Column) -> tuple[Column, Column, Column]:
+    def _confirmed(self, values: Column, priced: Callable[[Column], Column]) -> tuple[Column, Column, Column]:
         """Return the pivots at the rows that confirm them, and the newest and the one before it at every row."""
         left, right, rows = self._left, self._right, len(values)
+        found = np.full(rows, np.nan)
         if rows <= left + right:
-            nothing = np.full(rows, np.nan)
-            return nothing, nothing, nothing
-        middle = values[left : rows - right] + 0.0
-        is_pivot = window_peaks(values[: rows - right - 1], left) < middle
-        after = window_peaks(values[left + 1 :], right)
+            return found, found.copy(), found.copy()
+        middle = values[left : rows - right]
+        peaks = window_peaks(values, left)
+        after = (peaks if left == right else window_peaks(values, right))[left + 1 :]
+        is_pivot = peaks[: len(middle)] < middle
         is_pivot &= (after <= middle) if self._ties == "first" else (after < middle)
-        tops = np.concatenate(([np.nan, np.nan], middle[is_pivot]))
-        seen = np.cumsum(is_pivot)
-        return tuple(late(each, rows) for each in (np.where(is_pivot, middle, np.nan), tops[seen + 1], tops[seen]))  # type: ignore[return-value]
+        at = np.flatnonzero(is_pivot)
+        tops, at = priced(middle[at]), at + left + right
+        found[at] = tops
+        tops = np.concatenate(([np.nan, np.nan], tops))
+        stays = np.diff(at, prepend=0, append=rows)  # how many rows each of them is the newest
+        return found, np.repeat(tops[1:], stays), np.repeat(tops[:-1], stays)
 
 
 def _plain(value: float | None) -> float | None:

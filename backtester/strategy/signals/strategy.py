@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from typing import Any, ClassVar, final
+from typing import Any, final
 
 from backtester.core.errors import BacktesterError, EngineError, StrategyError
 from backtester.core.events import Fill, OrderRejected, OrderUpdate
@@ -28,7 +28,7 @@ class SignalStrategy(Strategy):
     min_change: changes of exposure of an open trade that are smaller are not traded.
     """
 
-    min_change: ClassVar[float] = 0.0
+    min_change: float = 0.0
 
     def __init__(self, params: Any) -> None:
         super().__init__(params)

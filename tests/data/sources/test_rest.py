@@ -25,6 +25,7 @@ from backtester.data.parquet import read_partition_file
 from backtester.data.schemas import schema_of
 from tests.support.archive import minutes
 from tests.support.exchange import Exchange, answering, kline_rows
+from tests.support.profiles import examples
 
 START = parse_time("2024-01-10")
 NOW = parse_time("2024-06-15T12:00:30")
@@ -365,7 +366,7 @@ def test_real_pages_served_again_are_stored_value_for_value(
     length=integers(1, 3000),
     cap=sampled_from([0, 300, 999]),
 )
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 def test_whatever_is_missing_pages_hold_each_row_of_the_range_once(
     market: str, missing: list[tuple[int, int]], first: int, length: int, cap: int
 ) -> None:

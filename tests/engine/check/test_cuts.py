@@ -132,7 +132,7 @@ class ToldLake(CutLake):
 
     def read(self, *series: Any, **options: Any) -> Any:
         batches = list(super().read(*series, **options))
-        if series[1] == "klines":
+        if series[1] == "klines" and "close" in options.get("names", ()):
             self.told.clear()
             self.told.update(
                 (int(t), float(c)) for b in batches for t, c in zip(b["open_time"], b["close"], strict=True)

@@ -1,13 +1,17 @@
 """The zoo: strategies that cheat, of which all are caught, and honest ones, of which none is accused."""
 
 import ast
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
+from backtester.engine.check import child
 from tests.support.cli import Said, bt
 from tests.support.lakes import two_coins
+from tests.support.nursery import Nursery
 
 ZOO = Path(__file__).resolve().parents[2] / "zoo"
 CANDLES = 200
@@ -72,6 +76,15 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("zoo") / "lake"
     two_coins(folder, CANDLES, quiet=0.0)
     return folder
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nursery() -> Iterator[None]:
+    """Fork the processes of checks, which are many here."""
+    forks = Nursery()
+    with mock.patch.object(child, "subprocess", forks):
+        yield
+    forks.close()
 
 
 def checked(lake: Path, folder: str, file: str, name: str, *options: str) -> Said:

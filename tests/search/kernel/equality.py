@@ -42,7 +42,7 @@ def in_loop(run: PreparedRun, *, compiles: bool) -> Found | str:
     ground = ground_of(run)
     if not isinstance(ground, Ground):
         return ground
-    strategy = run.make_strategy()
+    strategy = run.make_strategy(run.sleeves[0])
     assert isinstance(strategy, SignalStrategy)
     _, targets = strategy.evaluated(ground.frames, ground.source)
     return Loop(compiles=compiles).through(ground, strategy, targets, ONE)

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis.strategies import integers, sampled_from
 
 from tests.strategy.indicators.markets import CASES, IDS, Market, assert_same_bits, made, market, read
+from tests.support.profiles import examples
 
 each_case = pytest.mark.parametrize(("name", "params"), CASES, ids=IDS)
 seeds = integers(0, 2**32 - 1)
@@ -51,7 +52,7 @@ def test_shares_of_prices_answer_to_a_shift_as_they_must() -> None:
 
 @each_case
 @given(seed=seeds, power=integers(-6, 6), kind=sampled_from(["walk", "jumpy", "alternating"]))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 def test_prices_in_another_unit_give_the_same_in_that_unit(
     name: str, params: dict[str, Any], seed: int, power: int, kind: str
 ) -> None:
@@ -65,7 +66,7 @@ def test_prices_in_another_unit_give_the_same_in_that_unit(
 
 @each_case
 @given(seed=seeds, shift=integers(1, 500))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 def test_a_shifted_market_shifts_prices_and_leaves_distances(
     name: str, params: dict[str, Any], seed: int, shift: int
 ) -> None:
@@ -81,7 +82,7 @@ def test_a_shifted_market_shifts_prices_and_leaves_distances(
 
 
 @given(seed=seeds, factor=integers(2, 9))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 def test_volume_in_another_unit_scales_obv_and_leaves_vwap(seed: int, factor: int) -> None:
     columns = market("walk", seed, 50)
     more = columns | {"volume": columns["volume"] * 2.0**factor}
@@ -128,7 +129,7 @@ def test_an_alternating_price_has_equal_means_over_even_windows(price: float) ->
 
 @pytest.mark.parametrize(("name", "params"), [case for case in CASES if case[0] in _WINDOWED])
 @given(seed=seeds, later=integers(1, 200), kind=sampled_from(["walk", "jumpy", "cheap"]))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 def test_windows_forget_what_came_before_them_to_the_bit(
     name: str, params: dict[str, Any], seed: int, later: int, kind: str
 ) -> None:

@@ -25,6 +25,7 @@ from tests.strategy.indicators.markets import (
     read,
     stepped,
 )
+from tests.support.profiles import examples
 
 each_case = pytest.mark.parametrize(("name", "params"), CASES, ids=IDS)
 seeds = integers(0, 2**32 - 1)
@@ -36,7 +37,7 @@ def test_every_registered_indicator_is_tried() -> None:
 
 @each_case
 @given(kind=sampled_from(KINDS), seed=seeds, rows=integers(0, 60), in_units=booleans())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 def test_both_faces_agree_to_the_bit(
     name: str, params: dict[str, Any], kind: str, seed: int, rows: int, in_units: bool
 ) -> None:
@@ -71,7 +72,7 @@ def test_both_faces_of_vwap_agree_where_the_sums_of_a_session_do_not_fit_int64(p
 
 @each_case
 @given(seed=seeds, cut=integers(0, 50))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 def test_a_value_depends_on_its_row_and_those_before_it_alone(
     name: str, params: dict[str, Any], seed: int, cut: int
 ) -> None:
@@ -86,7 +87,7 @@ def test_a_value_depends_on_its_row_and_those_before_it_alone(
 
 @each_case
 @given(seed=seeds, in_units=booleans())
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 def test_a_row_with_nan_or_infinity_is_no_row(name: str, params: dict[str, Any], seed: int, in_units: bool) -> None:
     indicator = made(name, params, 2 if in_units else None)
     columns, rng = market("walk", seed, 60), np.random.default_rng(seed)

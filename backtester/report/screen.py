@@ -1,0 +1,203 @@
+"""A run on one screen: did it make money, how sure is that, what did it cost, what does it hang on, where did it hurt.
+
+Built from what a sealed run's folder says, so that the end of a run, `bt runs show` and report.txt read the same.
+"""
+
+import textwrap
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+from backtester.report.account_words import (
+    liquidations_in_words,
+    portfolio_in_words,
+    settlements_in_words,
+    strategies_in_words,
+)
+from backtester.report.in_words import amount, day, has, money, none, percent, ratio
+
+WIDTH: Final = 100
+TITLE, FIGURE, ASSUMPTION, WARNING, PLACE = "title", "figure", "assumption", "warning", "place"
+_LABEL: Final = 11
+
+Metrics = Mapping[str, Any]
+
+
+class Line(NamedTuple):
+    """One statement: its label, what it says, and what kind it is."""
+
+    kind: str
+    label: str
+    text: str
+
+
+def screen(details: Mapping[str, Any], metrics: Metrics, config: Mapping[str, Any], verdict: str) -> list[Line]:
+    """Return what the screen says.
+
+    Args:
+        details: run.json. metrics: metrics.json. config: config.toml, parsed.
+        verdict: of the run's certificate: proven, found or unproven.
+    """
+    lines = [Line(TITLE, "", _title(details, config))]
+    if details.get("error"):
+        lines.append(Line(WARNING, details["status"], str(details["error"])))
+    told = {
+        "result": _result(metrics),
+        "how sure": _how_sure(metrics),
+        "trades": _trades(metrics),
+        "costs": _costs(metrics),
+        "hangs on": _hangs_on(metrics),
+        "hurt": _hurt(metrics),
+    }
+    lines += [Line(FIGURE, label, text) for label, text in told.items() if text]
+    made = strategies_in_words(details)
+    lines += [Line(FIGURE, "strategies" if not number else "", text) for number, text in enumerate(made)]
+    more = settlements_in_words(details) + liquidations_in_words(details, _option_cash(details, config))
+    more += [] if made else portfolio_in_words(details["portfolio"])
+    lines += [Line(FIGURE, "besides" if not number else "", text) for number, text in enumerate(more)]
+    lines += [
+        Line(ASSUMPTION, "assumes" if not number else "", f"{key.replace('_', ' ')}: {text}")
+        for number, (key, text) in enumerate(details["assumptions"].items())
+    ]
+    lines += [Line(WARNING, "warning", text) for text in details["warnings"]]
+    return [*lines, Line(PLACE, "look-ahead", _VERDICTS.get(verdict, verdict))]
+
+
+_VERDICTS: Final = {
+    "proven": "proven: a check found none (certificate.json)",
+    "found": "FOUND: a check showed that this run looks ahead (certificate.json)",
+    "unproven": "unproven: nothing shows yet that it does not look ahead; bt check RUN does",
+}
+
+
+def laid_out(lines: list[Line], width: int = WIDTH) -> list[tuple[Line, str]]:
+    """Return the lines broken to a width, each with the statement that it belongs to; a path is never broken."""
+    found = []
+    for line in lines:
+        indent = "" if line.kind == TITLE else f"{line.label:<{_LABEL}}"
+        broken = textwrap.wrap(
+            line.text,
+            width,
+            initial_indent=indent,
+            subsequent_indent=" " * len(indent),
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        found += [(line, text) for text in broken or [indent.rstrip()]]
+    return found
+
+
+def screen_text(lines: list[Line], width: int = WIDTH) -> str:
+    """Return the screen as plain text."""
+    return "".join(f"{text}\n" for _, text in laid_out(lines, width))
+
+
+def _title(details: Mapping[str, Any], config: Mapping[str, Any]) -> str:
+    run, span = config["run"], details["range"]
+    names = [name.partition(":") for name in run["symbols"]]
+    markets = {market for market, _, _ in names}
+    symbols = " ".join(symbol if len(markets) == 1 else f"{market}:{symbol}" for market, _, symbol in names)
+    where = f"{run['market']}, " if len(markets) == 1 else ""
+    name = details["strategy"]["name"]
+    return f"{name} on {symbols} ({where}{run['timeframe']}), {span['start']} to {span['end']}: {details['status']}"
+
+
+def _result(m: Metrics) -> str:
+    said = [f"total return {percent(m['total_return'])}"]
+    held = m.get("benchmark")
+    if isinstance(held, Mapping) and (other := _value(held.get("total_return"))) is not None:
+        said[0] += f" (buy and hold {other:+.2%})"
+    if "cagr" in m:
+        said.append(f"CAGR {percent(m['cagr'])}")
+    said.append(f"{amount(m['initial_equity'])} to {money(m['final_equity'])}")
+    return ", ".join(said)
+
+
+def _how_sure(m: Metrics) -> str:
+    if "sharpe" not in m:
+        return ""
+    said = [f"Sharpe {ratio(m['sharpe'])}"]
+    if has(m, "sharpe") and has(m, "sharpe_se"):
+        said[0] += f" ± {ratio(m['sharpe_se'])} standard error"
+    drawn = m.get("bootstrap", {}).get("figures", {})
+    if has(m, "sharpe") and (span := drawn.get("sharpe")) and span["p05"] is not None:
+        said.append(f"9 of 10 resampled runs had {span['p05']:.2f} to {span['p95']:.2f}")
+    if (span := drawn.get("total_return")) and span["p05"] is not None:
+        said.append(f"and made {span['p05']:+.0%} to {span['p95']:+.0%}")
+    text = ", ".join(said[:2]) + "".join(f" {more}" for more in said[2:])
+    if has(m, "deflated_sharpe"):
+        text += f"; deflated for {m['deflated_sharpe'].get('trials', 'all')} trials: {ratio(m['deflated_sharpe'])}"
+    elif "deflated_sharpe" in m and has(m, "sharpe"):
+        text += "; not deflated"
+    return text
+
+
+def _trades(m: Metrics) -> str:
+    still_open = f" (+{m['n_open']['value']} open)" if m["n_open"]["value"] else ""
+    said = [f"{m['n_trades']['value']}{still_open}"]
+    if not m["n_trades"]["value"]:
+        return f"none closed{still_open}" if still_open else "none"
+    said.append(f"win rate {percent(m['win_rate'], sign=False)}")
+    if "profit_factor" in m:
+        said.append(f"profit factor {ratio(m['profit_factor'])}")
+    if has(m, "expectancy"):
+        said.append(f"{money(m['expectancy'])} per trade")
+    if has(m, "expectancy_r"):
+        said.append(f"{m['expectancy_r']['value']:+.2f} R")
+    return ", ".join(said)
+
+
+def _costs(m: Metrics) -> str:
+    currency = m["fees"]["currency"]
+    said = [f"fees {amount(m['fees'])}"]
+    if "slippage" in m:
+        said.append(f"slippage {amount(m['slippage'])}")
+    if "funding" in m:
+        said.append(f"funding received less paid {amount(m['funding'])}")
+    text = ", ".join(said) + f" {currency}"
+    if "cost_share" in m:
+        share = m["cost_share"]
+        told = none(share) if share["value"] is None else f"{share['value']:.1%} of the gross profit"
+        text += f": {told}"
+    return f"{text}; realised {money(m['realised_pnl'])}"
+
+
+def _hangs_on(m: Metrics) -> str:
+    said = []
+    if has(m, "exposure_time"):
+        said.append(f"in the market {m['exposure_time']['value']:.1%} of the time")
+    if has(m, "leverage_max"):
+        said.append(f"exposure at most {m['leverage_max']['value']:.2f} of equity")
+    if has(m, "profit_share_best_1pct") and has(m, "profit_share_best_5pct"):
+        one, five = m["profit_share_best_1pct"], m["profit_share_best_5pct"]
+        said.append(
+            f"the best 1 % of trades ({one.get('trades', '?')}) made {one['value']:.0%} of the profit, "
+            f"the best 5 % ({five.get('trades', '?')}) {five['value']:.0%}"
+        )
+    return ", ".join(said)
+
+
+def _hurt(m: Metrics) -> str:
+    fall = m["max_drawdown"]
+    text = f"max drawdown {percent(fall)}"
+    if fall.get("peak") and fall["value"]:
+        text += f", {day(fall['peak'])} to {day(fall['trough'])}, "
+        text += f"recovered {day(fall['recovered'])}" if fall.get("recovered") else "not recovered"
+    if fall.get("flag") == "ruined":
+        text += ", ruined"
+    months = [one for one in m.get("monthly_returns", ()) if one["return"] is not None]
+    if months:
+        worst = min(months, key=lambda one: one["return"])
+        text += f"; worst month {worst['month']} {worst['return']:+.2%}" + (" (part)" if worst.get("partial") else "")
+    return text
+
+
+def _option_cash(details: Mapping[str, Any], config: Mapping[str, Any]) -> str:
+    """Return what options settle in: the asset of their wallet."""
+    held = (name.partition(":") for name in details["portfolio"]["wallets"])
+    return next((asset for wallet, _, asset in held if wallet == "option"), str(config["account"]["currency"]))
+
+
+def _value(entry: Any) -> float | None:
+    """Return a figure that stands as a number or as an entry with a value."""
+    found = entry.get("value") if isinstance(entry, Mapping) else entry
+    return found if isinstance(found, int | float) else None
