@@ -1,6 +1,5 @@
 """`bt compare`: runs side by side."""
 
-from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +17,7 @@ _MOST_ROWS = 40
 def compare_command(
     runs: Annotated[list[str], typer.Argument(metavar="RUN RUN...", help="Folders of runs: runs/...")],
     png: Annotated[Path | None, typer.Option(help="Write the equity curves as a picture, too.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write all of it as one self-contained page, too.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
 ) -> None:
     """Compare runs: figures, equity, config, data and code; of two also where they part, and a bridge between them.
@@ -32,12 +32,17 @@ def compare_command(
         from backtester.engine.compare.picture import write_picture
 
         write_picture(found.runs, png)
+    if html is not None:
+        from backtester.engine.compare.page import write_page
+
+        write_page(found, html)
+    written = {name: str(path) for name, path in (("png", png), ("html", html)) if path is not None}
     if as_json:
-        print_json(found.content | ({"png": str(png)} if png is not None else {}))
+        print_json(found.content | written)
         return
     _print(found)
-    if png is not None:
-        console().print(f"picture {png}", markup=False)
+    for name, path in written.items():
+        console().print(f"{name} {path}", markup=False)
 
 
 def _print(found: "Comparison") -> None:
@@ -78,13 +83,15 @@ def _counts(row: dict[str, Any]) -> list[tuple[int, int]]:
 
 
 def _print_metrics(rows: list[dict[str, Any]], names: list[str]) -> None:
+    from backtester.report.figure_texts import difference_text, value_text, verdict_text
+
     two = len(names) == 2
     header = ["", *names, *(["B - A", ""] if two else [])]
     shown = []
     for row in rows:
-        cells = [_cell(row, place) for place in range(len(names))]
+        cells = [value_text(row, place) for place in range(len(names))]
         if two:
-            cells += [_difference(row), _verdict(row)]
+            cells += [difference_text(row), verdict_text(row)]
         else:
             cells = [f"{cell} *" if place in row.get("best", ()) else cell for place, cell in enumerate(cells)]
         shown.append([row["name"].replace("_", " "), *cells])
@@ -92,55 +99,6 @@ def _print_metrics(rows: list[dict[str, Any]], names: list[str]) -> None:
     print_table(header, shown, right=[*names, "B - A"])
     if not two:
         print("* best, where more or less of it is better")
-
-
-def _cell(row: dict[str, Any], place: int) -> str:
-    value = row["values"][place]
-    if value is None:
-        return f"none ({row.get('reasons', ['?'] * 99)[place] or 'no value'})"
-    return _number(value, row)
-
-
-def _number(value: Any, row: dict[str, Any], *, signed: bool = False) -> str:
-    """Return a figure as precisely as it means something: money to cents, ratios to four digits."""
-    sign = "+" if signed else ""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return str(value)
-    if "currency" in row:
-        amount = Decimal(value)
-        places = 8 if abs(amount) < 1 and row["currency"] in ("BTC", "ETH", "BNB") else 2
-        return f"{amount:{sign},.{places}f}"
-    if isinstance(value, str):
-        return value
-    if isinstance(value, int) or (float(value).is_integer() and abs(value) >= 1):
-        return f"{value:{sign},.0f}"
-    if row["name"] in _FRACTIONS or row["name"].endswith(("_return", "_drawdown", "_rate", "_share", "_pct")):
-        return f"{value:{sign}.2%}"
-    return f"{value:{sign}.4g}"
-
-
-_FRACTIONS = frozenset({
-    "cagr", "volatility", "max_drawdown_daily", "max_drawdown_realised", "psr", "var_95", "cvar_95", "var_99",
-    "cvar_99", "ulcer_index", "exposure_time", "gross_exposure_avg", "net_exposure_avg", "r_coverage", "profit_share_best_1pct",
-    "profit_share_best_5pct",
-})  # fmt: skip
-
-
-def _difference(row: dict[str, Any]) -> str:
-    if "why" in row:
-        return str(row["why"])
-    if "difference" not in row or row.get("better") == "same":
-        return ""
-    shown = _number(row["difference"], row, signed=True)
-    values = [abs(float(value)) for value in row["values"]]
-    is_noise = abs(float(row["difference"])) < 1e-4 * max(values) or not any(digit in shown for digit in "123456789")
-    return "about 0" if is_noise else shown
-
-
-def _verdict(row: dict[str, Any]) -> str:
-    if "unclear" in row:
-        return str(row["unclear"])
-    return {"first": "A is better", "second": "B is better"}.get(row.get("better") or "", "")
 
 
 def _print_curves(equity: dict[str, Any], names: list[str]) -> None:
@@ -192,7 +150,7 @@ def _print_bridge(content: dict[str, Any]) -> None:
 
 
 def _signed(amount: str) -> str:
-    return amount if amount.startswith("-") else f"+{amount}" if Decimal(amount) else "0"
+    return amount if amount.startswith("-") else f"+{amount}" if float(amount) else "0"
 
 
 def _trades(line: dict[str, Any]) -> str:

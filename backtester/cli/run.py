@@ -92,7 +92,7 @@ def run_command(
     summaries(runs)
     if as_json:
         print_json({**result_object(result, checked), "report": None if report is None else str(report)})
-    else:
+    elif result.metrics:
         print_summary(result, seconds, checked)
     if result.error is not None:
         raise result.error

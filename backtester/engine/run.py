@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol
 import structlog
 
 from backtester.config.configs import RunContext
-from backtester.core.errors import EngineError, Interrupted
+from backtester.core.errors import EngineError, Interrupted, StorageError
 from backtester.core.instruments import split_id
 from backtester.engine.attribution import attribution_breaks
 from backtester.engine.config_snapshot import write_config
@@ -23,7 +23,7 @@ from backtester.engine.run_folder import RunFolder, new_run_id
 from backtester.engine.run_metrics import equity_rows, metrics_from
 from backtester.engine.run_record import run_record, warnings_after
 from backtester.engine.trade_lookups import look_up
-from backtester.engine.trials import known_trials, remember, try_of
+from backtester.engine.trials import Try, known_trials, remember, try_of
 from backtester.engine.wiring import Wired, deposit, wire
 from backtester.report.figures import Metric
 
@@ -142,9 +142,10 @@ def _run_in(run: PreparedRun, folder: RunFolder, diary: Any, progress: Progress 
     warnings = run.warnings + warnings_after(run, wired)
     details = run_record(run, wired, context, status, error, tables, warnings)
     measured = time.perf_counter()
-    tried = try_of(run, details, folder.partial) if tables and status == COMPLETE else None
-    details["trials"] = None if tried is None else known_trials(folder.ledger, tried)
-    metrics = metrics_from(details, folder.partial) if tables else {}
+    metrics, tried, unmeasured = _measured(run, details, folder, diary)
+    if unmeasured is not None:
+        status, error = FAILED, error or unmeasured
+        details |= {"status": status, "error": str(error)}
     details["timings"] = {
         "run_s": round(run_seconds, 6),
         "tables_s": round(table_seconds, 6),
@@ -157,8 +158,38 @@ def _run_in(run: PreparedRun, folder: RunFolder, diary: Any, progress: Progress 
     diary.info("end", status=status, digest=wired.log.digest, seconds=round(time.perf_counter() - began, 3))
     path = folder.seal()
     if tried is not None:
-        remember(folder.ledger, context.run_id, tried)
+        warnings += _remembered(folder, context.run_id, tried)
     return RunResult(context.run_id, path, status, wired.log.digest, metrics, warnings, details, error)
+
+
+def _measured(
+    run: PreparedRun, details: dict[str, Any], folder: RunFolder, diary: Any
+) -> tuple[dict[str, Any], Try | None, Exception | None]:
+    """Return the metrics, what the ledger of trials shall remember, and why there is neither.
+
+    The run itself is whole: that nobody can measure it makes it a failed one, not a lost one.
+    """
+    details["trials"] = tried = None
+    if not details["tables"]:
+        return {}, None, None
+    try:
+        if details["status"] == COMPLETE:
+            tried = try_of(run, details, folder.partial)
+            details["trials"] = known_trials(folder.ledger, tried)
+        return metrics_from(details, folder.partial), tried, None
+    except Exception as caught:
+        diary.error("metrics", error=str(caught), traceback=traceback.format_exc())
+        details["trials"] = None
+        return {}, None, caught
+
+
+def _remembered(folder: RunFolder, run_id: str, tried: Try) -> list[str]:
+    """Append a trial to the ledger; return what people must know if that failed."""
+    try:
+        remember(folder.ledger, run_id, tried)
+    except StorageError as caught:
+        return [f"{caught.message}: later runs do not know of this one"]
+    return []
 
 
 def _close_tables(run: PreparedRun, wired: Wired, folder: Path) -> dict[str, str]:

@@ -133,8 +133,10 @@ class Liquidator:
         if is_held and not self._is_quiet(instrument, path, ts):
             self._quiet.forget()
             if self._is_cross(instrument):
-                self._cross({i: self._open(i) for i in self._listed(self._crossed())}, ts)
-                for asset in self._cross_assets():
+                assets = self._cross_assets()
+                for asset in assets:
+                    self._cross_in(asset, {i: self._open(i) for i in self._listed(self._crossed(asset))}, ts)
+                for asset in assets:
                     while self._cross_in(asset, self._adverse(asset, ts), ts):
                         pass  # what is left of a hedge may be hurt by the other extreme
             self._isolated_sides(instrument, path, ts)
@@ -368,16 +370,17 @@ class Liquidator:
         """Return the extremes that hurt what an asset secures; the last price of what had no candle yet. Of two sides
         only one can be hurt at a time: the extreme that leaves both together less.
         """
-        held, found = self._crossed(asset), {}
-        for listed in self._listed(held):
-            path, legs = self._paths.get(listed), self._legs(listed, held)
+        found = {}
+        for listed in self._listed(self._crossed(asset)):
+            path = self._paths.get(listed)
             if path is None:
                 found[listed] = self._last(listed)
-            elif len(legs) == 1:
+                continue
+            legs = self._legs(listed, asset)
+            if len(legs) == 1:
                 found[listed] = path.low if legs[0].qty > 0 else path.high
             else:
-                surplus = partial(self._surplus, listed, held, ts=ts)
-                found[listed] = min(path.low, path.high, key=surplus)
+                found[listed] = min(path.low, path.high, key=partial(self._surplus, listed, asset, ts=ts))
         return found
 
     def _cross(self, prices: dict[InstrumentId, int], ts: int) -> bool:
@@ -397,7 +400,7 @@ class Liquidator:
         specs, closed = self._ledger.instruments, False
         while held := self._crossed(asset):
             wallet = self._cross_wallet(asset)
-            if not is_liquidated(wallet, sum(self._surplus(i, held, prices[i], ts) for i in self._listed(held))):
+            if not is_liquidated(wallet, sum(self._surplus(i, asset, prices[i], ts) for i in self._listed(held))):
                 break
             closed = True
             keeps = {i: self._maintenance(i, prices[specs[i].listed], ts) for i in held}
@@ -423,14 +426,15 @@ class Liquidator:
         pledged = pledged_units(self._ledger, self._board.price_units, asset, whole=whole)
         return self._cash(asset) - margins + pledged
 
-    def _legs(self, listed: InstrumentId, held: list[InstrumentId]) -> list[Leg]:
-        """Return what is held of an instrument among positions that are secured together: one, or its sides."""
-        own = [self._ledger.positions[side] for side in self._sides[listed] if side in held]
-        return [Leg(position.qty_units, position.basis_units) for position in own]
+    def _legs(self, listed: InstrumentId, asset: Holding) -> list[Leg]:
+        """Return what is held of an instrument among what an asset secures together: one position, or its sides."""
+        positions, specs, crossed = self._ledger.positions, self._ledger.instruments, self._ledger.margin.cross
+        own = [i for i in self._sides[listed] if i in positions and i in crossed and specs[i].cash == asset]
+        return [Leg(positions[i].qty_units, positions[i].basis_units) for i in own]
 
-    def _surplus(self, listed: InstrumentId, held: list[InstrumentId], price: int, ts: int) -> int:
+    def _surplus(self, listed: InstrumentId, asset: Holding, price: int, ts: int) -> int:
         terms = terms_of(self._ledger.instruments[listed])
-        return terms.surplus(self._legs(listed, held), price, self._rules.brackets[listed].at(ts))
+        return terms.surplus(self._legs(listed, asset), price, self._rules.brackets[listed].at(ts))
 
     def _maintenance(self, instrument: InstrumentId, price: int, ts: int) -> int:
         spec, qty = self._ledger.instruments[instrument], abs(self._ledger.position(instrument).qty_units)

@@ -19,7 +19,7 @@ def regimes(days: Ints, closes: Floats, times: Ints) -> tuple[list[str], list[st
     """Return trend and volatility at each time, from closes at or before it.
 
     Trend: whether the last daily close is above the mean of the last 20. Volatility: whether the standard deviation of
-    the last 20 daily returns is in the lowest, the middle or the highest third of those of the 365 days before.
+    the last 20 daily returns is above less than a third, less than two thirds or more of those of the 365 days before.
 
     Args:
         days: midnights (µs, rising), shape (n,). closes: the last prices at them, shape (n,), > 0.
@@ -50,7 +50,7 @@ def _volatilities(closes: Floats) -> list[str]:
     spread = np.lib.stride_tricks.sliding_window_view(returns, VOLATILITY_DAYS).std(axis=1)
     for n in range(_MIN_KNOWN, len(spread)):
         before = spread[max(0, n - _MEMORY_DAYS) : n]
-        low, high = np.quantile(before, [1 / 3, 2 / 3])
-        third = int(spread[n] > low) + int(spread[n] > high)
+        below = 3 * int(np.count_nonzero(before < spread[n]))
+        third = (below >= len(before)) + (below >= 2 * len(before))
         found[n + VOLATILITY_DAYS] = _VOLATILITIES[third]
     return found

@@ -125,7 +125,8 @@ def _how_sure(m: Metrics) -> str:
         said.append(f"and made {span['p05']:+.0%} to {span['p95']:+.0%}")
     text = ", ".join(said[:2]) + "".join(f" {more}" for more in said[2:])
     if has(m, "deflated_sharpe"):
-        text += f"; deflated for {m['deflated_sharpe'].get('trials', 'all')} trials: {ratio(m['deflated_sharpe'])}"
+        deflated = m["deflated_sharpe"]
+        text += f"; after {deflated['trials']} trials {deflated['value']:.0%} sure that it is no luck"
     elif "deflated_sharpe" in m and has(m, "sharpe"):
         text += "; not deflated"
     return text

@@ -30,7 +30,7 @@ def checked_class(found: object, where: str) -> type[Strategy]:
         UsageError: it is no strategy.
         StrategyError: its parameters, its constructor or a hook are not as they must be; the message names the line.
     """
-    if not (isinstance(found, type) and issubclass(found, Strategy)) or found is Strategy:
+    if not (isinstance(found, type) and issubclass(found, Strategy)):
         raise UsageError(f"{where} is not a Strategy", hint="a strategy subclasses backtester.strategy.base.Strategy")
     _check_params(found, where)
     _check_constructor(found, where)
@@ -75,7 +75,7 @@ def listed_intents(hook: Any, intents: Any) -> Any:
     if isinstance(intents, Event):
         raise TypeError(f"{name} returned one {type(intents).__name__}, not a list of intents: return [self.buy(...)]")
     if isinstance(intents, set | frozenset):
-        raise TypeError(f"{name} returned a set, which has no order that a run could repeat: return a list of intents")
+        raise TypeError(f"{name} returned a set, not a list of intents: a set has no order that a run could repeat")
     raise TypeError(f"{name} returned {short(intents)}, not a list of intents; return [self.buy(...)] or None")
 
 
@@ -148,8 +148,6 @@ def _check_signal(cls: type[SignalStrategy], where: str) -> None:
                 f"{where}: {hook}{line_of(function)} would take the place of what executes the signal",
                 hint="a signal says all in features, targets and plan; for hooks subclass Strategy",
             )
-    if cls.targets is SignalStrategy.targets:
-        raise StrategyError(f"{where} has no targets", hint="def targets(self, frame): return Targets(exposure=...)")
 
 
 def _argument(hook: str) -> str:

@@ -113,7 +113,7 @@ def _from_file(path: Path, class_name: str, relative_to: Path | None) -> FoundSt
         hint = f"say which: {path}:{own[0]}" if own else "a strategy subclasses backtester.strategy.Strategy"
         raise UsageError(f"{path} holds {there}", hint=hint)
     found = getattr(module, class_name or own[0], None)
-    if found is None:
+    if found is None or found is Strategy:
         near = difflib.get_close_matches(class_name, own, n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""
         raise UsageError(

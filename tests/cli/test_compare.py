@@ -33,6 +33,17 @@ def test_two_runs_are_shown_side_by_side_with_the_bridge_between_them(lake: Path
     assert "fee" in found["first_difference"]["fields"]
 
 
+def test_pictures_and_pages_are_written_where_asked_and_named(lake: Path, tmp_path: Path) -> None:
+    png, page = tmp_path / "new" / "c.png", tmp_path / "c.html"
+    said = bt("compare", made(lake), made(lake, "-p", "fast=2"), "--png", png, "--html", page)
+    assert said.code == 0, said.err
+    assert said.out.splitlines()[-2:] == [f"png {png}", f"html {page}"]
+    assert png.read_bytes().startswith(b"\x89PNG")
+    assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
+    blocked = tmp_path / "c.html" / "below.html"
+    assert "cannot be written" in bt("compare", made(lake), made(lake, "-p", "fast=2"), "--html", blocked).message
+
+
 def test_three_runs_have_stars_and_no_bridge(lake: Path) -> None:
     runs = [made(lake, "--set", f"fees.taker_bps={bps}") for bps in (1, 10, 20)]
     said = bt("compare", *runs)

@@ -31,7 +31,7 @@ class Eager(Strategy):
 
     def on_start(self) -> None:
         for minute in range(20):
-            self.call_at(time_of(minute))
+            self.call_at(max(time_of(minute), self.now + 1))
 
     def on_timer(self, now: int) -> Any:
         return [self.buy(B, 1)] if now > time_of(0) else None

@@ -45,7 +45,11 @@ def answer(folder: Path, text: str, name: str = "mine.py:Mine") -> BacktesterErr
         ("return True", "on_candle returned True, not a list", ""),
         ("return {'a': 1}", "on_candle returned {'a': 1}, not a list", ""),
         ("return self.buy('BTCUSDT', 1)", "returned one MarketOrderIntent, not a list of intents", ""),
-        ("return {self.buy('BTCUSDT', 1)}", "returned a set, which has no order that a run could repeat", ""),
+        (
+            "return {self.buy('BTCUSDT', 1)}",
+            "a set, not a list of intents: a set has no order",
+            "",
+        ),
         ("return [7]", "not a list of intents: it holds 7", ""),
         ("return [[self.buy('BTCUSDT', 1)]]", "self.close and self.cancel_all return lists: [*self.close", ""),
         ("return [candle]", "not a list of intents: it holds Candle(", ""),
@@ -175,7 +179,7 @@ def test_a_signal_that_breaks_the_rules_names_its_line(tmp_path: Path, body: str
             ":Mine",
         ),
         ("from backtester.strategy import Strategy\n", "mine.py", "holds no strategy", "subclasses"),
-        ("from backtester.strategy import Strategy\n", "mine.py:Strategy", "is not a Strategy", "subclasses"),
+        ("from backtester.strategy import Strategy\n", "mine.py:Strategy", "has no class 'Strategy'", "none"),
     ],
 )
 def test_a_file_that_names_no_one_strategy(tmp_path: Path, text: str, name: str, says: str, hint: str) -> None:

@@ -335,3 +335,24 @@ def test_of_several_strategies_each_has_its_row(tmp_path: Path) -> None:
     assert {row["key"] for row in found["breakdowns"]["strategy"]} == {"one", "two"}
     assert {row["key"] for row in found["breakdowns"]["symbol"]} == {"spot:BTCUSDT", "spot:ETHUSDT"}
     assert found["whose_named"]["not_of_a_trade"] == 0
+
+
+def test_a_run_that_nobody_can_measure_is_sealed_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise OverflowError("an amount is beyond int64")
+
+    monkeypatch.setattr("backtester.engine.run.metrics_from", broken)
+    with pytest.raises(OverflowError):
+        run_on(tmp_path, MARKET, one_trade(2))
+    [folder] = (tmp_path / "runs").glob("2*")
+    details = json.loads((folder / "run.json").read_bytes())
+    assert (details["status"], details["error"]) == ("failed", "an amount is beyond int64")
+    assert json.loads((folder / "metrics.json").read_bytes()) == {}
+    assert not (tmp_path / "runs" / "trials.jsonl").exists()
+
+
+def test_a_ledger_that_cannot_be_written_costs_no_run(tmp_path: Path) -> None:
+    (tmp_path / "runs" / "trials.jsonl").mkdir(parents=True)
+    ran = run_on(tmp_path, MARKET, one_trade(2))
+    assert ran.result.status == "complete"
+    assert any("trials.jsonl cannot be written" in warning for warning in ran.result.warnings)

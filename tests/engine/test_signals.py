@@ -178,13 +178,13 @@ def test_the_check_of_a_run_names_the_instruments_on_which_a_signal_looks_ahead(
     two_coins(tmp_path / "lake", 200)
     config = config_of(tmp_path / "lake", ["BTCUSDT", "ETHUSDT"])
     run = prepared_run(Ahead, config)
-    strategy = run.make_strategy()
+    strategy = run.make_strategy(run.sleeves[0])
     assert isinstance(strategy, SignalStrategy)
     assert list(signal_leaks(run, strategy)) == ["spot:BTCUSDT"]
     honest = prepare(
         config.model_copy(update={"strategy": config.strategy.model_copy(update={"name": "sma_cross_signal"})})
     )
-    shipped = honest.make_strategy()
+    shipped = honest.make_strategy(honest.sleeves[0])
     assert isinstance(shipped, SignalStrategy)
     assert signal_leaks(honest, shipped) == {}
 
@@ -232,6 +232,6 @@ def test_an_instrument_without_candles_of_its_own_has_no_rows_and_is_not_traded(
     assert len(run.instruments) > 1
     ran = run_prepared(tmp_path, run)
     assert {event["instrument"] for event in ran.events("fills")} == {"spot:BTCUSDT"}
-    strategy = run.make_strategy()
+    strategy = run.make_strategy(run.sleeves[0])
     assert isinstance(strategy, SignalStrategy)
     assert signal_leaks(run, strategy) == {}

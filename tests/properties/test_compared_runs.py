@@ -62,7 +62,7 @@ def erratic(folder: Path, lakes: dict[str, Path], market: str, variant: dict[str
     return run_prepared(folder, prepared_run(Erratic, config, busy=variant["busy"]))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(one=VARIANTS, other=VARIANTS, market=sampled_from(["spot", "um"]))
 def test_the_bridge_between_any_two_runs_adds_up(
     one: dict[str, Any],
@@ -87,7 +87,7 @@ def test_the_bridge_between_any_two_runs_adds_up(
     assert sum(line.units for line in lines) == (finals[1] - finals[0]) * 10**8
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=3, deadline=None)
 @given(seed=integers(1, 50))
 def test_other_fees_alone_move_fees_and_nothing_else_while_sizes_are_the_strategys(
     seed: int, lakes: dict[str, Path], tmp_path_factory: pytest.TempPathFactory

@@ -17,7 +17,8 @@ def trade_words(number: int, trade: Row) -> str:
     """Return a trade in one sentence; number: its row, counted from 1."""
     span = f"{format_time(trade['entry_time'])} to {format_time(trade['exit_time'])}"
     tags = " → ".join(tag for tag in (trade["entry_tag"], trade["exit_tag"]) if tag)
-    money = [f"{name.replace('_', ' ')} {plain(str(trade[name]))}" for name in _money_columns(trade)]
+    money = [f"{name.replace('_', ' ')} {_shown(trade[name])}" for name in _money_columns(trade)]
+    money += [f"left by {trade['exit_reason']}"] if trade.get("exit_reason") else []
     return (
         f"trade {number}: {trade['side']} {plain(str(trade['qty']))} {trade['instrument']}, {span}"
         + (f" [{tags}]" if tags else "")
@@ -29,6 +30,10 @@ def trade_words(number: int, trade: Row) -> str:
 def _money_columns(trade: Row) -> list[str]:
     known = ("gross_pnl", "fees", "funding", "slippage", "net_pnl", "mae", "mfe", "r")
     return [name for name in known if trade.get(name) is not None]
+
+
+def _shown(value: Decimal | float) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else plain(str(value))
 
 
 def numbered_trades(files: RunFiles) -> Iterator[tuple[int, Row]]:

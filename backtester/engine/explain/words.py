@@ -103,7 +103,12 @@ def _intent(event: Event) -> str:
     if changed or "qty" in event:
         return f"wanted order {event['order_id']} changed: {', '.join(changed)}"
     why = f": {reason_words(event['reason'])}" if event.get("reason") else ""
-    return f"wanted order {event['order_id']} taken back, or only to reduce{why}"
+    by_risk = not why and not _is_market(event.get("cause_id"))  # who watches over the run may want it only to reduce
+    return f"wanted order {event['order_id']} taken back{', or only to reduce' if by_risk else why}"
+
+
+def _is_market(cause: Any) -> bool:
+    return isinstance(cause, str) and ":" in cause
 
 
 def _sanitized(event: Event) -> str:

@@ -124,7 +124,8 @@ function drawBreakdowns(facts) {
   const breakdowns = facts.metrics.breakdowns ?? {};
   const known = [...Object.keys(BREAKDOWN_TITLES), ...Object.keys(breakdowns).filter((name) => !BREAKDOWN_TITLES[name])];
   const names = known.filter((name) => Array.isArray(breakdowns[name]) && breakdowns[name].length);
-  if (!names.length) return dropSection("breakdowns");
+  const strategies = strategyTable(facts);
+  if (!names.length && !strategies) return dropSection("breakdowns");
   const plain = (value) => (value && typeof value === "object" ? value.value : value);
   const host = el("div");
   const optional = (rows, title, key, shown, tint) => rows.some((row) => plain(row[key]) !== undefined) && {
@@ -147,8 +148,29 @@ function drawBreakdowns(facts) {
     ].filter(Boolean), rows));
   };
   const buttons = names.map((name) => el("button", { type: "button", "data-name": name, onclick: () => show(name) }, BREAKDOWN_TITLES[name] ?? sentence(words(name))));
-  section("breakdowns", "Where it came from", `Closed trades, money in ${facts.run.currency}.`, el("div", { class: "tools" }, buttons), host);
-  show(names[0]);
+  section("breakdowns", "Where it came from", names.length ? `Closed trades, money in ${facts.run.currency}.` : null, el("div", { class: "tools" }, buttons), host, strategies);
+  if (names.length) show(names[0]);
+}
+
+// What each of several strategies made of its share; the rows add up to the account.
+function strategyTable(facts) {
+  const found = facts.run.strategies;
+  if (!found?.parts) return null;
+  const rows = [...Object.entries(found.parts), ["reserve", found.reserve], ["account", found.account]].filter(([, row]) => row);
+  const amount = (title, key, sign = false) => ({ title, number: true, value: ([, row]) => money(row[key], sign) });
+  const count = (title, key) => ({ title, number: true, value: ([, row]) => (row[key] === undefined ? DASH : integer(row[key])) });
+  return [el("h3", {}, "Strategies and their shares"), simpleTable([
+    { title: "Strategy", value: ([name]) => name },
+    { title: "Share", number: true, value: ([, row]) => (row.share === undefined ? DASH : percent(Number(row.share), 0)) },
+    amount("Equity at the start", "start_equity"),
+    amount("at the end", "end_equity"),
+    amount("Realised", "realised", true),
+    amount("Unrealised", "unrealised", true),
+    amount("Fees", "fees"),
+    amount("Funding", "funding", true),
+    count("Trades", "trades"),
+    count("Fills", "fills"),
+  ], rows)];
 }
 
 function drawStability(facts) {
@@ -247,7 +269,7 @@ function drawData(facts) {
       ["Log", el("span", {}, el("code", {}, run.log.digest), ` ${integer(run.log.lines)} lines`)],
       ["Config", el("code", {}, run.config_digest)],
       ["Engine", el("span", {}, el("code", {}, run.engine_digest), ` git ${run.git.slice(0, 12)}`)],
-      ["Strategy", run.class],
+      ["Strategy", run.class || run.strategy],
       ["Seed", String(run.seed)],
       ["Made with", `${versions}, ${run.platform}`],
       ["Feeds", run.feeds.join(", ")],

@@ -2,7 +2,7 @@
 
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any, Final, NamedTuple
 
@@ -36,7 +36,20 @@ class PageContent(NamedTuple):
     tables: Mapping[str, PackedTable]
 
 
-def page(content: PageContent, title: str) -> bytes:
+class Template(NamedTuple):
+    """An HTML file among the assets, and the scripts that fill it, in order."""
+
+    html: str
+    scripts: Sequence[str]
+
+
+RUN: Final = Template("report.html", _SCRIPTS)
+COMPARISON: Final = Template(
+    "compare.html", ("uPlot.iife.min.js", "format.js", "dom.js", "theme.js", "charts.js", "compare.js")
+)
+
+
+def page(content: PageContent, title: str, template: Template = RUN) -> bytes:
     """Return the page. Equal content gives equal bytes.
 
     Nothing of a user is ever HTML here: facts are JSON in which no tag can be, tables are base64, and the scripts put
@@ -47,7 +60,7 @@ def page(content: PageContent, title: str) -> bytes:
         f'<script type="text/plain" id="table-{name}">{table.text()}</script>' for name, table in content.tables.items()
     )
     licence = f"/*\n{_asset('uPlot-LICENSE.txt')}*/\n"
-    script = '"use strict";\n' + licence + "\n".join(_asset(name) for name in _SCRIPTS)
+    script = '"use strict";\n' + licence + "\n".join(_asset(name) for name in template.scripts)
     parts = {
         "TITLE": _as_text(title),
         "POLICY": _policy(script),
@@ -56,7 +69,7 @@ def page(content: PageContent, title: str) -> bytes:
         "TABLES": blobs,
         "SCRIPT": script,
     }
-    before, *pieces = _asset("report.html").split("{{")
+    before, *pieces = _asset(template.html).split("{{")
     found = [before]
     for piece in pieces:  # one pass: what is put in is never looked through again
         name, _, rest = piece.partition("}}")

@@ -77,6 +77,8 @@ class Desk:
         self._wanted = target, text_of(self._targets.tag[row])
         if self._spent is not None and self._spent != self._wanted:  # NaN equals nothing: no opinion ends it too
             self._spent = None
+        if self._failed != self._wanted:  # another wish came between
+            self._failed = nan, ""
         if self._trade is not None and self._position.is_flat:
             self._ended(self._trade)  # settled: an end without a fill
         if self._trade is not None:

@@ -67,6 +67,19 @@ def test_a_market_order_is_told_from_its_candle_and_its_notes_to_slippage_and_fe
         assert words in said
 
 
+def test_an_intent_without_a_note_of_its_own_shows_the_last_about_its_instrument(tmp_path: Path) -> None:
+    def decide(s: Any) -> Any:
+        s.note("target", instrument=NAME, reason="rising")
+        s.note("target", instrument="spot:OTHER", reason="falling")
+
+    ran = run(tmp_path, flat(100, 9), {0: decide, 4: lambda s: [s.buy(B, 1, limit=90)]})
+    said = text(ran, "order:1")
+    assert 'nothing noted now; the last before, 2024-01-01T00:01:00Z: note "target": instrument=spot:BTCUSDT' in said
+    assert "falling" not in said
+    alone = run(tmp_path / "alone", flat(100, 4), {0: lambda s: [s.buy(B, 1)]})
+    assert "the strategy noted nothing of this decision" in text(alone, "order:1")
+
+
 def test_a_resting_limit_says_how_far_the_candle_went_through_it(tmp_path: Path) -> None:
     rows = [*flat(100, 2), (100, 101, 97, 100), *flat(100, 2)]
     said = text(run(tmp_path, rows, {0: lambda s: [s.buy(B, 1, limit=98)]}), "order:1")
