@@ -38,7 +38,7 @@ def outcomes_of(
         left = []
         runs = KernelRuns(subject, combinations=len(todo))
         with ThreadPoolExecutor(min(workers, len(todo))) as pool:
-            for combination, found in _in_pool(pool, runs, todo, workers, stop):
+            for combination, found in _in_pool(pool, runs, runs.ordered(todo), workers, stop):
                 if isinstance(found, Outcome):
                     yield found
                 else:

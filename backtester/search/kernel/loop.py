@@ -62,9 +62,21 @@ def run_account(market: Market, wishes: Wishes, terms: Terms, used: Any, fills: 
         fills: takes time, signed quantity, price and fee of each fill; shape (4, room).
         daily: takes the equity at each midnight.
     """
+    # Bound once: compiled code would count references to the arrays of a tuple at every look.
+    first_candle, open_time, close_time = market.first, market.open_time, market.close_time
+    open_prices, closes, highs, traded, offered = market.open, market.close, market.high, market.traded, market.offered
+    rows, rules_from, lots, resting_lots = market.row, market.rules_from, market.lot, market.resting_lot
+    min_qtys, max_qtys = market.min_qty, market.max_qty
+    min_notionals, max_notionals = market.min_notional, market.max_notional
+    midnights, day_candle = market.midnights, market.day_candle
+    funding_time, funding_rate, funding_mark = market.funding_time, market.funding_rate, market.funding_mark
+    exposure, tags, flags, levels, units = wishes.exposure, wishes.tag, wishes.flags, wishes.levels, wishes.units
+    fill_times, fill_qtys, fill_prices, fill_fees = fills[0], fills[1], fills[2], fills[3]
+    one_trade_per_tag, cooldown, min_change = wishes.one_trade_per_tag, wishes.cooldown, wishes.min_change
+    max_candles, slippage, fee_rate, max_wait = wishes.max_candles, terms.slippage, terms.fee_rate, terms.max_wait
     mul, den, is_spot = terms.mul, terms.den, terms.is_spot
     cash, qty, basis, fees, funding = terms.cash, 0, 0, 0, 0
-    n_fills, room = 0, len(fills[0])
+    n_fills, room = 0, len(fill_times)
     trade_open, trade_gross, trade_fees = False, 0, 0
     n_trades, n_wins, n_losses, won, lost = 0, 0, 0, 0, 0
     # the desk
@@ -78,35 +90,66 @@ def run_account(market: Market, wishes: Wishes, terms: Terms, used: Any, fills: 
     # equity: the highest so far, the deepest fall, and which closes since the last change can be neither
     peak, worst = float(cash), 0.0
     highest, lowest = 0, 0
-    version, versions = 0, len(market.rules_from)
-    mark, row_mark, row, finer = 0, 0, 0, len(market.row) > 0  # the last close, that of the last row, and the next row
-    day, days = 0, len(market.midnights)
-    next_day = market.day_candle[0] if days > 0 else -1
-    due, dues = 0, len(market.funding_time)
-    has_tags, has_flags = len(wishes.tag) > 0, len(wishes.flags) > 0
+    version, versions = 0, len(rules_from)
+    mark, row_mark, row, finer = 0, 0, 0, len(rows) > 0  # the last close, that of the last row, and the next row
+    day, days = 0, len(midnights)
+    next_day = day_candle[0] if days > 0 else -1
+    due, dues = 0, len(funding_time)
+    has_tags, has_flags = len(tags) > 0, len(flags) > 0
     danger = NEVER  # the price at which a short may be near its liquidation
     flagged, turned, ends, timed, change = False, False, False, False, 0
 
-    for i in range(len(market.close)):
+    candles, skip_to = len(closes), 0
+    may_scan = not finer and versions == 1
+    for i in range(candles):
+        # --- candles at which nothing can happen are passed over ---
+        if i < skip_to:
+            continue
+        if may_scan and first_kind == 0 and second_kind == 0 and i >= first_candle:
+            stop = next_day if next_day >= 0 else candles
+            until = funding_time[due] if due < dues else NEVER
+            at = i
+            if side == 0 and qty == 0:
+                while at < stop and (exposure[at] == 0 or isnan(exposure[at])) and close_time[at] < until:
+                    at += 1
+                spent = spent and at == i
+            elif side != 0 and not spent and not has_flags and max_candles == 0:
+                held = side * size_level
+                # between the extremes since the last change neither a peak nor a deeper fall can come
+                while (
+                    at < stop
+                    and lowest <= closes[at] <= highest
+                    and highs[at] < danger
+                    and (exposure[at] == held or isnan(exposure[at]))
+                    and close_time[at] < until
+                ):
+                    at += 1
+            skip_to = at
+            if skip_to > i:
+                mark = row_mark = closes[skip_to - 1]
+                target, row = exposure[skip_to - 1], skip_to
+                if has_tags:
+                    wanted_tag = tags[skip_to - 1]
+                continue
         # --- the open of the candle: what waits is filled ---
-        if due < dues and market.funding_time[due] <= market.open_time[i]:
+        if due < dues and funding_time[due] <= open_time[i]:
             if qty != 0:
                 return _stopped(GAP, i)
-            while due < dues and market.funding_time[due] <= market.open_time[i]:
+            while due < dues and funding_time[due] <= open_time[i]:
                 due += 1
         if i == next_day:
-            while day < days and market.day_candle[day] == i and market.midnights[day] < market.open_time[i]:
+            while day < days and day_candle[day] == i and midnights[day] < open_time[i]:
                 daily[day] = cash + _value(qty, basis, row_mark, is_spot, mul, den)
                 day += 1
-        if (first_kind != 0 or second_kind != 0) and market.traded[i]:
-            now = market.open_time[i]
-            while version + 1 < versions and market.rules_from[version + 1] <= now:
+        if (first_kind != 0 or second_kind != 0) and traded[i]:
+            now = open_time[i]
+            while version + 1 < versions and rules_from[version + 1] <= now:
                 version += 1
             if now >= deadline:
                 first_kind, second_kind = 0, 0
             left = NEVER
-            if terms.participation != 0 and market.offered[i] >= 0:
-                left = mul_div(market.offered[i], terms.participation, RATE_SCALE, FLOOR)
+            if terms.participation != 0 and offered[i] >= 0:
+                left = mul_div(offered[i], terms.participation, RATE_SCALE, FLOOR)
             for place in range(2):
                 kind = first_kind if place == 0 else second_kind
                 if kind == 0:
@@ -114,24 +157,24 @@ def run_account(market: Market, wishes: Wishes, terms: Terms, used: Any, fills: 
                 sign = second_sign
                 if place == 0:
                     sign = 1 if first_qty > 0 else -1
-                price = worse_price(sign, market.open[i], terms.slippage)
+                price = worse_price(sign, open_prices[i], slippage)
                 if price <= 0:
                     return _stopped(BAD_PRICE, i)
                 if place == 0:
                     wanted = abs(first_qty)
                 else:
-                    lot = market.lot[version]
-                    wanted = lots_for_budget(second_budget, price, lot, terms.fee_rate, terms.shift)
-                    if market.max_qty[version] != 0:
-                        wanted = min(wanted, floor_to(market.max_qty[version], lot))
-                    if wanted < market.min_qty[version]:
+                    lot = lots[version]
+                    wanted = lots_for_budget(second_budget, price, lot, fee_rate, terms.shift)
+                    if max_qtys[version] != 0:
+                        wanted = min(wanted, floor_to(max_qtys[version], lot))
+                    if wanted < min_qtys[version]:
                         continue
-                    if mul_div(wanted * mul, price, den, HALF_EVEN) < market.min_notional[version]:
+                    if mul_div(wanted * mul, price, den, HALF_EVEN) < min_notionals[version]:
                         continue
                 if wanted > left:
                     return _stopped(PARTIAL, i)
                 notional = mul_div(wanted * mul, price, den, HALF_EVEN)
-                fee = fee_of(notional, terms.fee_rate)
+                fee = fee_of(notional, fee_rate)
                 opposite = qty * sign < 0
                 if opposite and wanted > abs(qty):
                     return _stopped(FLIP, i)
@@ -151,8 +194,8 @@ def run_account(market: Market, wishes: Wishes, terms: Terms, used: Any, fills: 
                 qty, basis, realised = position_step(qty, basis, sign * wanted, notional, 1)
                 cash += (-sign * notional if is_spot else realised) - fee
                 fees += fee
-                fills[0][n_fills], fills[1][n_fills] = now, sign * wanted
-                fills[2][n_fills], fills[3][n_fills] = price, fee
+                fill_times[n_fills], fill_qtys[n_fills] = now, sign * wanted
+                fill_prices[n_fills], fill_fees[n_fills] = price, fee
                 n_fills += 1
                 if float(abs(qty)) * float(mul) > _MOST:
                     return _stopped(LARGE, i)
@@ -164,7 +207,7 @@ def run_account(market: Market, wishes: Wishes, terms: Terms, used: Any, fills: 
                     trade_open, trade_gross, trade_fees = True, 0, 0
                 trade_gross += realised
                 trade_fees += fee
-                flat = abs(qty) < market.resting_lot[version]
+                flat = abs(qty) < resting_lots[version]
                 if flat:
                     trade_open = False
                     net = trade_gross - trade_fees
@@ -178,7 +221,7 @@ def run_account(market: Market, wishes: Wishes, terms: Terms, used: Any, fills: 
                 # the desk hears of it
                 if side != 0 and (flat or qty * side < 0):
                     side = 0
-                    rest_until = row + wishes.cooldown
+                    rest_until = row + cooldown
                     if not by_target:
                         spent, spent_target, spent_tag = True, target, wanted_tag
                 elif side != 0 and resizing != 0 and kind in (_SHRINK, _GROW):
@@ -186,7 +229,7 @@ def run_account(market: Market, wishes: Wishes, terms: Terms, used: Any, fills: 
                 if side == 0 and entering != 0 and not flat:
                     side, size, size_level, tag = entering, entering_size, entering_level, entering_tag
                     entering, resizing, by_target, opened = 0, 0, False, row
-                    if wishes.one_trade_per_tag:
+                    if one_trade_per_tag:
                         used[tag] = 1
                 # a row of equity, at the last mark
                 equity = float(cash + _value(qty, basis, mark, is_spot, mul, den))
@@ -197,18 +240,18 @@ def run_account(market: Market, wishes: Wishes, terms: Terms, used: Any, fills: 
                 highest, lowest, row_mark = mark, mark, mark
             first_kind, second_kind = 0, 0
         if i == next_day:
-            while day < days and market.day_candle[day] == i:
+            while day < days and day_candle[day] == i:
                 daily[day] = cash + _value(qty, basis, row_mark, is_spot, mul, den)
                 day += 1
-            next_day = market.day_candle[day] if day < days else -1
+            next_day = day_candle[day] if day < days else -1
 
         # --- its close: what waited too long is over, the account is marked, funding is paid ---
         moved = False
-        while due < dues and market.funding_time[due] <= market.close_time[i]:
-            if market.funding_time[due] == market.close_time[i]:
-                mark = market.close[i]  # before, the last close is what is known
+        while due < dues and funding_time[due] <= close_time[i]:
+            if funding_time[due] == close_time[i]:
+                mark = closes[i]  # before, the last close is what is known
             if qty != 0:
-                rate, at = market.funding_rate[due], market.funding_mark[due]
+                rate, at = funding_rate[due], funding_mark[due]
                 if at != 0:
                     paid = linear_payment(qty, at, rate, terms.qty_exponent)
                 else:  # none is known: the last price
@@ -221,12 +264,12 @@ def run_account(market: Market, wishes: Wishes, terms: Terms, used: Any, fills: 
                 elif peak > 0 and equity / peak - 1.0 < worst:
                     worst = equity / peak - 1.0
             due += 1
-        mark = market.close[i]
-        if (first_kind != 0 or second_kind != 0) and market.close_time[i] >= deadline:
+        mark = closes[i]
+        if (first_kind != 0 or second_kind != 0) and close_time[i] >= deadline:
             first_kind, second_kind = 0, 0
-        if qty != 0 and market.high[i] >= danger:
+        if qty != 0 and highs[i] >= danger:
             return _stopped(NEAR_LIQUIDATION, i)
-        at_row = market.row[i] if finer else i
+        at_row = rows[i] if finer else i
         if moved:
             highest, lowest = row_mark, row_mark
         if at_row == BETWEEN:
@@ -247,21 +290,21 @@ def run_account(market: Market, wishes: Wishes, terms: Terms, used: Any, fills: 
         if at_row == NO_ROW:
             continue
         row = at_row + 1
-        target = wishes.exposure[at_row]
+        target = exposure[at_row]
         if has_tags:
-            wanted_tag = wishes.tag[at_row]
+            wanted_tag = tags[at_row]
         if spent and not (spent_target == target and spent_tag == wanted_tag):
             spent = False
         if versions > 1 and side != 0:
-            while version + 1 < versions and market.rules_from[version + 1] <= market.close_time[i]:
+            while version + 1 < versions and rules_from[version + 1] <= close_time[i]:
                 version += 1
-            if abs(qty) < market.resting_lot[version]:  # other lots make a position nothing that could be sold
-                side, rest_until = 0, row + wishes.cooldown
+            if abs(qty) < resting_lots[version]:  # other lots make a position nothing that could be sold
+                side, rest_until = 0, row + cooldown
                 if not by_target:
                     spent, spent_target, spent_tag = True, target, wanted_tag
-        if i < market.first or first_kind != 0 or second_kind != 0:
+        if i < first_candle or first_kind != 0 or second_kind != 0:
             continue
-        flag = wishes.flags[at_row] if has_flags else 0
+        flag = flags[at_row] if has_flags else 0
         if side == 0:
             if target == 0 or isnan(target):
                 continue
@@ -269,29 +312,30 @@ def run_account(market: Market, wishes: Wishes, terms: Terms, used: Any, fills: 
             flagged = flag in (1, 3) if side > 0 else flag >= 2
             turned = target * side < 0
             ends = target == 0 or turned or flagged
-            timed = wishes.max_candles != 0 and row - opened >= wishes.max_candles
+            timed = max_candles != 0 and row - opened >= max_candles
             if not (ends or timed) and (isnan(target) or abs(target) == size_level):
                 continue
-        now = market.close_time[i]
-        while version + 1 < versions and market.rules_from[version + 1] <= now:
+        now = close_time[i]
+        while version + 1 < versions and rules_from[version + 1] <= now:
             version += 1
-        lot = market.lot[version]
+        lot, least_qty, most_qty = lots[version], min_qtys[version], max_qtys[version]
+        least, most = min_notionals[version], max_notionals[version]
         opens, grows = 0, False
         if side == 0:
             opens = 1 if target > 0 else -1
         elif ends or timed:
             by_target = ends
             wanted = floor_to(abs(qty), lot)
-            if _takes(wanted, mark, market, version, mul, den):
+            if _takes(wanted, mark, least_qty, most_qty, least, most, mul, den):
                 first_kind, first_qty = _CLOSE, -wanted if qty > 0 else wanted
-                deadline = now + terms.max_wait
-            if turned and not flagged and wishes.cooldown == 0:
+                deadline = now + max_wait
+            if turned and not flagged and cooldown == 0:
                 opens = -side
         else:
             level = abs(target)
-            wished = size_units(wishes.levels, wishes.units, level)
+            wished = size_units(levels, units, level)
             change = wished - size
-            if abs(change) < wishes.min_change:
+            if abs(change) < min_change:
                 continue
             resizing, resizing_level = wished, level
             if change > 0:
@@ -301,25 +345,25 @@ def run_account(market: Market, wishes: Wishes, terms: Terms, used: Any, fills: 
                 if wanted < 0:
                     return _stopped(DIGITS, i)
                 wanted = floor_to(wanted, lot)
-                if _takes(wanted, mark, market, version, mul, den):
+                if _takes(wanted, mark, least_qty, most_qty, least, most, mul, den):
                     first_kind, first_qty = _SHRINK, -side * wanted
-                    deadline = now + terms.max_wait
+                    deadline = now + max_wait
         if opens != 0 or grows:
             if grows:
                 sign, share = side, change
             else:
-                if spent or at_row < rest_until or (wishes.one_trade_per_tag and used[wanted_tag] != 0):
+                if spent or at_row < rest_until or (one_trade_per_tag and used[wanted_tag] != 0):
                     continue
                 sign = opens
                 entering, entering_level, entering_tag = opens, abs(target), wanted_tag
-                entering_size = share = size_units(wishes.levels, wishes.units, entering_level)
+                entering_size = share = size_units(levels, units, entering_level)
             result, budget, _ = asked_budget(
-                sign, share, cash, 0, qty, basis, mark, lot, market.min_qty[version], market.min_notional[version],
-                market.max_notional[version], terms.max_size, is_spot, terms.allow_short, mul, den,
+                sign, share, cash, 0, qty, basis, mark, lot, min_qtys[version], min_notionals[version],
+                max_notionals[version], terms.max_size, is_spot, terms.allow_short, mul, den,
             )  # fmt: skip
             if result == SENT:
                 second_kind, second_sign, second_budget = _GROW if grows else _ENTER, sign, budget
-                deadline = now + terms.max_wait
+                deadline = now + max_wait
             elif result == NO_SHORTS:
                 if not grows:
                     spent, spent_target, spent_tag = True, target, wanted_tag
@@ -344,14 +388,14 @@ def _value(qty: int, basis: int, mark: int, is_spot: bool, mul: int, den: int) -
     return worth if is_spot else worth - basis
 
 
-def _takes(qty: int, price: int, market: Market, version: int, mul: int, den: int) -> bool:
+def _takes(
+    qty: int, price: int, min_qty: int, max_qty: int, min_notional: int, max_notional: int, mul: int, den: int
+) -> bool:
     """Say whether the venue takes a market order over a quantity, valued at the last price."""
-    if qty < market.min_qty[version] or (market.max_qty[version] != 0 and qty > market.max_qty[version]):
+    if qty < min_qty or (max_qty != 0 and qty > max_qty):
         return False
     notional = mul_div(qty * mul, price, den, HALF_EVEN)
-    if notional < market.min_notional[version]:
-        return False
-    return bool(market.max_notional[version] == 0 or notional <= market.max_notional[version])
+    return bool(notional >= min_notional and (max_notional == 0 or notional <= max_notional))
 
 
 def _stopped(code: int, at: int) -> Summary:

@@ -2,6 +2,7 @@
 
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -25,6 +26,7 @@ from backtester.strategy.signals import SignalStrategy, Targets
 _ROOM: Final = 16_384
 _GROWTH: Final = 8
 _CACHE_BYTES: Final = 256_000_000
+_GROUND_ROWS: Final = 2_000_000  # of candles in memory, about 150 bytes each
 _COMPILED_INDICATORS_FROM: Final = 500_000  # rows in all; below, interpreting them takes less time than compiling
 
 
@@ -77,17 +79,20 @@ class KernelRuns:
         self._subject = subject
         self._combinations = combinations
         self._loop = Loop(compiles=can_compile())
-        self._grounds: dict[int, Ground | str] = {}
+        self._grounds: OrderedDict[str, Ground | str] = OrderedDict()
         self._lock = threading.Lock()
         self._columns = Columns()
 
     def run(self, combination: Combination) -> Outcome | str:
         """Return what a combination came to; or why the event engine has to run it."""
-        found = self.fills_of(combination)
+        found = self._found(combination, keep_fills=False)
         return found if isinstance(found, str) else found[0]
 
     def fills_of(self, combination: Combination) -> tuple[Outcome, list[FillRow]] | str:
         """Return what a combination came to, and its fills; or why the event engine has to run it."""
+        return self._found(combination, keep_fills=True)
+
+    def _found(self, combination: Combination, *, keep_fills: bool) -> tuple[Outcome, list[FillRow]] | str:
         try:
             ground = self._ground(combination)
             if isinstance(ground, str):
@@ -98,19 +103,34 @@ class KernelRuns:
             _, targets = strategy.evaluated(ground.frames, ground.source, self._columns)
         except BacktesterError as error:  # it fails in the event engine, too, which says how
             return f"it failed before it began: {error.message}"
-        return self._loop.through(ground, strategy, targets, combination)
+        return self._loop.through(ground, strategy, targets, combination, keep_fills=keep_fills)
 
     def _ground(self, combination: Combination) -> Ground | str:
         """Return what the combinations that need the same of the lake share, made once."""
         run = self._subject.prepared(combination.values)
-        key = id(run.series)  # one list for each way to prepare the run, alive as long as the subject
+        key = repr((run.series, run.feeds))
         with self._lock:
             found = self._grounds.get(key)
             if found is None:
                 found = self._grounds[key] = ground_of(run)
                 if not isinstance(found, str):
                     self._compile_indicators(sum(frame.rows for frame in found.frames.values()))
+                    while len(self._grounds) > max(1, _GROUND_ROWS // len(found.market.close)):
+                        self._grounds.popitem(last=False)
+            self._grounds.move_to_end(key)
         return found
+
+    def ordered(self, todo: Sequence[Combination]) -> list[Combination]:
+        """Return combinations with those together that need the same of the lake, so that it is read once for them."""
+
+        def needs(combination: Combination) -> str:
+            try:
+                run = self._subject.prepared(combination.values)
+            except BacktesterError:
+                return ""
+            return repr((run.series, run.feeds))
+
+        return sorted(todo, key=needs)
 
     def _compile_indicators(self, rows: int) -> None:
         """Compile the recurrences of indicators where there is enough to compute."""
@@ -142,9 +162,15 @@ class Loop:
         self._loop: Any = compiled(run_account) if compiles else run_account
 
     def through(
-        self, ground: Ground, strategy: SignalStrategy, targets: Targets, combination: Combination
+        self,
+        ground: Ground,
+        strategy: SignalStrategy,
+        targets: Targets,
+        combination: Combination,
+        *,
+        keep_fills: bool = True,
     ) -> tuple[Outcome, list[FillRow]] | str:
-        """Return what checked targets come to, and every fill; or why the event engine has to find that."""
+        """Return what checked targets come to, and every fill if kept; or why the event engine has to find it."""
         wishes = wishes_of(strategy, targets)
         if isinstance(wishes, str):
             return wishes
@@ -161,7 +187,8 @@ class Loop:
         columns = fills[:, : summary.n_fills]
         digest = FillsDigest(ground.run.instruments)
         digest.add_columns(str(ground.instrument), columns)
-        rows = [FillRow(ts, str(ground.instrument), *numbers) for ts, *numbers in columns.T.tolist()]
+        kept = columns.T.tolist() if keep_fills else []
+        rows = [FillRow(ts, str(ground.instrument), *numbers) for ts, *numbers in kept]
         return _outcome(combination, ground, summary, daily, digest), rows
 
     def run(
