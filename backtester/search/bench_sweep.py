@@ -63,6 +63,7 @@ def _config(lake: str, strategy: str, candles: int) -> BacktestConfig:
             "run": {"symbols": ["BTCUSDT"], "start": "2024-01-01", "end": f"{end}:00Z"},
             "data": {"dir": lake, "feature_cache_mb": 0},
             "execution": {"participation": 0},
+            "fees": {"taker_bps": 1, "maker_bps": 1},  # so that no combination is ruined halfway and then idles
             "strategy": {"name": strategy, "params": {}},
         },
     )

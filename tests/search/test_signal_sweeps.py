@@ -1,5 +1,6 @@
 """Sweeps of signals: the compiled loop where it can, and whole runs that confirm it."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from backtester.search import confirming
 from backtester.search.folder import read_record
 from backtester.search.outcome import FillRow
-from tests.support.cli import bt
+from tests.support.cli import bt, start_bt
 
 GRID = ("--grid", "fast=5:15:5", "--grid", "slow=20,40")
 
@@ -77,3 +78,37 @@ def test_a_combination_that_the_loop_gives_up_runs_in_the_event_engine(lake: Pat
     assert said.json["engines"] == {"event": 6}
     record = read_record(Path(said.json["path"]))
     assert record["status"] == "complete"
+
+
+STOPPED = """
+from backtester.strategy.signals import ExitPlan
+from backtester.strategy.sma_cross_signal import SmaCrossSignal
+
+class Stopped(SmaCrossSignal):
+    @property
+    def plan(self):
+        return ExitPlan(stop_pct=1.0)
+"""
+
+
+def test_a_signal_with_stops_runs_in_the_event_engine_and_the_sweep_says_so(lake: Path, tmp_path: Path) -> None:
+    file = tmp_path / "stopped.py"
+    file.write_text(STOPPED)
+    said = bt("sweep", "--strategy", f"{file}:Stopped", "--symbols", "BTCUSDT", "--data", lake, "--runs", tmp_path,
+              "--grid", "fast=5", "--grid", "slow=20,40", "--json", "--workers", 1, "--confirm", 1)  # fmt: skip
+    assert said.code == 0, said.err
+    assert said.json["bails"] == {"its exits have stops": 2}
+    assert said.json["engines"] == {"event": 2}
+
+
+def test_without_compiling_the_results_are_the_same(lake: Path, tmp_path: Path) -> None:
+    compiled = swept(lake, tmp_path, "--json", "--confirm", 0).json
+    process = start_bt(
+        "sweep", "--strategy", "sma_cross_signal", "--symbols", "BTCUSDT", "--data", lake, "--runs", tmp_path, *GRID,
+        "--set", "execution.participation=0", "--json", "--confirm", 0, cwd=tmp_path, NUMBA_DISABLE_JIT="1",
+    )  # fmt: skip
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    interpreted = json.loads(out)
+    assert interpreted["engines"] == {"kernel": 6}
+    assert results(interpreted["path"]) == results(compiled["path"])

@@ -100,6 +100,7 @@ def run_account(market: Market, wishes: Wishes, terms: Terms, used: Any, fills: 
     flagged, turned, ends, timed, change = False, False, False, False, 0
 
     candles, skip_to = len(closes), 0
+    too_poor_for = -1.0  # the size that a flat account cannot pay for until it has filled something else
     may_scan = not finer and versions == 1
     for i in range(candles):
         # --- candles at which nothing can happen are passed over ---
@@ -110,9 +111,14 @@ def run_account(market: Market, wishes: Wishes, terms: Terms, used: Any, fills: 
             until = funding_time[due] if due < dues else NEVER
             at = i
             if side == 0 and qty == 0:
-                while at < stop and (exposure[at] == 0 or isnan(exposure[at])) and close_time[at] < until:
+                while at < stop and close_time[at] < until:
+                    wish = exposure[at]
+                    if not (wish == 0 or isnan(wish)) and (
+                        has_tags or not (abs(wish) == too_poor_for or (spent and wish == spent_target))
+                    ):
+                        break
+                    spent = spent and wish == spent_target
                     at += 1
-                spent = spent and at == i
             elif side != 0 and not spent and not has_flags and max_candles == 0:
                 held = side * size_level
                 # between the extremes since the last change neither a peak nor a deeper fall can come
@@ -188,6 +194,7 @@ def run_account(market: Market, wishes: Wishes, terms: Terms, used: Any, fills: 
                     free = cash if is_spot else cash - abs(basis)
                     if notional + fee > free:
                         continue
+                too_poor_for = -1.0
                 if n_fills == room:
                     return _stopped(FULL, i)
                 left -= wanted
@@ -369,6 +376,8 @@ def run_account(market: Market, wishes: Wishes, terms: Terms, used: Any, fills: 
                     spent, spent_target, spent_tag = True, target, wanted_tag
             elif result != REFUSED:
                 return _stopped(result, i)
+            elif qty == 0 and budget < least:
+                too_poor_for = entering_level
 
     equity_units = cash + _value(qty, basis, mark, is_spot, mul, den)
     while day < days:

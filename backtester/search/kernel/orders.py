@@ -3,7 +3,7 @@
 from typing import Final
 
 from backtester.core.numbers import FLOOR, HALF_EVEN, floor_to, mul_div
-from backtester.search.kernel.state import BRACKET, DIGITS, SIZE_SCALE, TINY_SHORT
+from backtester.search.kernel.state import BRACKET, DIGITS, NEVER, SIZE_SCALE, TINY_SHORT
 
 SENT: Final = 0
 REFUSED: Final = 1
@@ -31,7 +31,7 @@ def asked_budget(  # noqa: PLR0911 - each is a reason
     den: int,
 ) -> tuple[int, int, int]:
     """Return what becomes of a market order over a share (1e-18) of equity: SENT, REFUSED, NO_SHORTS or a bail code;
-    the money that it may spend; and what that binds.
+    the money that it may spend, of what is refused what it would have been; and what that binds.
     """
     worth = mul_div(qty * mul, price, den, HALF_EVEN)
     equity = cash + (worth if is_spot else worth - basis)
@@ -48,11 +48,11 @@ def asked_budget(  # noqa: PLR0911 - each is a reason
     if max_notional != 0 and budget > max_notional:
         budget = max_notional
     if budget < least:
-        return REFUSED, 0, 0
+        return REFUSED, budget, 0
     if sells_spot:
         if lots == 0:
             return TINY_SHORT, 0, 0
-        return NO_SHORTS if qty < lot else REFUSED, 0, 0
+        return NO_SHORTS if qty < lot else REFUSED, NEVER, 0
     if sign < 0 and opening != 0 and not allow_short:
         return NO_SHORTS, 0, 0
     if not is_spot:
