@@ -1,7 +1,6 @@
 """A picture of a figure over two parameters. Matplotlib is imported here alone, and only when a picture is drawn."""
 
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -35,8 +34,6 @@ def draw_heatmap(axes: Sequence[Axis], outcomes: Sequence[Outcome], metric: str,
     both = varied(axes)
     if len(both) < 2:
         return "a heatmap needs two parameters that vary"
-    if find_spec("matplotlib") is None:
-        return "matplotlib is not installed: pip install matplotlib"
     import numpy as np
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

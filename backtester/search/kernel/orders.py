@@ -35,8 +35,10 @@ def asked_budget(  # noqa: PLR0911 - each is a reason
     """
     worth = mul_div(qty * mul, price, den, HALF_EVEN)
     equity = cash + (worth if is_spot else worth - basis)
-    budget = mul_div(equity, share, SIZE_SCALE, FLOOR)
-    if float(equity) * float(share) >= _DIGITS_28 and near_whole(equity, share):
+    budget = equity
+    if share != SIZE_SCALE:
+        budget = mul_div(equity, share, SIZE_SCALE, FLOOR)
+    if share != SIZE_SCALE and float(equity) * float(share) >= _DIGITS_28 and near_whole(equity, share):
         return DIGITS, 0, 0
     lots = floor_to(mul_div(budget, den, price * mul, FLOOR), lot)
     opening = lots if is_spot else lots - min(lots, max(0, -qty * sign))
