@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from backtester.cli.check import print_check
 from backtester.cli.console import console
-from backtester.engine.check.certificate import UNPROVEN
+from backtester.engine.check.certificate import CERTIFICATE, UNPROVEN
 from backtester.engine.check.checking import Checked
 from backtester.engine.run import RunResult
 from backtester.engine.run_summaries import params_of
@@ -89,3 +89,5 @@ def _print_where(folder: Path, details: dict[str, Any], seconds: float | None = 
         out.print(f"report {report}", markup=False, soft_wrap=True)  # a path is copied: the terminal may break it
     out.print(f"run {folder}", markup=False, soft_wrap=True)
     out.print(f"try bt replay {folder} --verify", style="dim", markup=False, soft_wrap=True)
+    if not (folder / CERTIFICATE).is_file():
+        out.print(f"try bt check {folder}", style="dim", markup=False, soft_wrap=True)

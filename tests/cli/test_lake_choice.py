@@ -62,7 +62,10 @@ def test_a_strategy_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     lake = tmp_path / "lake"
     write_candles(lake, wandering(30, 3))
     for body, message in (
-        ("    def __init__(self, params):\n        raise ValueError('init')\n", "cannot be made: ValueError: init"),
+        (
+            "    def __init__(self, params):\n        raise ValueError('init')\n",
+            "cannot be made (odd.py, line 3): ValueError: init",
+        ),
         ("    def __init__(self, params):\n        self.n = 0\n", "does not initialise its base class"),
         ("    warmup_candles = '10'\n", "warmup_candles is '10'"),
     ):
