@@ -71,7 +71,7 @@ class Erratic(Strategy):
             self.note("thinking", equity=self.equity, cash=self.cash)
             return []
         if what == 3:
-            self.call_at(self.now + rng.randint(1, 200) * SECOND)
+            self.call_at(self.now + max(1, rng.randint(-60, 200)) * SECOND)
             return []
         act = self.buy if rng.random() < 0.5 else self.sell
         price = Decimal(repr(close)) * (1 + Decimal(rng.randint(-80, 80)) / 10_000)
