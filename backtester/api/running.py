@@ -14,7 +14,7 @@ from backtester.core.errors import Interrupted
 from backtester.engine.prepare import PreparedRun, prepare
 from backtester.engine.run import INTERRUPTED, RunResult, run_backtest
 from backtester.engine.run_folder import RUNS
-from backtester.engine.run_summaries import summaries
+from backtester.engine.run_summaries import note_run
 from backtester.strategy.base import Strategy
 from backtester.strategy.registry import FoundStrategy
 
@@ -83,7 +83,7 @@ def run(
     folder = Path(runs) if scratch is None else Path(scratch.name)
     result = _sealed(prepared, folder)
     if scratch is None:
-        summaries(folder)
+        note_run(result.path)
     return Run(result.path, scratch)
 
 

@@ -12,6 +12,7 @@ import linecache
 import sys
 import textwrap
 from collections.abc import Mapping
+from dis import Instruction, get_instructions, hasjabs, hasjrel
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
@@ -19,6 +20,8 @@ from typing import Any
 from pydantic import BaseModel
 
 _CONSTANTS = (int, float, str, bytes, bool, complex, type(None), tuple, list, dict, set, frozenset)
+_SAME_STEPS = {"LOAD_METHOD": "LOAD_ATTR"}
+_JUMPS = {*hasjrel, *hasjabs}
 
 
 class SourceNotFound(Exception):
@@ -184,5 +187,15 @@ def _shape(value: Any) -> Any:
 
 
 def _code_shape(code: CodeType) -> Any:
-    consts = [_code_shape(c) if isinstance(c, CodeType) else c for c in code.co_consts]
-    return code.co_code, repr(consts), code.co_names, code.co_varnames
+    """Return what code does, step by step, however it was compiled: a method of a module that is imported in the same
+    cell is called by other steps than one of another cell.
+    """
+    inner = [_code_shape(const) for const in code.co_consts if isinstance(const, CodeType)]
+    return [_step(one) for one in get_instructions(code) if one.opname != "PUSH_NULL"], inner, code.co_varnames
+
+
+def _step(one: Instruction) -> tuple[str, str]:
+    name = _SAME_STEPS.get(one.opname, one.opname)
+    if isinstance(one.argval, CodeType) or one.opcode in _JUMPS:
+        return name, ""
+    return name, one.argrepr.replace("NULL|self + ", "").replace("NULL + ", "").replace(" + NULL", "")

@@ -51,7 +51,7 @@ def run_command(
     from backtester.cli.summary import print_summary, result_object
     from backtester.core.errors import Interrupted, UsageError
     from backtester.engine.run import COMPLETE, run_backtest
-    from backtester.engine.run_summaries import summaries
+    from backtester.engine.run_summaries import note_run
 
     if band and check:
         raise UsageError("--band and --check are two things: give one", hint="bt check checks each of the three runs")
@@ -89,7 +89,7 @@ def run_command(
         text=wanted.text and not no_report,
         csv=wanted.csv or csv,
     )
-    summaries(runs)
+    note_run(result.path)
     if as_json:
         print_json({**result_object(result, checked), "report": None if report is None else str(report)})
     elif result.metrics:

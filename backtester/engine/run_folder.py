@@ -4,6 +4,7 @@ import os
 import re
 import secrets
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -105,8 +106,13 @@ def dead_partials(runs: Path) -> list[Path]:
 
 def sealed_runs(runs: Path) -> list[Path]:
     """Return the folders of sealed runs, oldest first; of one second, as they were sealed."""
-    found = [f for f in runs.iterdir() if _is_sealed(f)] if runs.is_dir() else []
-    return sorted(found, key=lambda f: (f.name.partition("-")[0], (f / "run.json").stat().st_mtime_ns, f.name))
+    found: list[tuple[str, int, Path]] = []
+    for folder in runs.iterdir() if runs.is_dir() else ():
+        if _is_sealed(folder):
+            with suppress(OSError):  # somebody removes it at this moment
+                sealed_at = (folder / "run.json").stat().st_mtime_ns
+                found.append((folder.name.partition("-")[0], sealed_at, folder))
+    return [folder for _, _, folder in sorted(found)]
 
 
 def _is_sealed(folder: Path) -> bool:

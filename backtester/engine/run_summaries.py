@@ -8,6 +8,7 @@ import csv
 import os
 import tomllib
 from collections.abc import Mapping
+from contextlib import suppress
 from io import StringIO
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -61,6 +62,27 @@ def summaries(runs: Path) -> Summaries:
     if rows or known:
         _write(runs / SUMMARY, csv_text(rows, [*COLUMNS, *found.figures]))
     return found
+
+
+def note_run(folder: Path) -> None:
+    """Put the row of a run that has just been sealed below the others, however many there are.
+
+    Where there is no summary yet, or the run has figures that it does not know, it is made anew. A summary that cannot
+    be written costs no run: the next list makes up for it.
+    """
+    path = folder.parent / SUMMARY
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            columns = next(csv.reader(file), [])
+        row = summary_of(folder)
+        if tuple(columns[: len(COLUMNS)]) == COLUMNS and row.keys() <= set(columns):
+            with path.open("a", newline="", encoding="utf-8") as file:
+                file.write(csv_text([row], columns).partition("\n")[2])
+            return
+    except (OSError, ValueError, csv.Error):
+        pass
+    with suppress(OSError):
+        summaries(folder.parent)
 
 
 def summary_of(folder: Path) -> Row:

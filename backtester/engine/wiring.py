@@ -30,7 +30,7 @@ from backtester.engine.strategy_hosts import HostedStrategy, host_strategies, ow
 from backtester.engine.tables import EquityTable, Recorder, StrategyTable
 from backtester.engine.trade_table import TradeTable
 from backtester.engine.wallets import deposits
-from backtester.execution.filling import ExchangeRules
+from backtester.execution.exchange_rules import ExchangeRules
 from backtester.execution.funding import FundingDesk
 from backtester.execution.settlement import SettlementDesk
 from backtester.execution.simulated import SimulatedExchange
@@ -140,7 +140,7 @@ def wire(run: PreparedRun, folder: Path) -> Wired:
         travel=bool(rules.delays),
         brackets=run.margin.brackets,
     )
-    MarginGate(ledger, run.margin.brackets, risk.open_orders, risk.free_for, board, bus, unproven=run.unproven)
+    MarginGate(ledger, run.margin.brackets, risk.open_orders, risk.funds.free_for, board, bus, unproven=run.unproven)
     guard = None
     if limiter is not None and (config.control or breaker_terms(config.risk)):
         ControlScript(config.control, run.start, board, bus)

@@ -120,6 +120,13 @@ def test_why_is_explained_as_on_the_command_line(made: bt.Run) -> None:
         made.explain("trade:0")
 
 
+def test_the_page_of_a_run_is_written_when_asked_for(made: bt.Run) -> None:
+    page = made.path / "report.html"
+    assert not page.exists()
+    assert made.report() == page
+    assert page.read_bytes().lower().startswith(b"<!doctype html>")
+
+
 def test_a_changed_log_is_found(made: bt.Run, lake: Path) -> None:
     run = bt.run("sma_cross", "BTCUSDT", params={"fast": 3, "slow": 9}, data=lake, keep=False)
     run.replay()

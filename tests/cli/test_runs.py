@@ -84,6 +84,23 @@ def test_the_summary_of_all_runs_is_kept_as_csv_and_needs_no_command(three: list
     assert list(csv.DictReader(StringIO(bt("runs", "ls", "--csv", "--asc").out))) == rows
 
 
+def test_a_run_is_put_below_the_others_and_a_list_changes_nothing(three: list[Path], lake: Path) -> None:
+    path = Path("runs", SUMMARY)
+    before = path.read_bytes()
+    fourth = made(lake, "-p", "fast=2", "-p", "slow=4")
+    after = path.read_bytes()
+    assert after.startswith(before)
+    assert after[len(before) :].startswith(fourth.name.encode())
+    assert listed()[0] == fourth.name
+    assert path.read_bytes() == after
+
+
+def test_a_run_with_figures_that_no_run_had_before_makes_the_summary_anew(three: list[Path], lake: Path) -> None:
+    made(lake, "--market", "um")  # funding
+    rows = list(csv.DictReader(StringIO(Path("runs", SUMMARY).read_text())))
+    assert [row["funding"] != "" for row in rows] == [False, False, False, True]
+
+
 @pytest.mark.parametrize("damage", ["", "run_id,other\nx,y\n", "\x00\xff", "run_id"])
 def test_a_summary_that_was_lost_or_damaged_is_made_again(three: list[Path], damage: str) -> None:
     path = Path("runs", SUMMARY)

@@ -57,7 +57,8 @@ def test_in_a_kernel_the_stop_button_seals_a_run_and_a_mistake_shows_its_hint(de
             "        self.n = getattr(self, 'n', 0) + 1\n"
             "        if self.n == 100:\n"
             "            os.kill(os.getpid(), signal.SIGINT)\n",
-            "try:\n    bt.run(Stops, 'BTCUSDT')\nexcept bt.BacktesterError as error:\n    print(error, *error.__notes__)",
+            "try:\n    bt.run(Stops, 'BTCUSDT')\n"
+            "except bt.BacktesterError as error:\n    print(error, *error.__notes__)",
             "print(bt.load_run('latest').status)",
             "try:\n    bt.run('sma_cros', 'BTCUSDT')\nexcept bt.BacktesterError as error:\n    print(error.__notes__)",
         ),
