@@ -105,8 +105,8 @@ class Clock:
         while (window := self._next_window()) is not None:
             ticks, sources, rows, events, closes, marked = window
             for now, first, end in ticks:
-                # Where nobody waits for MATCH, a moment or DUES, and all records are shown on one topic before the open,
-                # all that is left of the phases up to there is to note the marks and show the records.
+                # Where nobody waits for MATCH, a moment or DUES, and all records are shown on one topic before the
+                # open, all that is left of the phases up to there is to note the marks and show the records.
                 quiet = not (opens_wanted or timers or expiries or handlers[T_MARKET])
                 if plain is not None and quiet and start < now < board.next_dues:
                     board.now = board.dues_time = now

@@ -9,7 +9,7 @@ import pyarrow as pa
 from backtester.account.exposure import ExposureColumns
 from backtester.core.errors import EngineError
 from backtester.core.instruments import Holding, split_holding
-from backtester.engine.columns import MONEY_TYPE, TIME_TYPE, StreamedTable, int64_as_decimal, plain_column
+from backtester.engine.columns import MONEY_TYPE, TIME_TYPE, StreamedTable, int64_as_decimal, plain_column, text_column
 from backtester.engine.row_table import RowTable
 
 EXPOSURE = pa.schema(
@@ -44,7 +44,7 @@ class ExposureTable:
         self._table.append(
             [
                 plain_column(columns.ts.astype(np.int64), TIME_TYPE),
-                pa.array(columns.underlying, type=pa.string()),
+                text_column(columns.underlying),
                 int64_as_decimal(net, MONEY_TYPE),
                 int64_as_decimal(gross, MONEY_TYPE),
                 *(plain_column(c, pa.float64()) for c in (columns.delta, columns.gamma, columns.vega, columns.theta)),

@@ -7,7 +7,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from backtester.engine.columns import StreamedTable, decimal_column, int64_as_decimal, time_column
+from backtester.engine.columns import (
+    StreamedTable,
+    decimal_column,
+    int64_as_decimal,
+    plain_column,
+    text_column,
+    time_column,
+)
 
 _CHUNK_ROWS = 1_024
 
@@ -60,7 +67,10 @@ def _array(kind: pa.DataType, values: tuple[Any, ...]) -> pa.Array:
         return _with_nulls(column, values) if None in values else column
     if pa.types.is_timestamp(kind):
         return time_column(values)
-    return pa.array(values, type=kind)
+    if pa.types.is_string(kind):
+        return text_column(values)
+    numbers = np.array([0 if value is None else value for value in values], kind.to_pandas_dtype())
+    return _with_nulls(plain_column(numbers, kind), values) if None in values else plain_column(numbers, kind)
 
 
 def _with_nulls(column: pa.Array, values: tuple[Any, ...]) -> pa.Array:

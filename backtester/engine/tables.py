@@ -25,6 +25,7 @@ from backtester.engine.columns import (
     in_folder,
     int64_as_decimal,
     plain_column,
+    text_column,
 )
 from backtester.engine.row_table import RowTable
 
@@ -102,7 +103,7 @@ class StrategyTable:
         began = time.perf_counter()
         ts, *money = (column.astype(np.int64, copy=False) for column in columns)
         shown = [int64_as_decimal(column, MONEY_TYPE) for column in money]
-        self._table.append([plain_column(ts, TIME_TYPE), pa.array([owner] * len(ts), type=pa.string()), *shown])
+        self._table.append([plain_column(ts, TIME_TYPE), text_column([owner] * len(ts)), *shown])
         self.seconds += time.perf_counter() - began
 
     def close(self) -> str:

@@ -203,3 +203,46 @@ def test_a_handler_that_raises_ends_the_drain() -> None:
     with pytest.raises(RuntimeError, match="broken"):
         bus.drain()
     assert heard.said == []
+
+
+def test_delivering_several_at_once_is_publishing_them_and_draining() -> None:
+    def told(*, at_once: bool) -> tuple[list[tuple[str, Any]], list[tuple[Any, Any]]]:
+        bus, heard, logged = Bus(), Heard(), []
+
+        def answer(event: Candle) -> None:
+            heard.said.append(("answers", event.ts))
+            bus.publish(T_NOTES, note(f"of {event.open_time}"))
+
+        bus.tap_log(lambda _, event: logged.append((event.event_id, event.cause_id)))
+        bus.subscribe(T_CANDLES, answer)
+        bus.subscribe(T_CANDLES, heard.by("listens"))
+        bus.subscribe(T_NOTES, heard.by("notes"))
+        several = [candle(1), candle(2), candle(3)]
+        if at_once:
+            bus.deliver_all(T_CANDLES, several)
+        else:
+            for one in several:
+                bus.publish(T_CANDLES, one)
+            bus.drain()
+        return heard.said, logged
+
+    assert told(at_once=True) == told(at_once=False)
+    assert [name for name, _ in told(at_once=True)[0]] == ["answers", "listens"] * 3 + ["notes"] * 3
+
+
+def test_what_is_delivered_at_once_counts_against_the_budget() -> None:
+    bus, heard = Bus(budget=3), Heard()
+    bus.subscribe(T_CANDLES, lambda event: bus.publish(T_NOTES, note(str(event.ts))))
+    bus.subscribe(T_NOTES, heard.by("notes"))
+    with pytest.raises(DrainBudgetError):
+        bus.deliver_all(T_CANDLES, [candle(1), candle(2)])
+    assert len(heard.said) == 2  # the fourth event is one too many, and is the last that is delivered
+
+
+def test_an_error_waits_until_all_that_is_delivered_at_once_is_heard() -> None:
+    bus, heard = Bus(), Heard()
+    bus.subscribe(T_CANDLES, lambda event: bus.fail(ValueError(str(event.open_time))))
+    bus.subscribe(T_CANDLES, heard.by("listens"))
+    with pytest.raises(ValueError, match=r"^1$"):
+        bus.deliver_all(T_CANDLES, [candle(1), candle(2)])
+    assert len(heard.said) == 2

@@ -1,5 +1,7 @@
 """The tables of a run, recounted from its market and its log."""
 
+import subprocess
+import sys
 from collections.abc import Sequence
 from decimal import Decimal
 from itertools import pairwise
@@ -14,7 +16,8 @@ from hypothesis.strategies import integers, lists, text, tuples
 
 from backtester.account.equity import EquityColumns
 from backtester.core.time import MINUTE
-from backtester.engine.columns import MONEY_TYPE, StreamedTable, decimal_column, time_column
+from backtester.engine.columns import MONEY_TYPE, StreamedTable, decimal_column, text_column, time_column
+from backtester.engine.row_table import RowTable
 from backtester.engine.tables import EquityTable
 from backtester.strategy.base import Strategy
 from tests.support.erratic import Erratic
@@ -215,3 +218,38 @@ def test_drawdown_does_not_depend_on_chunks(
 def _columns(rows: Sequence[tuple[int, ...]]) -> EquityColumns:
     ts, equity, cash, unrealised, exposure = np.ascontiguousarray(np.array(rows, dtype=np.int64).T)
     return ts, equity, cash, unrealised, exposure
+
+
+@given(values=lists(text(max_size=5)))
+def test_a_column_of_texts_is_the_one_that_pyarrow_makes(values: list[str]) -> None:
+    column = text_column(values)
+    column.validate(full=True)
+    assert column.equals(pa.array(values, type=pa.string()))
+
+
+COLUMNS = [("n", pa.int64()), ("x", pa.float64()), ("name", pa.string())]
+
+
+def test_a_table_filled_row_by_row_holds_what_was_added_and_nulls_for_none(tmp_path: Path) -> None:
+    rows = [(1, 0.5, "a"), (2**62, None, ""), (-3, -0.0, "\u00e9"), (0, None, "b")]
+    table = RowTable(tmp_path / "t.parquet", COLUMNS)
+    for row in rows:
+        table.add(*row)
+    table.close()
+    written = pq.read_table(tmp_path / "t.parquet")
+    assert list(zip(*(column.to_pylist() for column in written.columns), strict=True)) == rows
+    assert written["x"].null_count == 2
+
+
+def test_a_run_does_not_import_pandas(tmp_path: Path) -> None:
+    """Where it is installed, pyarrow's own conversions would: a quarter of a second of every run."""
+    two_coins(tmp_path / "lake", 400)
+    code = (
+        "import sys\nfrom backtester.cli.main import main\n"
+        "try:\n    main()\nexcept SystemExit as done:\n    assert not done.code, done.code\n"
+        "assert 'pyarrow' in sys.modules\nassert 'pandas' not in sys.modules\n"
+    )
+    words = ["run", "--strategy", "sma_cross", "--symbols", B, "--no-report", "--no-plots"]
+    words += ["--data", str(tmp_path / "lake"), "--runs", str(tmp_path / "runs")]
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
