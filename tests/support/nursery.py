@@ -66,9 +66,8 @@ class Nursery:
         nurse, errors = self._nurses[seed], Path(command[3]).with_suffix(".errors")
         assert nurse.stdin is not None
         assert nurse.stdout is not None
-        nurse.stdin.write(
-            json.dumps({"module": command[2], "request": command[3], "cwd": os.getcwd(), "errors": str(errors)}) + "\n"
-        )  # noqa: PTH109
+        asked = {"module": command[2], "request": command[3], "cwd": str(Path.cwd()), "errors": str(errors)}
+        nurse.stdin.write(json.dumps(asked) + "\n")
         nurse.stdin.flush()
         if not select.select([nurse.stdout], [], [], timeout)[0]:
             self._end(seed)
