@@ -114,8 +114,8 @@ def _apart(
     result.findings.append(
         Finding(
             NOT_REPEATABLE,
-            f"{subject.named(parted.owner)} is not repeatable: in a process of its own, with PYTHONHASHSEED={hash_seed}, "
-            f"it differs from {parted.in_words()}{failed}",
+            f"{subject.named(parted.owner)} is not repeatable: in a process of its own, "
+            f"with PYTHONHASHSEED={hash_seed}, it differs from {parted.in_words()}{failed}",
             "it goes by the order of a set, by hash(), by id(), by chance without self.rng, or by the environment: "
             "sort what has no order, and draw from self.rng",
             line=parted.seq,
