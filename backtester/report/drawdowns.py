@@ -50,7 +50,7 @@ def episodes(depth: Floats) -> Episodes:
 
 
 def drawdown_figures(series: EquitySeries, days: Daily) -> dict[str, Metric]:
-    """Return depth and length of the falls of the whole curve, and of its daily grid."""
+    """Return depth and length of the falls of the whole curve, and of its daily grid with the parts of days around it."""
     depth = depths(series.equity.astype(np.float64))
     falls = episodes(depth)
     ruined = "ruined" if int(series.equity.min()) <= 0 else None
@@ -59,13 +59,10 @@ def drawdown_figures(series: EquitySeries, days: Daily) -> dict[str, Metric]:
     found["max_drawdown"] = value("max_drawdown/1", worst, flag=ruined)
     if len(falls.depth):
         found["max_drawdown"] |= _dates(series.ts, falls, int(np.argmin(falls.depth)))
-    daily = depths(days.equity)
-    found["max_drawdown_daily"] = value(
-        "max_drawdown_daily/1", float(daily.min()) if len(daily) else None, "too_short", flag=ruined
-    )
+    daily = depths(days.with_ends)
+    found["max_drawdown_daily"] = value("max_drawdown_daily/1", float(daily.min()), flag=ruined)
     found |= _lengths(series.ts, falls)
-    squares = math.sqrt(mean(daily**2)) if len(daily) else None
-    found["ulcer_index"] = value("ulcer_index/1", squares, "too_short")
+    found["ulcer_index"] = value("ulcer_index/1", math.sqrt(mean(daily**2)))
     return found
 
 
@@ -110,7 +107,7 @@ def deepest_falls(series: EquitySeries) -> list[dict[str, Any]]:
 
 def ratios_to_drawdown(found: dict[str, Metric], years: float) -> dict[str, Metric]:
     """Return growth over the deepest fall, and over the ulcer index."""
-    growth, worst, ulcer = found["cagr"], found["max_drawdown"]["value"], found["ulcer_index"]
+    growth, worst, ulcer = found["cagr"], found["max_drawdown"]["value"], found["ulcer_index"]["value"]
     short = "short_run" if years < 1 else None
     if growth["value"] is None:
         why = growth["reason"]
@@ -119,10 +116,10 @@ def ratios_to_drawdown(found: dict[str, Metric], years: float) -> dict[str, Metr
     if ruined:
         return {"calmar": null("calmar/1", "ruined"), "upi": null("upi/1", "ruined")}
     calmar = growth["value"] / abs(worst) if worst else None
-    upi = growth["value"] / ulcer["value"] if ulcer["value"] else None
+    upi = growth["value"] / ulcer if ulcer else None
     return {
         "calmar": value("calmar/1", calmar, "no_drawdown", flag=short),
-        "upi": value("upi/1", upi, ulcer.get("reason", "no_drawdown")),
+        "upi": value("upi/1", upi, "no_drawdown"),
     }
 
 

@@ -87,7 +87,7 @@ def all_metrics(run: RunFigures) -> dict[str, Section]:
         "drawdowns": deepest_falls(series),
         "rolling": rolling(days),
         "stability": stability(days, run.trades.exit_time),
-        "bootstrap": bootstrap(days.returns, run.seed, ruined=ruined),
+        "bootstrap": bootstrap(days, run.seed, ruined=ruined),
         "benchmark": section,
     }
 

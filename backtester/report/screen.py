@@ -18,6 +18,7 @@ from backtester.report.in_words import amount, day, has, money, none, percent, r
 WIDTH: Final = 100
 TITLE, FIGURE, ASSUMPTION, WARNING, PLACE = "title", "figure", "assumption", "warning", "place"
 _LABEL: Final = 11
+_TOLD_LEFT_OUT: Final = 0.001
 
 Metrics = Mapping[str, Any]
 
@@ -118,18 +119,32 @@ def _how_sure(m: Metrics) -> str:
     said = [f"Sharpe {ratio(m['sharpe'])}"]
     if has(m, "sharpe") and has(m, "sharpe_se"):
         said[0] += f" ± {ratio(m['sharpe_se'])} standard error"
-    drawn = m.get("bootstrap", {}).get("figures", {})
-    if has(m, "sharpe") and (span := drawn.get("sharpe")) and span["p05"] is not None:
-        said.append(f"9 of 10 resampled runs had {span['p05']:.2f} to {span['p95']:.2f}")
-    if (span := drawn.get("total_return")) and span["p05"] is not None:
-        said.append(f"and made {span['p05']:+.0%} to {span['p95']:+.0%}")
-    text = ", ".join(said[:2]) + "".join(f" {more}" for more in said[2:])
+    text = ", ".join([*said, *_resampled(m)])
     if has(m, "deflated_sharpe"):
         deflated = m["deflated_sharpe"]
         text += f"; after {deflated['trials']} trials {deflated['value']:.0%} sure that it is no luck"
     elif "deflated_sharpe" in m and has(m, "sharpe"):
         text += "; not deflated"
     return text
+
+
+def _resampled(m: Metrics) -> list[str]:
+    """Return what runs drawn from the run's own days came to, or why none were drawn."""
+    drawn = m.get("bootstrap", {})
+    if drawn.get("reason"):
+        return [] if drawn["reason"] == m["sharpe"].get("reason") else [f"resampled: {none(drawn)}"]
+    spans = {name: span for name, span in drawn.get("figures", {}).items() if span["p05"] is not None}
+    said = []
+    if has(m, "sharpe") and (span := spans.get("sharpe")):
+        said.append(f"had {span['p05']:.2f} to {span['p95']:.2f}")
+    if span := spans.get("total_return"):
+        said.append(f"made {span['p05']:+.0%} to {span['p95']:+.0%}")
+    if not said:
+        return []
+    text = f"9 of 10 runs resampled from its {drawn['days']} whole days {' and '.join(said)}"
+    if abs(left_out := drawn.get("left_out") or 0.0) >= _TOLD_LEFT_OUT:
+        text += f" (without the parts of days at its ends, {left_out:+.2%})"
+    return [text]
 
 
 def _trades(m: Metrics) -> str:
@@ -179,7 +194,7 @@ def _hangs_on(m: Metrics) -> str:
 
 def _hurt(m: Metrics) -> str:
     fall = m["max_drawdown"]
-    text = f"max drawdown {percent(fall)}"
+    text = f"max drawdown {percent(fall, sign=bool(fall['value']))}"
     if fall.get("peak") and fall["value"]:
         text += f", {day(fall['peak'])} to {day(fall['trough'])}, "
         text += f"recovered {day(fall['recovered'])}" if fall.get("recovered") else "not recovered"

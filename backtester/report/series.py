@@ -41,11 +41,14 @@ class Daily(NamedTuple):
     """The last equity at or before each 00:00 UTC.
 
     days: those midnights (µs), shape (n + 1,), with their equity; returns: of the days between them, shape (n,).
+    with_ends: the same equity, before it the first of all and after it the last where they are not at a midnight: what
+    drawdowns are made of.
     """
 
     days: Ints
     equity: Floats
     returns: Floats
+    with_ends: Floats
 
 
 def checked(series: EquitySeries) -> EquitySeries:
@@ -63,14 +66,15 @@ def checked(series: EquitySeries) -> EquitySeries:
 
 
 def daily(series: EquitySeries, flows: Sequence[Flow] = ()) -> Daily:
-    """Return the daily grid of a series; stubs shorter than a day at its ends are left out.
+    """Return the daily grid of a series; what is shorter than a day at its ends has a place in `with_ends` alone.
 
     flows: taken out of the return of their day, as if they had come at its beginning.
     """
     first, last = int(series.ts[0]), int(series.ts[-1])
     days = np.arange(-(-first // DAY) * DAY, last + 1, DAY, dtype=np.int64)
+    ends = series.equity[[0, -1]].astype(np.float64)
     if not len(days):
-        return Daily(days, np.empty(0), np.empty(0))
+        return Daily(days, np.empty(0), np.empty(0), ends)
     at = np.searchsorted(series.ts, days, side="right") - 1
     if days[0] == first:
         at[0] = 0  # what else happens at the first instant belongs to the first day
@@ -80,7 +84,8 @@ def daily(series: EquitySeries, flows: Sequence[Flow] = ()) -> Daily:
         day = int(np.searchsorted(days, flow.ts, side="right")) - 1
         if 0 <= day < len(into):
             into[day] += flow.units
-    return Daily(days, equity, returns_of(equity, into))
+    before, after = ends[: int(days[0] != first)], ends[2 - int(days[-1] != last) :]
+    return Daily(days, equity, returns_of(equity, into), np.concatenate((before, equity, after)))
 
 
 def returns_of(equity: Floats, flows: Floats | float = 0.0) -> Floats:

@@ -1,11 +1,13 @@
 """Falls below a peak: how deep, how long, when."""
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis.strategies import integers, lists
 
-from backtester.core.time import DAY
+from backtester.core.time import DAY, HOUR
 from backtester.report.drawdowns import (
     deepest_falls,
     depths,
@@ -15,7 +17,7 @@ from backtester.report.drawdowns import (
     realised_drawdown,
 )
 from backtester.report.series import daily
-from tests.report.curves import UNIT, curve, units
+from tests.report.curves import MIDNIGHT, UNIT, curve, units
 
 
 def test_the_first_equity_is_the_first_peak() -> None:
@@ -29,6 +31,28 @@ def test_the_first_equity_is_the_first_peak() -> None:
         **{"value": 2.0, "definition_id": "drawdown_duration/1", "unit": "days", "recovered": False},
         "peak": "2023-01-01T00:00:00Z",
     }
+
+
+def test_a_loss_in_the_first_or_the_last_part_of_a_day_is_in_the_daily_drawdown() -> None:
+    noon = MIDNIGHT + DAY // 2
+    early = curve(1000, *[700] * 40, start=noon, step=HOUR)
+    late = curve(*[1000] * 30, 700, start=noon, step=HOUR)
+    short = curve(1000, 700, start=noon, step=HOUR)
+    for series in (early, late, short):
+        found = drawdown_figures(series, daily(series))
+        assert found["max_drawdown_daily"]["value"] == pytest.approx(-0.3)
+    assert drawdown_figures(early, daily(early))["ulcer_index"]["value"] == pytest.approx(0.3 * math.sqrt(3 / 4))
+    assert daily(early).returns.tolist() == [0.0]
+
+
+@given(lists(integers(50, 150), min_size=1, max_size=120), integers(0, 23))
+def test_the_daily_drawdown_is_that_of_the_midnights_and_both_ends(equity: list[int], hour: int) -> None:
+    series = curve(*equity, start=MIDNIGHT + hour * HOUR, step=HOUR)
+    at_midnights = [e for n, e in enumerate(equity) if (hour + n) % 24 == 0 or n in (0, len(equity) - 1)]
+    deepest = min(now / max(at_midnights[: n + 1]) - 1 for n, now in enumerate(at_midnights))
+    found = drawdown_figures(series, daily(series))
+    assert found["max_drawdown_daily"]["value"] == pytest.approx(deepest)
+    assert found["max_drawdown"]["value"] <= found["max_drawdown_daily"]["value"]
 
 
 def test_as_high_as_before_is_recovered_and_a_stay_at_the_peak_is_no_fall() -> None:

@@ -53,7 +53,9 @@ FULL = metrics(
     sharpe=figure(0.77),
     sharpe_se=figure(0.99),
     bootstrap={
-        "figures": {"sharpe": {"p05": -0.92, "p50": 0.8, "p95": 2.46}, "total_return": {"p05": -0.31, "p95": 1.39}}
+        "days": 365,
+        "left_out": -0.29,
+        "figures": {"sharpe": {"p05": -0.92, "p50": 0.8, "p95": 2.46}, "total_return": {"p05": -0.31, "p95": 1.39}},
     },
     deflated_sharpe=figure(0.61, trials=12),
     benchmark={"total_return": 1.2323},
@@ -85,7 +87,8 @@ def test_every_question_is_answered_with_what_the_figures_say() -> None:
         "total return +24.11% (buy and hold +123.23%), CAGR +24.00%, 10,000.00 to 12,411.00 USDT"
     )
     assert said("how sure", FULL) == (
-        "Sharpe 0.77 ± 0.99 standard error, 9 of 10 resampled runs had -0.92 to 2.46 and made -31% to +139%; "
+        "Sharpe 0.77 ± 0.99 standard error, 9 of 10 runs resampled from its 365 whole days had -0.92 to 2.46 and made "
+        "-31% to +139% (without the parts of days at its ends, -29.00%); "
         "after 12 trials 61% sure that it is no luck"
     )
     assert said("trades", FULL) == "42, win rate 33.33%, profit factor 1.35, 57.40 USDT per trade, +0.30 R"
@@ -117,10 +120,10 @@ def test_what_has_no_meaning_says_why() -> None:
         monthly_returns=[],
     )
     assert said("trades", empty) == "none closed (+1 open)"
-    assert said("how sure", empty) == "Sharpe none (nothing varied)"
+    assert said("how sure", empty) == "Sharpe none (nothing varied), resampled: none (too few days)"
     assert said("costs", empty).startswith("fees 916.94 USDT: none (no gross profit)")
     assert "CAGR none (too short a run)" in said("result", empty)
-    assert said("hurt", empty) == "max drawdown +0.00%"
+    assert said("hurt", empty) == "max drawdown 0.00%"
 
 
 def test_a_drawdown_that_lasts_a_part_of_a_month_and_ruin_are_said() -> None:

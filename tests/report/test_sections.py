@@ -68,28 +68,37 @@ def test_a_run_that_ends_at_the_end_of_a_month_has_no_next_month() -> None:
 
 
 def test_the_same_seed_draws_the_same_runs() -> None:
-    returns = daily(curve(*WAVY)).returns
-    once, again, other = (bootstrap(returns, seed, ruined=False) for seed in (1, 1, 2))
+    days = daily(curve(*WAVY))
+    once, again, other = (bootstrap(days, seed, ruined=False) for seed in (1, 1, 2))
     assert once == again != other
     for quantiles in once["figures"].values():
         assert quantiles["p05"] < quantiles["p50"] < quantiles["p95"]
-    assert bootstrap(returns[:20], 1, ruined=False) == {"reason": "too_few"}
-    assert bootstrap(returns, 1, ruined=True) == {"reason": "ruined"}
+    assert bootstrap(daily(curve(*WAVY[:20])), 1, ruined=False) == {"reason": "too_few"}
+    assert bootstrap(days, 1, ruined=True) == {"reason": "ruined"}
+
+
+def test_what_no_sample_has_is_said() -> None:
+    whole = bootstrap(daily(curve(*WAVY)), 1, ruined=False)
+    assert (whole["days"], whole["left_out"]) == (len(WAVY) - 1, 0)
+    hours = [800.0] * 12 + [hour for day in WAVY for hour in [day] * 24]  # twelve hours before the first midnight
+    series = curve(1000, *hours, start=MIDNIGHT - 13 * HOUR, step=HOUR)
+    found = bootstrap(daily(series), 1, ruined=False)
+    assert found["left_out"] == pytest.approx(WAVY[0] / 1000 - 1)
 
 
 def test_drawn_runs_lie_around_the_run_they_are_drawn_from() -> None:
     returns = np.random.Generator(np.random.PCG64(3)).normal(0.001, 0.01, 700)
-    found = bootstrap(returns, 5, ruined=False, samples=3000)["figures"]["sharpe"]
+    found = bootstrap(daily(curve(*np.cumprod(np.append(1e6, 1 + returns)))), 5, ruined=False, samples=3000)["figures"][
+        "sharpe"
+    ]
     sharpe = returns.mean() / returns.std(ddof=1) * np.sqrt(365)
     error = np.sqrt(365 / 700)  # of independent returns
     assert found["p50"] == pytest.approx(sharpe, abs=0.25 * error)
     assert (found["p95"] - found["p05"]) / (2 * 1.645) == pytest.approx(error, rel=0.25)
 
 
-def test_days_without_change_have_no_ratio_but_quantiles_of_the_rest() -> None:
-    found = bootstrap(np.zeros(50), 1, ruined=False)["figures"]
-    assert found["sharpe"] == {"p05": None, "p50": None, "p95": None}
-    assert found["total_return"]["p50"] == 0
+def test_days_without_change_have_no_quantiles() -> None:
+    assert bootstrap(daily(curve(*[1000] * 50)), 1, ruined=False) == {"reason": "no_variance"}
 
 
 def test_twice_the_market_has_beta_two() -> None:

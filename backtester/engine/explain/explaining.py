@@ -7,7 +7,7 @@ from backtester.audit.reader import LogLine
 from backtester.core.errors import UsageError
 from backtester.core.time import format_time, parse_time
 from backtester.engine.explain.chain import chain_up, told_line
-from backtester.engine.explain.orders import birth_of, explain_order, told_fill
+from backtester.engine.explain.orders import explain_order, shown_fill
 from backtester.engine.explain.run_files import RunFiles
 from backtester.engine.explain.told import Told
 from backtester.engine.explain.trades import fills_of, trade_named, trade_words
@@ -118,7 +118,6 @@ def _tick_told(files: RunFiles, tick: int, where: str) -> Told:
 def _shown(files: RunFiles, line: LogLine) -> Told:
     """Tell a line; of a fill also the rule by which it executed."""
     if line.topic == "fills":
-        birth = birth_of(files, line.event["order_id"])
-        return told_fill(files, line, None if birth is None else birth.event)
+        return shown_fill(files, line)
     told = told_line(files, line)
     return Told(told.title, told.details, [], line)

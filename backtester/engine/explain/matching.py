@@ -17,7 +17,13 @@ _BPS: Final = Decimal(10_000)
 
 
 def rule_words(
-    fill: Event, order: Event | None, cause: Cause | None, candle: CandleSeen | None, config: Mapping[str, Any]
+    fill: Event,
+    order: Event | None,
+    cause: Cause | None,
+    candle: CandleSeen | None,
+    config: Mapping[str, Any],
+    *,
+    is_first: bool = True,
 ) -> list[str]:
     """Return how a fill came about, most important first.
 
@@ -27,9 +33,10 @@ def rule_words(
         cause: what it met.
         candle: that candle, where the lake has it.
         config: the run's, as in its config.toml.
+        is_first: no fill of the order was before it.
     """
     execution = config.get("execution", {})
-    told = [_rule(fill, order, cause, candle, execution)]
+    told = [_rule(fill, order, cause, candle, execution, is_first=is_first)]
     if cause is not None and cause.kind == "candle" and fill["order_id"] > 0:
         path = execution.get("path", "pessimistic")
         told.append(f"assumed path through the candle: {_PATHS.get(path, path)}")
@@ -41,7 +48,13 @@ def rule_words(
 
 
 def _rule(  # noqa: PLR0911 - a table
-    fill: Event, order: Event | None, cause: Cause | None, candle: CandleSeen | None, execution: Mapping[str, Any]
+    fill: Event,
+    order: Event | None,
+    cause: Cause | None,
+    candle: CandleSeen | None,
+    execution: Mapping[str, Any],
+    *,
+    is_first: bool,
 ) -> str:
     reference = plain(fill["reference_price"])
     if fill["order_id"] < 0:
@@ -55,7 +68,8 @@ def _rule(  # noqa: PLR0911 - a table
     if cause.kind == "open":
         limited = order is not None and is_some(order["limit_price"])
         within = f", which its limit {plain(order['limit_price'])} allows" if limited and order else ""
-        return f"it took {cause.words}, {reference}: the first price after it was accepted{within}"
+        why = "the first price after it was accepted" if is_first else "what was left had waited for more to be traded"
+        return f"it took {cause.words}, {reference}: {why}{within}"
     kind = fill["kind"]
     if kind == "market" and execution.get("market_fill") == "mid":
         return f"market orders fill in the middle of the next candle (execution.market_fill): {reference}"

@@ -1,8 +1,6 @@
 """The story of one order: who wanted it and why, what risk made of it, what became of it, and what it came to."""
 
 from collections.abc import Iterator
-from decimal import Decimal
-from itertools import islice
 from typing import Any, Final
 
 from backtester.audit.reader import LogLine
@@ -11,15 +9,15 @@ from backtester.core.time import TIMEFRAMES
 from backtester.engine.explain.causes import CandleSeen, parsed_cause
 from backtester.engine.explain.chain import chain_up, intent_differences, told_line
 from backtester.engine.explain.matching import rule_words
+from backtester.engine.explain.outcomes import Outcome, is_birth
 from backtester.engine.explain.reasons import reason_words
 from backtester.engine.explain.run_files import RunFiles
 from backtester.engine.explain.told import Told
-from backtester.engine.explain.trades import trade_words, trades_at
+from backtester.engine.explain.trades import trade_words, trades_of
 from backtester.engine.explain.words import conditions, event_words, is_some, order_words, plain
 
 _MOST_LINES: Final = 2_000
 _MOST_PARTS: Final = 20
-_ENDS: Final = ("cancelled", "expired", "filled")
 _LINKS: Final = ("order_id", "replaces")
 
 
@@ -29,9 +27,16 @@ def explain_order(files: RunFiles, order_id: int) -> Told:
     Raises:
         UsageError: the run has no such order.
     """
-    lines = list(islice(_mentions(files, order_id), _MOST_LINES))
+    lines, outcome, more = list[LogLine](), Outcome(), 0
+    for line in _mentions(files, order_id):  # all of them count, and the first are told
+        if line.event.get("order_id") == order_id:
+            outcome.add(line)
+        if len(lines) < _MOST_LINES:
+            lines.append(line)
+        else:
+            more += 1
     own = [line for line in lines if line.event.get("order_id") == order_id]
-    birth = next((line for line in own if _is_birth(line)), None)
+    birth = next((line for line in own if is_birth(line)), None)
     if birth is None:
         unborn = next((line for line in lines if _attached(line, order_id) is not None), None)
         if unborn is None:
@@ -40,45 +45,22 @@ def explain_order(files: RunFiles, order_id: int) -> Told:
     chain = chain_up(files, birth)
     parts = [*chain, *_belonging(files, birth, {one.line.seq for one in chain if one.line})]
     parts.append(_allowed(files, birth))
-    order = birth.event
+    order, fills = birth.event, 0
     for line in own:
         if line.seq > birth.seq:
-            order = line.event if _is_birth(line) else order
-            parts.append(_told(files, line, order))
+            order = line.event if is_birth(line) else order
+            parts.append(_told(files, line, order, is_first=not fills))
+            fills += line.topic == "fills"
     parts += [Told(event_words(x.topic, x.event), [], [], x) for x in lines if x.event.get("replaces") == order_id]
     parts += _children(files, birth)
-    if len(lines) == _MOST_LINES:
-        parts.append(Told(f"(the log says more of it: only its first {_MOST_LINES} lines are told)"))
-    parts += _came_to(files, own)
+    if more:
+        told = f"only its first {_MOST_LINES:,} lines are told, and all of them are counted"
+        parts.append(Told(f"(the log says more of it, {more:,} lines: {told})"))
+    parts += _came_to(files, order_id, outcome)
     if birth.topic == "transfers":
-        return Told(f"transfer {order_id}: {event_words(birth.topic, birth.event)}: {outcome(own)}", [], parts)
-    return Told(f"order {order_id}: {order_words(birth.event)}: {outcome(own)}", _by_parts(files, birth), parts)
-
-
-def outcome(own: list[LogLine]) -> str:
-    """Return what became of an order, by its lines, and why it is not filled where it is not."""
-    fills = [line.event for line in own if line.topic == "fills"]
-    if any(line.topic == "cashflows" for line in own):
-        return "arrived"
-    filled = sum((Decimal(fill["qty"]) for fill in fills), Decimal(0))
-    done = f"{plain(str(filled))} filled, " if filled else ""
-    for line in reversed(own):
-        event = line.event
-        if line.topic == "fills" and not is_some(event["leaves"]):
-            return f"filled at {_average(fills)}"
-        if line.topic == "orders_rejected" and event["reason"] != "unknown_order":
-            return f"{done}refused by {event['who']}: {reason_words(event['reason'], event['numbers'])}"
-        if line.topic == "orders_update" and event["status"] in _ENDS:
-            return f"{done}{event['status']}: {reason_words(event['reason'])}"
-    return f"{done}still working at the end of the log"
-
-
-def _average(fills: list[dict[str, Any]]) -> str:
-    qty = sum((Decimal(fill["qty"]) for fill in fills), Decimal(0))
-    paid = sum((Decimal(fill["qty"]) * Decimal(fill["price"]) for fill in fills), Decimal(0))
-    mean = paid / qty
-    exact = len({fill["price"] for fill in fills}) == 1
-    return plain(fills[0]["price"]) if exact else f"{mean:.10g} on average, in {len(fills)} fills"
+        return Told(f"transfer {order_id}: {event_words(birth.topic, birth.event)}: {outcome.words}", [], parts)
+    words = order_words(outcome.order or birth.event)
+    return Told(f"order {order_id}: {words}: {outcome.words}", _by_parts(files, birth), parts)
 
 
 def _mentions(files: RunFiles, order_id: int) -> Iterator[LogLine]:
@@ -101,11 +83,7 @@ def _lifetime(files: RunFiles, order_id: int) -> tuple[int, int | None]:
 
 def birth_of(files: RunFiles, order_id: int) -> LogLine | None:
     """Return the line in which an order first is what it is, or None."""
-    return next((x for x in _mentions(files, order_id) if x.event.get("order_id") == order_id and _is_birth(x)), None)
-
-
-def _is_birth(line: LogLine) -> bool:
-    return ("kind" in line.event and line.topic in ("orders_sanitized", "orders_changed")) or line.topic == "transfers"
+    return next((x for x in _mentions(files, order_id) if x.event.get("order_id") == order_id and is_birth(x)), None)
 
 
 def _attached(line: LogLine, order_id: int) -> dict[str, Any] | None:
@@ -115,10 +93,13 @@ def _attached(line: LogLine, order_id: int) -> dict[str, Any] | None:
 def _unborn(files: RunFiles, parent: LogLine, order_id: int) -> Told:
     """Tell of an exit that never came to life: its entry never filled, or too little."""
     entry = parent.event["order_id"]
-    own = [x for x in islice(_mentions(files, entry), _MOST_LINES) if x.event.get("order_id") == entry]
+    outcome = Outcome()
+    for line in _mentions(files, entry):
+        if line.event.get("order_id") == entry:
+            outcome.add(line)
     title = f"order {order_id}: an exit of order {entry} that never came to life"
     below = [*chain_up(files, parent), told_line(files, parent)]
-    return Told(title, [f"order {entry}: {outcome(own)}"], below)
+    return Told(title, [f"order {entry}: {outcome.words}"], below)
 
 
 # --- from the wish to the exchange -------------------------------------------------------------------------------
@@ -186,11 +167,11 @@ def _just_before(files: RunFiles, line: LogLine, topics: tuple[str, ...], why: s
 # --- what became of it -------------------------------------------------------------------------------------------
 
 
-def _told(files: RunFiles, line: LogLine, order: dict[str, Any]) -> Told:
+def _told(files: RunFiles, line: LogLine, order: dict[str, Any], *, is_first: bool) -> Told:
     """Tell one event of an order's life, with what caused it where that is not the line before."""
     event = line.event
     if line.topic == "fills":
-        return told_fill(files, line, order)
+        return told_fill(files, line, order, is_first=is_first)
     parts: list[Told] = []
     if line.topic in ("orders_intent", "orders_rejected"):
         parts = chain_up(files, line)
@@ -203,8 +184,20 @@ def _told(files: RunFiles, line: LogLine, order: dict[str, Any]) -> Told:
     return Told(event_words(line.topic, event), details, notes + parts, line)
 
 
-def told_fill(files: RunFiles, line: LogLine, order: dict[str, Any] | None) -> Told:
-    """Tell a fill: what it met, by which rule, at which price and fee."""
+def shown_fill(files: RunFiles, line: LogLine) -> Told:
+    """Tell a fill that is met on its own, in the log."""
+    order, is_first = None, True
+    for one in _mentions(files, line.event["order_id"]):
+        if one.seq >= line.seq:
+            break
+        if one.event.get("order_id") == line.event["order_id"]:
+            order = one.event if is_birth(one) else order
+            is_first = is_first and one.topic != "fills"
+    return told_fill(files, line, order, is_first=is_first)
+
+
+def told_fill(files: RunFiles, line: LogLine, order: dict[str, Any] | None, *, is_first: bool) -> Told:
+    """Tell a fill: what it met, by which rule, at which price and fee. is_first: no fill of its order was before it."""
     cause_id = line.event["cause_id"]
     cause = parsed_cause(cause_id) if isinstance(cause_id, str) else None
     candle, details = None, list[str]()
@@ -214,7 +207,7 @@ def told_fill(files: RunFiles, line: LogLine, order: dict[str, Any] | None) -> T
         details.append(f"met {cause.words}: {seen.words if isinstance(seen, CandleSeen) else seen}")
     elif cause is not None and line.event["order_id"] > 0:
         details.append(f"met {cause.words}")
-    details += rule_words(line.event, order, cause, candle, files.config)
+    details += rule_words(line.event, order, cause, candle, files.config, is_first=is_first)
     return Told(event_words(line.topic, line.event), details, [], line)
 
 
@@ -255,19 +248,17 @@ def _child_words(row: dict[str, Any]) -> str:
     return f"order {row['order_id']}, {row['side']} {size} {row['kind'].replace('_', ' ')}{at}: {row['status']}{why}"
 
 
-def _came_to(files: RunFiles, own: list[LogLine]) -> list[Told]:
-    fills = [line.event for line in own if line.topic == "fills"]
-    if not fills:
+def _came_to(files: RunFiles, order_id: int, outcome: Outcome) -> list[Told]:
+    if not outcome.fills:
         return []
-    fees: dict[str, Decimal] = {}
-    for fill in fills:
-        fees[fill["fee_asset"]] = fees.get(fill["fee_asset"], Decimal(0)) + Decimal(fill["fee"])
-    paid = ", ".join(f"{plain(str(amount))} {asset}" for asset, amount in fees.items())
-    trades = trades_at(files, fills[0]["instrument"], fills[0]["ts"], fills[-1]["ts"])
+    paid = ", ".join(f"{plain(str(amount))} {asset}" for asset, amount in outcome.fees.items())
+    trades, is_open = trades_of(files, outcome.instrument, order_id, outcome.last)
     said = [trade_words(number, row) for number, row in trades]
-    if not said and files.sealed:
-        said = ["it belongs to no closed trade: what it opened is open at the end"]
-    return [Told(f"what it came to: {len(fills)} fill{'s' if len(fills) > 1 else ''}, fees {paid}", said)]
+    if is_open and files.sealed:
+        what = "it belongs to no closed trade: what it opened" if not said else "it is in one more trade, which"
+        said.append(f"{what} is open at the end")
+    count = f"{outcome.fills:,} fill{'s' if outcome.fills > 1 else ''}"
+    return [Told(f"what it came to: {count}, fees {paid}", said)]
 
 
 def _unknown(files: RunFiles, order_id: int) -> UsageError:

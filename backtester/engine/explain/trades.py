@@ -45,15 +45,21 @@ def numbered_trades(files: RunFiles) -> Iterator[tuple[int, Row]]:
             yield number, row
 
 
-def trades_at(files: RunFiles, instrument: str, first: int, last: int) -> list[tuple[int, Row]]:
-    """Return the closed trades of an instrument that were open within [first, last], UTC µs."""
-    found = []
-    for number, row in numbered_trades(files):
-        if row["instrument"] == instrument and row["entry_time"] <= last and first <= row["exit_time"]:
-            found.append((number, row))
-            if len(found) == _MOST:
-                break
-    return found
+def trades_of(files: RunFiles, instrument: str, order_id: int, last: int) -> tuple[list[tuple[int, Row]], bool]:
+    """Return the closed trades that an order's fills made, and whether they made one, too, that never closed.
+
+    last: when it filled last, UTC µs.
+    """
+    found: dict[int, Row] = {}
+    is_open = False
+    for number, trade, fill in _counted_off(files, instrument):
+        if fill["ts"] > last:
+            break
+        if fill["order_id"] == order_id:
+            is_open = is_open or trade is None
+            if trade is not None and len(found) < _MOST:
+                found[number] = trade
+    return list(found.items()), is_open
 
 
 def trade_named(files: RunFiles, name: str) -> tuple[int, Row]:
@@ -94,32 +100,38 @@ def _by_entry(files: RunFiles, name: str, count: int) -> tuple[int, Row]:
 
 
 def fills_of(files: RunFiles, trade: Row, number: int) -> list[Row]:
-    """Return the fills that made a trade, in order.
-
-    The fills of its instrument are counted off trade by trade: each trade says how many it took, and a fill that went
-    through zero counts for the trade that it closed and for the one that it opened.
-    """
-    taken = 0
-    for other, row in numbered_trades(files):
-        if other == number:
-            break
-        taken += row["fills"] if row["instrument"] == trade["instrument"] else 0
+    """Return the fills that made a trade, in order."""
     found: list[Row] = []
+    for other, _, fill in _counted_off(files, trade["instrument"]):
+        if other == number:
+            found.append(fill)
+            if len(found) == trade["fills"]:
+                break
+    return found
+
+
+def _counted_off(files: RunFiles, instrument: str) -> Iterator[tuple[int, Row | None, Row]]:
+    """Yield the fills of an instrument, each with the number and row of its trade; 0 and None: it never closed.
+
+    They are counted off trade by trade: each trade says how many it took, and a fill that went through zero counts for
+    the trade that it closed and for the one that it opened.
+    """
+    trades = ((number, row) for number, row in numbered_trades(files) if row["instrument"] == instrument)
+    number, trade = next(trades, (0, None))
+    left = trade["fills"] if trade is not None else 0
     held = Decimal(0)
-    for fill in _fills_of_instrument(files, trade["instrument"]):
+    for fill in _fills_of_instrument(files, instrument):
         signed = fill["qty"] if fill["side"] == "buy" else -fill["qty"]
         takes = 2 if held * signed < 0 and abs(signed) > abs(held) else 1
         held += signed
         if fill["instrument"].startswith("spot:") and fill["fee_asset"] and _charged_in_coin(fill):
             held -= fill["fee"]
         for _ in range(takes):
-            if taken > 0:
-                taken -= 1
-            elif len(found) < trade["fills"]:
-                found.append(fill)
-        if len(found) == trade["fills"]:
-            break
-    return found
+            yield number, trade, fill
+            left -= 1
+            if trade is not None and not left:
+                number, trade = next(trades, (0, None))
+                left = trade["fills"] if trade is not None else 0
 
 
 def _charged_in_coin(fill: dict[str, Any]) -> bool:

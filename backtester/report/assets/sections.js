@@ -195,7 +195,7 @@ function drawStability(facts) {
     const shown = (name, v) => (v === null || v === undefined ? DASH : SHARE_NAMES.test(name) ? percent(v) : ratio(v));
     parts.push(
       el("h3", {}, "How sure"),
-      el("p", { class: "about quiet" }, `Days drawn again in blocks of ${bootstrap.block_days ?? "some"}, ${integer(bootstrap.samples)} times, seed ${bootstrap.seed}.`),
+      el("p", { class: "about quiet" }, `Its ${integer(bootstrap.days)} whole days drawn again in blocks of ${bootstrap.block_days ?? "some"}, ${integer(bootstrap.samples)} times, seed ${bootstrap.seed}. Parts of days at its ends, which made ${percent(bootstrap.left_out, 2, true)}, are left out.`),
       simpleTable([
         { title: "Figure", value: ([name]) => sentence(words(name)) },
         { title: "5 %", number: true, value: ([name, f]) => shown(name, f.p05) },

@@ -255,3 +255,82 @@ def test_an_object_for_machines_has_all_that_is_told(tmp_path: Path) -> None:
     topics = [part.get("topic") for part in found["parts"]]
     assert topics == [None, "orders_intent", "orders_sanitized", "orders_update", "fills", None]
     assert found["parts"][4]["event"] == ran.events("fills")[0]
+
+
+def in_parts(folder: Path, *, qty: int = 9) -> Ran:
+    """An order that is filled over several candles, because little is traded in each."""
+    return run(folder, flat(100, 16), {0: lambda s: [s.buy(B, qty)]}, execution={"participation": "0.002"})
+
+
+def test_only_the_first_part_took_the_first_price_after_the_order_was_accepted(tmp_path: Path) -> None:
+    ran = in_parts(tmp_path)
+    assert len(ran.events("fills")) > 2
+    said = text(ran, "order:1")
+    assert said.count("the first price after it was accepted") == 1
+    assert said.count("what was left had waited for more to be traded") == len(ran.events("fills")) - 1
+    lines = [line["seq"] for line in ran.lines if line["topic"] == "fills"]
+    assert "the first price after it was accepted" in text(ran, f"event:{lines[0]}")
+    assert "what was left had waited for more to be traded" in text(ran, f"event:{lines[1]}")
+
+
+def test_an_order_with_more_lines_than_are_told_is_counted_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran = in_parts(tmp_path)
+    whole = text(ran, "order:1")
+    monkeypatch.setattr("backtester.engine.explain.orders._MOST_LINES", 4)
+    cut = text(ran, "order:1")
+    fills = len(ran.events("fills"))
+    assert title(ran, "order:1").endswith("filled at 100")
+    assert f"what it came to: {fills} fills" in cut
+    fees = next(line for line in whole.splitlines() if line.startswith("what it came to"))
+    assert fees in cut
+    assert "only its first 4 lines are told, and all of them are counted" in cut
+    assert "lines are told" not in whole
+
+
+def test_the_headline_has_the_last_size_of_an_order(tmp_path: Path) -> None:
+    ran = run(
+        tmp_path,
+        flat(100, 16),
+        {0: lambda s: [s.buy(B, 9, stop_loss=50)]},
+        execution={"participation": "0.002"},
+    )
+    assert title(ran, "order:2").startswith("order 2: sell 9 spot:BTCUSDT at a stop")
+
+
+def test_an_order_belongs_to_the_trades_that_its_fills_made_and_to_no_neighbour(tmp_path: Path) -> None:
+    def turn(s: Any) -> Any:
+        return [*s.close(ETH), s.sell(ETH, 2, tag="next")]
+
+    ran = levered(
+        tmp_path,
+        flat(100, 8),
+        {0: lambda s: [s.buy(ETH, 1)], 2: turn, 4: lambda s: s.close(ETH), 5: lambda s: [s.buy(ETH, 3)]},
+        risk={"allow_short": True},
+    )
+    trades = [number for number in (1, 2) if number <= len(ran.table("trades"))]
+    assert trades == [1, 2]
+    assert ran.table("trades")[0]["exit_time"] == ran.table("trades")[1]["entry_time"]
+    of = {number: text(ran, f"order:{number}") for number in range(1, 6)}
+    belongs = {n: [t for t in trades if f"\ntrade {t}: " in said] for n, said in of.items()}
+    assert belongs == {1: [1], 2: [1], 3: [2], 4: [2], 5: []}
+    assert "what it opened is open at the end" in of[5]
+
+
+def test_an_order_through_zero_made_two_trades_and_a_liquidation_one(tmp_path: Path) -> None:
+    turned = levered(
+        tmp_path / "turned",
+        flat(100, 8),
+        {0: lambda s: [s.buy(ETH, 1)], 2: lambda s: [s.sell(ETH, 3)]},
+        risk={"allow_short": True},
+    )
+    said = text(turned, "order:2")
+    assert "\ntrade 1: long 1 um:ETHUSDT" in said
+    assert "it is in one more trade, which is open at the end" in said
+    fall = [*flat(100, 3), (100, 100, 80, 85), *flat(85, 2)]
+    script = {0: lambda s: [s.buy(ETH, 1)], 1: lambda s: s.close(ETH), 2: lambda s: [s.buy(ETH, 40)]}
+    ran = levered(tmp_path / "liquidated", fall, script)
+    liquidated = text(ran, "order:-1")
+    assert "\ntrade 2: long 40 um:ETHUSDT" in liquidated
+    assert "\ntrade 1: " not in liquidated
