@@ -17,7 +17,8 @@ from backtester.engine.check import child, clean
 # Not in a file of its own: what is in a file of the tests would be taken for the strategy's own code.
 _NURSE = """
 import importlib, json, os, sys, traceback
-import pyarrow.pandas_compat  # which a run would import
+import numpy, pyarrow
+pyarrow.array(numpy.empty(0))  # imports what a run would import
 from backtester.engine.check import child, clean
 for line in sys.stdin:
     asked = json.loads(line)
@@ -66,9 +67,8 @@ class Nursery:
         nurse, errors = self._nurses[seed], Path(command[3]).with_suffix(".errors")
         assert nurse.stdin is not None
         assert nurse.stdout is not None
-        nurse.stdin.write(
-            json.dumps({"module": command[2], "request": command[3], "cwd": os.getcwd(), "errors": str(errors)}) + "\n"
-        )  # noqa: PTH109
+        asked = {"module": command[2], "request": command[3], "cwd": str(Path.cwd()), "errors": str(errors)}
+        nurse.stdin.write(json.dumps(asked) + "\n")
         nurse.stdin.flush()
         if not select.select([nurse.stdout], [], [], timeout)[0]:
             self._end(seed)

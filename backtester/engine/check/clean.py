@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
+import numpy as np
+import pyarrow
 
 from backtester.config.configs import BacktestConfig
 from backtester.core.errors import BacktesterError, StrategyError
@@ -127,6 +129,7 @@ def main() -> None:
     path = Path(sys.argv[1])
     request = msgspec.json.decode(path.read_bytes(), type=StepsRequest)
     report = path.with_name(REPORT)
+    pyarrow.array(np.empty(0))  # imports pandas, where it is installed: once here, not in every fork
     if request.only is None and "fork" in multiprocessing.get_all_start_methods():
         forks = Forks(request.options.processes, patience_s(request.seconds))
         report.write_bytes(msgspec.json.encode(_steps_taken(request, forks)))

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from backtester.audit.reader import LogLine, read_log
+from backtester.core.instruments import split_sleeve
 from backtester.core.time import format_time
 from backtester.core.topics import T_ORDERS_INTENT
 
@@ -33,6 +34,12 @@ class Parting(NamedTuple):
     def tick(self) -> int:
         """The earlier of the two instants, UTC µs."""
         return min(line.tick for line in (self.old, self.new) if line is not None)
+
+    @property
+    def owner(self) -> str:
+        """The id of the strategy, of several, that a line belongs to; empty where it belongs to none or to two."""
+        ids = {split_sleeve(str(line.event.get("instrument", "")))[1] for line in (self.old, self.new) if line}
+        return ids.pop() if len(ids) == 1 else ""
 
     def in_words(self) -> str:
         """Say what the line was and what it is."""

@@ -40,7 +40,8 @@ def repeat(subject: Subject) -> StepResult:
         result.findings.append(
             Finding(
                 NOT_REPEATABLE,
-                f"{subject.name} is not repeatable: run again in the same process, it differs from {parted.in_words()}",
+                f"{subject.named(parted.owner)} is not repeatable: run again in the same process, it differs from "
+                f"{parted.in_words()}",
                 "it draws by chance without self.rng, asks a clock, or keeps something from one run to the next "
                 "(a global, a class attribute, a file)",
                 line=parted.seq,
@@ -59,8 +60,10 @@ def watch(subject: Subject) -> StepResult:
         "identical": parted is None,
         "touched": len(report.sightings) if report else None,
     }
-    for kind, what, where in report.sightings if report else ():
-        result.findings.append(Finding(kind, f"{subject.name} touches what it may not ({where}): {what}", HINTS[kind]))
+    for kind, what, where, who in report.sightings if report else ():
+        result.findings.append(
+            Finding(kind, f"{who or subject.name} touches what it may not ({where}): {what}", HINTS[kind])
+        )
     return result
 
 
@@ -111,8 +114,8 @@ def _apart(
     result.findings.append(
         Finding(
             NOT_REPEATABLE,
-            f"{subject.name} is not repeatable: in a process of its own, with PYTHONHASHSEED={hash_seed}, it differs "
-            f"from {parted.in_words()}{failed}",
+            f"{subject.named(parted.owner)} is not repeatable: in a process of its own, "
+            f"with PYTHONHASHSEED={hash_seed}, it differs from {parted.in_words()}{failed}",
             "it goes by the order of a set, by hash(), by id(), by chance without self.rng, or by the environment: "
             "sort what has no order, and draw from self.rng",
             line=parted.seq,
@@ -170,7 +173,8 @@ def _cut_finding(subject: Subject, cut: Cut) -> Finding | None:
     failed = f" ({other.error})" if other.error is not None else ""
     return Finding(
         LOOK_AHEAD,
-        f"{subject.name} looks ahead: with all data after {at} {what}, it differs from {parted.in_words()}{failed}",
+        f"{subject.named(parted.owner)} looks ahead: with all data after {at} {what}, it differs from "
+        f"{parted.in_words()}{failed}",
         f"what it decided at {format_time(parted.tick)} hangs on data that nobody had by {at}: decide by what the "
         "hooks were given up to then, and keep nothing from one run to the next",
         cut.time,

@@ -73,6 +73,10 @@ class Subject:
         """What the run is called."""
         return self.run.name
 
+    def named(self, owner: str) -> str:
+        """Return what one of its strategies is called, by its id; the whole run's name where there is no such."""
+        return next((sleeve.shown for sleeve in self.run.sleeves if owner and sleeve.id == owner), self.name)
+
     @contextmanager
     def probed(self, run: PreparedRun, name: str) -> Iterator[RunResult]:
         """Run again in this process, in a folder that is removed afterwards; what the strategy prints is dropped.

@@ -35,11 +35,12 @@ HINTS: Final = {
 
 
 class Sighting(NamedTuple):
-    """Something that a strategy may not touch, and did. kind: one of HINTS. where: file and line."""
+    """Something that a strategy may not touch, and did. kind: one of HINTS. where: file and line. who: where known."""
 
     kind: str
     what: str
     where: str
+    who: str = ""
 
 
 _AUDITED: Final = (  # the first that fits
@@ -102,13 +103,15 @@ class Watch:
         self._blame = Blame(own_files)
         self._calls = _calls()
         self._depth = 0
+        self._who = ""
         self._busy = False
         self._readers: dict[str, str] = {}
         sys.addaudithook(self._audit)
 
     @contextmanager
-    def watching(self) -> Iterator[None]:
-        """Look at what is done."""
+    def watching(self, who: str = "") -> Iterator[None]:
+        """Look at what is done. who: what the strategy is called that does it."""
+        outer, self._who = self._who, who or self._who
         self._depth += 1
         before = sys.getprofile()
         self._busy = True
@@ -121,11 +124,12 @@ class Watch:
             sys.setprofile(before)
             self._busy = False
             self._depth -= 1
+            self._who = outer
 
     def saw(self, kind: str, what: str, where: str | None) -> None:
         """Note something, when somebody is to blame for it."""
         if where is not None:
-            self.sightings.setdefault(Sighting(kind, what, where))
+            self.sightings.setdefault(Sighting(kind, what, where, self._who))
 
     def is_own(self, frame: FrameType) -> bool:
         """Say whether a frame runs the strategy's code rather than the engine's."""

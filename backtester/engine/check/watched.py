@@ -25,10 +25,10 @@ class WatchedRun(PreparedRun):
 
     def make_strategy(self, sleeve: Sleeve) -> Strategy:
         """Return a fresh instance whose hooks are watched."""
-        with self.watch.watching():
+        with self.watch.watching(sleeve.shown):
             strategy = super().make_strategy(sleeve)
         for name in _HOOKS:
-            setattr(strategy, name, _watched(getattr(strategy, name), self.watch))
+            setattr(strategy, name, _watched(getattr(strategy, name), self.watch, sleeve.shown))
         bind = strategy.bind
 
         def bound(view: StrategyView, seed: int) -> None:
@@ -39,10 +39,10 @@ class WatchedRun(PreparedRun):
         return strategy
 
 
-def _watched(hook: Callable[..., Any], watch: Watch) -> Callable[..., Any]:
+def _watched(hook: Callable[..., Any], watch: Watch, who: str) -> Callable[..., Any]:
     @functools.wraps(hook)
     def called(*args: Any) -> Any:
-        with watch.watching():
+        with watch.watching(who):
             found = hook(*args)
             return list(found) if isinstance(found, Iterator) else found  # or it would run after the look is over
 

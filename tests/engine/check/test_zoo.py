@@ -38,6 +38,7 @@ CHEATS: dict[str, dict[str, str]] = {
         "environment": "Environment GetEnvironment",
     },
     "at_import": {"file": "AtImport"},
+    "remembered": {"look_ahead": "InTheModule InTheClass InANeighbour InNumpy InBuiltins"},
     "keeping": {"not_repeatable": "Global ClassAttribute DefaultArgument AnotherModule"},
     "chance": {
         "clock": "WallClock FromTime Today Stopwatch Sleeper MachineZone",
@@ -53,19 +54,23 @@ WARNED = {"UnderWarmed", "BuyAndHold"}  # honest, and told that they hang on whe
 WARM = {"Green", "Mean", "Exponential", "Channel", "ConfirmedPivot", "Vectors", "Frames", "Statistics"}
 
 
-BASES = {"Strategy", "Mover", "Peeker", "Known"}
+BASES = {"Strategy", "Mover", "Peeker", "Known", "SignalStrategy", "Remembering"}
+IN_COMPANY = {"Telling", "Told"}  # cheat only together
+
+
+NO_ANIMALS = {"moves", "store", "parts"}
 
 
 def classes(file: Path) -> list[str]:
     """The strategies of a file."""
     tree = [node for node in ast.parse(file.read_text(encoding="utf-8")).body if isinstance(node, ast.ClassDef)]
     bases = {node.name: {base.id for base in node.bases if isinstance(base, ast.Name)} for node in tree}
-    return [name for name, own in bases.items() if own & BASES and name not in BASES]
+    return [name for name, own in bases.items() if own & BASES and name not in BASES | IN_COMPANY]
 
 
 def files(folder: str) -> list[Path]:
     """The files of strategies in a folder of the zoo."""
-    return sorted(file for file in (ZOO / folder).glob("*.py") if file.stem != "moves")
+    return sorted(file for file in (ZOO / folder).glob("*.py") if file.stem not in NO_ANIMALS)
 
 
 HONEST = [(file.stem, name) for file in files("honest") for name in classes(file)]
@@ -110,6 +115,29 @@ def test_a_strategy_that_cheats_is_caught(lake: Path, file: str, name: str, seen
     assert said.json["verdict"] == "found"
     assert name in said.message
     assert "hint:" in said.message
+
+
+def test_a_composed_strategy_whose_part_remembers_the_whole_is_caught(lake: Path) -> None:
+    named = ("--symbols", "BTCUSDT", "--start", START, "--data", lake, "--json", "--cuts", "2", "--processes", "1")
+    said = bt("check", ZOO / "cheats" / "composed.toml", *named)
+    assert said.code == 4, said.err
+    assert kinds(said) == {"look_ahead"}
+
+
+def test_of_two_strategies_the_one_that_is_told_the_future_is_named(tmp_path: Path, lake: Path) -> None:
+    config = tmp_path / "two.toml"
+    entries = [("teller", "Telling"), ("hearer", "Told")]
+    config.write_text(
+        f'[run]\nsymbols = ["BTCUSDT"]\nstart = "{START}"\n'
+        + "".join(
+            f'[[strategies]]\nid = "{own}"\nname = "{ZOO / "cheats" / "remembered.py"}:{cls}"\nshare = 0.5\n'
+            for own, cls in entries
+        )
+    )
+    said = bt("check", "--config", config, "--data", lake, "--json", "--processes", "1")
+    assert said.code == 4, said.err
+    assert kinds(said) == {"look_ahead"}
+    assert "hearer (Told) looks ahead" in said.message
 
 
 @pytest.mark.parametrize(("file", "name"), HONEST)
