@@ -72,6 +72,12 @@ function drawHeadline(facts) {
   const open = valueOf(facts, "n_open");
   const share = metrics.costs?.share_of_gross_profit;
   const shareValue = share && typeof share === "object" ? share.value : share;
+  const costLine = (name) => Number((metrics.costs?.lines ?? []).find((one) => one.name === name)?.value ?? 0);
+  const price = costLine("price_pnl");
+  const paid = -["slippage", "fees", "liquidation", "funding"].reduce((sum, name) => sum + costLine(name), 0);
+  const costs = Number.isFinite(shareValue) ? `all costs: ${percent(shareValue, 1)} of gross profit`
+    : price < 0 ? `all costs: ${percent(paid / -price, 1)} of the gross loss, on top of it` : null;
+  const liquidation = -costLine("liquidation");
   const counts = `${integer(valueOf(facts, "n_wins") ?? 0)} won, ${integer(valueOf(facts, "n_losses") ?? 0)} lost`;
   section("headline", "Summary", null, el("div", { class: "cards" },
     figure("total_return", "Net return", Number.isFinite(heldReturn) ? `buy and hold ${percent(heldReturn, 2, true)}` : null),
@@ -85,7 +91,10 @@ function drawHeadline(facts) {
     figure("profit_factor", "Profit factor"),
     valueOf(facts, "expectancy_r") === null ? null : figure("expectancy_r", "Mean R a trade"),
     figure("exposure_time", "Time in the market"),
-    figure("fees", "Fees", Number.isFinite(shareValue) ? `all costs: ${percent(shareValue, 1)} of gross profit` : null),
+    figure("fees", "Fees", costs),
+    liquidation ? el("div", { class: "figure", "data-figure": "liquidation_fees" },
+      el("div", { class: "name" }, "Liquidation fees"), el("div", { class: "value" }, money(liquidation)),
+      el("div", { class: "more" }, "among the fees")) : null,
     figure("funding", "Funding"),
     deflated === null ? null : figure("deflated_sharpe", "Deflated Sharpe", `of ${integer(metrics.deflated_sharpe.trials)} trials`),
   ));
