@@ -20,6 +20,7 @@ from backtester.report.in_words import amount, day, has, money, none, percent, r
 WIDTH: Final = 100
 TITLE, FIGURE, ASSUMPTION, WARNING, PLACE = "title", "figure", "assumption", "warning", "place"
 _LABEL: Final = 11
+_TOLD_AS_TIMES: Final = 2
 _TOLD_LEFT_OUT: Final = 0.001
 
 Metrics = Mapping[str, Any]
@@ -146,7 +147,8 @@ def _resampled(m: Metrics) -> list[str]:
         said.append(f"made {span['p05']:+.0%} to {span['p95']:+.0%}")
     if not said:
         return []
-    text = f"9 of 10 runs resampled from its {drawn['days']} whole days {' and '.join(said)}"
+    days = f"{drawn['days']} whole days" if "days" in drawn else "whole days"
+    text = f"9 of 10 runs resampled from its {days} {' and '.join(said)}"
     if abs(left_out := drawn.get("left_out") or 0.0) >= _TOLD_LEFT_OUT:
         text += f" (without the parts of days at its ends, {left_out:+.2%})"
     return [text]
@@ -190,7 +192,9 @@ def _cost_share(m: Metrics) -> str:
     if share.get("reason") != "no_gross_profit" or price >= 0:
         return none(share)
     costs = -sum(_cost_line(m, name) for name in ("slippage", "fees", "liquidation", "funding"))
-    return f"{costs / -price:.1%} of the gross loss, on top of it"
+    times = costs / -price
+    told = f"{times:.1%} of" if times < _TOLD_AS_TIMES else f"{times:.1f} times"
+    return f"{told} the gross loss, on top of it"
 
 
 def _cost_line(m: Metrics, name: str) -> Decimal:

@@ -144,7 +144,7 @@ function drawBreakdowns(facts) {
     const rows = breakdowns[name];
     for (const button of buttons) button.setAttribute("aria-pressed", String(button.dataset.name === name));
     host.replaceChildren(simpleTable([
-      { title: BREAKDOWN_TITLES[name] ?? sentence(words(name)), value: (row) => (row.key === "" ? "none" : row.key) },
+      { title: BREAKDOWN_TITLES[name] ?? sentence(words(name)), tight: name === "symbol", value: (row) => (row.key === "" ? "none" : row.key) },
       optional(rows, "Trades", "n_trades", integer),
       optional(rows, "Won", "win_rate", (v) => percent(v, 1)),
       optional(rows, "Profit factor", "profit_factor", (v) => decimal(v, 2)),
@@ -192,8 +192,8 @@ function drawStability(facts) {
   if (windows.length) {
     const share = typeof stability.positive_share === "object" ? stability.positive_share?.value : stability.positive_share;
     parts.push(el("h3", {}, `Parts of the run${Number.isFinite(share) ? `: ${percent(share, 0)} of them gained` : ""}`), simpleTable([
-      { title: "From", value: (w) => shownTime(w.start) },
-      { title: "to", value: (w) => shownTime(w.end) },
+      { title: "From", tight: true, value: (w) => shownTime(w.start) },
+      { title: "to", tight: true, value: (w) => shownTime(w.end) },
       { title: "Return", number: true, value: (w) => percent(w.return, 2, true), tone: (w) => tone(w.return) },
       { title: "Sharpe", number: true, value: (w) => ratio(w.sharpe) },
       { title: "Max drawdown", number: true, value: (w) => percent(w.max_drawdown) },
@@ -204,7 +204,7 @@ function drawStability(facts) {
     const shown = (name, v) => (v === null || v === undefined ? DASH : SHARE_NAMES.test(name) ? percent(v) : ratio(v));
     parts.push(
       el("h3", {}, "How sure"),
-      el("p", { class: "about quiet" }, `Its ${integer(bootstrap.days)} whole days drawn again in blocks of ${bootstrap.block_days ?? "some"}, ${integer(bootstrap.samples)} times, seed ${bootstrap.seed}. Parts of days at its ends, which made ${percent(bootstrap.left_out, 2, true)}, are left out.`),
+      el("p", { class: "about quiet" }, `Its ${bootstrap.days ? integer(bootstrap.days) + " " : ""}whole days drawn again in blocks of ${bootstrap.block_days ?? "some"}, ${integer(bootstrap.samples)} times, seed ${bootstrap.seed}. ${bootstrap.left_out ? `Parts of days at its ends, which made ${percent(bootstrap.left_out, 2, true)}, are left out.` : ""}`),
       simpleTable([
         { title: "Figure", value: ([name]) => sentence(words(name)) },
         { title: "5 %", number: true, value: ([name, f]) => shown(name, f.p05) },
