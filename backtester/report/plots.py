@@ -120,14 +120,14 @@ def price_plot(title: str, unit: str, close: Curve, marks: Marks | None) -> "Pic
         size = float(np.clip(9_000 / len(marks.long), 9.0, 60.0))
         entries = ((marks.long, "^", _BLUE, "long entry"), (~marks.long, "v", _VIOLET, "short entry"))
         exits = ((marks.won, "o", _GREEN, "exit, won"), (~marks.won, "X", _ORANGE, "exit, lost"))
-        for kinds, times, prices in (
-            (entries, marks.entry_time, marks.entry_price),
-            (exits, marks.exit_time, marks.exit_price),
+        for kinds, times, prices, area in (
+            (exits, marks.exit_time, marks.exit_price, size * 0.7),
+            (entries, marks.entry_time, marks.entry_price, size),  # above: an exit often is at the next entry
         ):
             for which, marker, color, label in kinds:
                 if which.any():
                     axes.scatter(
-                        _dates(times[which]), prices[which], s=size, marker=marker, color=color, label=label,
+                        _dates(times[which]), prices[which], s=area, marker=marker, color=color, label=label,
                         edgecolors="white", linewidths=0.5, zorder=3,
                     )  # fmt: skip
         _legend(axes)
