@@ -67,6 +67,16 @@ class EquityCurve:
         self._cash: dict[str, int] = {}
         self._positions: dict[InstrumentId, Position] = {}
 
+    def also(self, sink: EquitySink) -> None:
+        """Hand the rows on to another sink, too."""
+        first = self._sink
+
+        def both(columns: EquityColumns) -> None:
+            first(columns)
+            sink(columns)
+
+        self._sink = both
+
     def change(self, now: int, settled: int, prices: Mapping[InstrumentId, int], *, goes_on: bool = False) -> None:
         """Remember the ledger as it is after a fill or a cashflow, and the row that this makes.
 

@@ -20,22 +20,26 @@ class AuditLog:
     """An append-only file of chained lines. A line is made when its event is published, and written when its tick ends.
 
     The file holds whole ticks only: lines wait in memory until SETTLE, and reach the disk some 64 KiB at a time.
+    Without a path nothing is logged: a trial of a sweep, which is run again where its log is wanted.
     """
 
-    def __init__(self, path: Path, board: Board, bus: Bus) -> None:
+    def __init__(self, path: Path | None, board: Board, bus: Bus) -> None:
         self._board = board
         self._lines: list[bytes] = []
         self._bytes = 0
         self._seq = 0
         self._digest = GENESIS
+        self._file: IO[bytes] | None = None
+        if path is None:
+            return
         try:
-            self._file: IO[bytes] = path.open("xb")
+            self._file = path.open("xb")
         except OSError as error:
             raise StorageError(f"the log {path} cannot be written: {error.strerror}") from None
         self._path = path
         bus.tap_log(self.write)
         self._settled = bus.subscribe(T_CLOCK, self.on_settled)
-        self._settled.pause()  # until a tick has lines
+        self._settled.pause()  # until there is enough to write
 
     @property
     def digest(self) -> str:
@@ -58,12 +62,12 @@ class AuditLog:
         line = body + b',"h":"' + self._digest.hex().encode() + b'"}\n'
         self._lines.append(line)
         self._bytes += len(line)
-        self._settled.resume()
+        if self._bytes >= _WRITE_BYTES:
+            self._settled.resume()
 
     def on_settled(self, _: TickSettled) -> None:
-        """Seal the tick: its lines may now go to disk."""
-        if self._bytes >= _WRITE_BYTES:
-            self.flush()
+        """Seal the tick: its lines may now go to disk, and those of the ticks before it."""
+        self.flush()
         self._settled.pause()
 
     def flush(self) -> None:
@@ -72,6 +76,8 @@ class AuditLog:
         Raises:
             StorageError: the disk is full or gone.
         """
+        if self._file is None:
+            return
         lines, self._lines, self._bytes = self._lines, [], 0
         try:
             self._file.write(b"".join(lines))
@@ -81,6 +87,7 @@ class AuditLog:
 
     def close(self) -> None:
         """Write everything and make it durable."""
-        self.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
+        if self._file is not None:
+            self.flush()
+            os.fsync(self._file.fileno())
+            self._file.close()

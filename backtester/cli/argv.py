@@ -5,7 +5,7 @@
 """
 
 _LIST_OPTIONS = ("--symbols", "--feeds")
-_LIST_COMMANDS = (["run"], ["check"], ["download"], ["data", "rules"])
+_LIST_COMMANDS = (["run"], ["check"], ["sweep"], ["download"], ["data", "rules"])
 _ROOT_OPTIONS = ("--help", "-h", "--version", "--install-completion", "--show-completion")
 
 

@@ -210,3 +210,36 @@ def _print_ingest(figures: dict[str, Any]) -> None:
     if "manifest" in figures:
         one = figures["manifest"]
         out.print(f"a manifest of {one['partitions']:,} partitions opens in {one['open_s']:.2f} s")
+
+
+@bench_app.command("sweep")
+def sweep_command(
+    candles: Annotated[int, typer.Option(min=10_000, max=5_000_000, help="1m candles of one symbol.")] = 500_000,
+    repeat: Annotated[int, typer.Option(min=1, max=100, help="Runs; medians are shown.")] = 3,
+    event_candles: Annotated[
+        int, typer.Option(min=0, max=5_000_000, help="For an event strategy over two processes; 0 leaves it out.")
+    ] = 40_000,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
+) -> None:
+    """Combination-candles per second of 64 combinations of sma_cross_signal through the compiled account loop.
+
+    Beside it, in the same process: all in (parameters, features, targets, loop, figures), and a bare compiled loop that
+    checks nothing. Then what two processes gain an event strategy. Needs Numba. Example: bt bench sweep --repeat 5
+    """
+    from backtester.search.bench_sweep import bench_sweep
+
+    figures = bench_sweep(candles, repeat, event_candles)
+    if as_json:
+        print_json(figures)
+        return
+    out = console()
+    out.print(f"{figures['combinations']} combinations over {figures['candles']:,} candles, {figures['fills']:,} fills")
+    for name, key in (("account loop", "loop_per_s"), ("bare loop", "bare_loop_per_s"), ("all in", "all_in_per_s")):
+        out.print(f"{name}: {figures[key] / 1e6:,.1f} million combination-candles/s on one core")
+    out.print(f"{figures['share_of_bare_loop']:.2f} of the bare loop; ready after {figures['first_s']:.2f} s")
+    out.print(f"peak {figures['peak_mib']:.0f} MiB")
+    if "event_gain" in figures:
+        out.print(
+            f"event engine: {figures['event_one_per_s']:,.0f} candles/s in one process, "
+            f"{figures['event_two_per_s']:,.0f} in two: {figures['event_gain']:.2f} times"
+        )

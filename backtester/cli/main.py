@@ -20,6 +20,7 @@ from backtester.cli.report import report_command
 from backtester.cli.run import run_command
 from backtester.cli.runs import runs_app
 from backtester.cli.strategies import strategies_command
+from backtester.cli.sweep import sweep_command
 
 app = typer.Typer(
     name="bt",
@@ -33,6 +34,7 @@ app = typer.Typer(
 )
 app.command("run")(run_command)
 app.command("check")(check_command)
+app.command("sweep")(sweep_command)
 app.command("replay")(replay_command)
 app.command("explain")(explain_command)
 app.command("compare")(compare_command)

@@ -41,11 +41,16 @@ GapPolicy = Annotated[
 
 
 class Asked(NamedTuple):
-    """A config with all options laid over it; prepared resolves it. relative_to: where strategy files may lie, too."""
+    """A config with all options laid over it; prepared resolves it. relative_to: where strategy files may lie, too.
+
+    params_file, params_options: what is laid over the strategy's parameters.
+    """
 
     config: "BacktestConfig"
     prepared: "Callable[[BacktestConfig], PreparedRun]"
     relative_to: Path | None
+    params_file: Path | None
+    params_options: dict[str, Any]
 
 
 def asked_run(
@@ -92,10 +97,6 @@ def asked_run(
     loaded = load_backtest_config(config, over, dotted_layer(set_ or []), given, below=below)
     loaded = with_strategy(loaded, strategy)
     relative_to = config.parent if config is not None else None
-    prepared_of = partial(
-        prepare,
-        params_file=params,
-        params_options=dict(assignment(text, "-p") for text in param or []),
-        relative_to=relative_to,
-    )
-    return Asked(loaded, prepared_of, relative_to)
+    options_of = dict(assignment(text, "-p") for text in param or [])
+    prepared_of = partial(prepare, params_file=params, params_options=options_of, relative_to=relative_to)
+    return Asked(loaded, prepared_of, relative_to, params, options_of)

@@ -34,6 +34,8 @@ def strategies_command(
         from backtester.strategy.registry import find_strategy
 
         one = described(find_strategy(name), timeframe)
+        if one.kind == "composed" and one.error:  # its parameters all have defaults: it would not run
+            raise UsageError(f"{name}, on candles of {timeframe}: {one.error}", hint="docs/composed.md")
         if as_json:
             print_json(_object(one, timeframe))
         else:

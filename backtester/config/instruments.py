@@ -7,7 +7,8 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, NamedTuple
 
-from backtester.config.configs import FeesSection, FeesVersion, InstrumentSection, RulesVersion, TradingRules
+from backtester.config.configs import FeesSection
+from backtester.config.instrument_section import FeesVersion, InstrumentSection, RulesVersion, TradingRules
 from backtester.core.errors import UsageError
 from backtester.core.instruments import (
     CM,

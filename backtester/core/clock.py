@@ -57,8 +57,8 @@ class _Window(NamedTuple):
     """A stretch of merged records; row i belongs to feed sources[i], where it is row rows[i]."""
 
     ticks: list[tuple[int, int, int]]  # time, first record, one past the last
-    sources: list[int]
-    rows: list[int]
+    sources: Sequence[int]
+    rows: Sequence[int]
     events: list[MarketEvent | None]
     closes: list[int]
     marked: list[InstrumentId | None]  # the instrument that record i marks
@@ -99,62 +99,83 @@ class Clock:
         late = [feed.rank[0] > CANDLE_RANK for feed in self._feeds]
         chains = {i for i, feed in enumerate(self._feeds) if feed.is_chain}
         asynchronous = bus.has_async_handlers
+        plain = None if asynchronous or chains or any(late) else _only(topics)
+        deliver_all = bus.deliver_all
         until_yield = _TICKS_PER_YIELD
         while (window := self._next_window()) is not None:
             ticks, sources, rows, events, closes, marked = window
             for now, first, end in ticks:
-                if opens_wanted or timers or (expiries and expiries[0] < now):
-                    await self._between(now)
-                    if self._stopped:
-                        return False
-                board.now = now
-                if (instrument := marked[first]) is not None:
-                    price_units[instrument] = closes[first]
-                    price_time[instrument] = now
-                for i in range(first + 1, end):
-                    if (instrument := marked[i]) is not None:
-                        price_units[instrument] = closes[i]
-                        price_time[instrument] = now
-                if now > start and handlers[T_MARKET]:
-                    told = False
-                    for i in range(first, end):
-                        if (instrument := marked[i]) is not None:
-                            if (band := asleep.get(instrument)) is not None:
-                                if band[0] < closes[i] < band[1]:
-                                    continue
-                                del asleep[instrument]  # from here on every trade of the tick, in order
-                            publish(T_MARKET, self._executing[instrument].market(rows[i]))
-                            told = True
-                    if told:
-                        await bus.drain_async() if asynchronous else drain()
-                if chains and now >= start and not chains.isdisjoint(sources[first:end]):
-                    shown = tuple(cast(OptionChain, events[i]) for i in range(first, end) if sources[i] in chains)
-                    publish(T_MARKET_CHAIN, ChainRows(now, shown))
-                    await bus.drain_async() if asynchronous else drain()
-                if now > start:
-                    if expiries and expiries[0] <= now:
-                        await self._expire(now)
-                    board.dues_time = now
-                    if now >= board.next_dues:
-                        board.next_dues = NEVER
-                        if asynchronous:
-                            publish(T_DUES, Dues(now))
-                            await bus.drain_async()
-                        else:
-                            deliver(T_DUES, Dues(now))
-                tape = first  # records stand in rank order: those of the tape come last
-                if end - first == 1 and not timers and not asynchronous:
-                    if not late[sources[first]]:
-                        tape = end
-                        if (topic := topics[sources[first]]) is not None:
-                            deliver(topic, events[first])
+                # Where nobody waits for MATCH, a moment or DUES, and all records are shown on one topic before the open,
+                # all that is left of the phases up to there is to note the marks and show the records.
+                quiet = not (opens_wanted or timers or expiries or handlers[T_MARKET])
+                if plain is not None and quiet and start < now < board.next_dues:
+                    board.now = board.dues_time = now
+                    if end - first == 1:
+                        if (instrument := marked[first]) is not None:
+                            price_units[instrument] = closes[first]
+                            price_time[instrument] = now
+                        if (event := events[first]) is not None:
+                            deliver(plain, event)
+                    else:
+                        for i in range(first, end):
+                            if (instrument := marked[i]) is not None:
+                                price_units[instrument] = closes[i]
+                                price_time[instrument] = now
+                        deliver_all(plain, [event for event in events[first:end] if event is not None])
+                    tape = end
                 else:
-                    while tape < end and not late[sources[tape]]:
-                        if (topic := topics[sources[tape]]) is not None:
-                            publish(topic, events[tape])
-                        tape += 1
-                    self._fire_timers(now)
-                    await bus.drain_async() if asynchronous else drain()
+                    if opens_wanted or timers or (expiries and expiries[0] < now):
+                        await self._between(now)
+                        if self._stopped:
+                            return False
+                    board.now = now
+                    if (instrument := marked[first]) is not None:
+                        price_units[instrument] = closes[first]
+                        price_time[instrument] = now
+                    for i in range(first + 1, end):
+                        if (instrument := marked[i]) is not None:
+                            price_units[instrument] = closes[i]
+                            price_time[instrument] = now
+                    if now > start and handlers[T_MARKET]:
+                        told = False
+                        for i in range(first, end):
+                            if (instrument := marked[i]) is not None:
+                                if (band := asleep.get(instrument)) is not None:
+                                    if band[0] < closes[i] < band[1]:
+                                        continue
+                                    del asleep[instrument]  # from here on every trade of the tick, in order
+                                publish(T_MARKET, self._executing[instrument].market(rows[i]))
+                                told = True
+                        if told:
+                            await bus.drain_async() if asynchronous else drain()
+                    if chains and now >= start and not chains.isdisjoint(sources[first:end]):
+                        shown = tuple(cast(OptionChain, events[i]) for i in range(first, end) if sources[i] in chains)
+                        publish(T_MARKET_CHAIN, ChainRows(now, shown))
+                        await bus.drain_async() if asynchronous else drain()
+                    if now > start:
+                        if expiries and expiries[0] <= now:
+                            await self._expire(now)
+                        board.dues_time = now
+                        if now >= board.next_dues:
+                            board.next_dues = NEVER
+                            if asynchronous:
+                                publish(T_DUES, Dues(now))
+                                await bus.drain_async()
+                            else:
+                                deliver(T_DUES, Dues(now))
+                    tape = first  # records stand in rank order: those of the tape come last
+                    if end - first == 1 and not timers and not asynchronous:
+                        if not late[sources[first]]:
+                            tape = end
+                            if (topic := topics[sources[first]]) is not None:
+                                deliver(topic, events[first])
+                    else:
+                        while tape < end and not late[sources[tape]]:
+                            if (topic := topics[sources[tape]]) is not None:
+                                publish(topic, events[tape])
+                            tape += 1
+                        self._fire_timers(now)
+                        await bus.drain_async() if asynchronous else drain()
                 if opens_wanted:
                     await self._open(now)
                 if tape < end:
@@ -285,10 +306,8 @@ class Clock:
 
     def _merge(self, counts: list[int]) -> _Window:
         times = np.concatenate([feed.times[:count] for feed, count in zip(self._feeds, counts, strict=True)])
-        sources = np.repeat(np.arange(len(counts)), counts)
-        rows = np.concatenate([np.arange(count) for count in counts])
         events: list[MarketEvent | None] = []
-        closes = np.zeros(len(times), dtype=np.int64)
+        units = np.zeros(len(times), dtype=np.int64)
         marked: list[InstrumentId | None] = []
         marks: dict[InstrumentId, tuple[NDArray[np.int64], NDArray[np.int64], int]] = {}
         at = 0
@@ -297,22 +316,36 @@ class Clock:
             events.extend(seen if seen is not None else [None] * count)
             marked.extend([feed.instrument if feed.executes else None] * count)
             if close_units is not None:
-                closes[at : at + count] = close_units
+                units[at : at + count] = close_units
                 before = self._board.price_units.get(feed.instrument, 0)
                 marks[feed.instrument] = (times[at : at + count], close_units, before)
             at += count
-        busy = sum(1 for count in counts if count)
-        if busy > 1:  # feeds stand in rank order, so a stable sort by time is the total order
+        busy = [index for index, count in enumerate(counts) if count]
+        sources: Sequence[int] = busy[:1] * len(times)
+        rows: Sequence[int] = range(len(times))
+        if len(busy) > 1:  # feeds stand in rank order, so a stable sort by time is the total order
             order = np.argsort(times, kind="stable")
-            times, sources, rows, closes = times[order], sources[order], rows[order], closes[order]
+            times, units = times[order], units[order]
+            sources = np.repeat(np.arange(len(counts)), counts)[order].tolist()
+            rows = np.concatenate([np.arange(count) for count in counts])[order].tolist()
             places = order.tolist()
             events = [events[i] for i in places]
             marked = [marked[i] for i in places]
         starts = np.flatnonzero(np.diff(times, prepend=times[0] - 1))
-        ends = np.append(starts[1:], len(times))
-        self._window = _MarkWindow(times[starts], marks)
-        ticks = list(zip(times[starts].tolist(), starts.tolist(), ends.tolist(), strict=True))
-        return _Window(ticks, sources.tolist(), rows.tolist(), events, closes.tolist(), marked)
+        moments = times[starts]
+        self._window = _MarkWindow(moments, marks)
+        if len(moments) == len(times):  # nothing else came at the time of any record
+            ticks = list(zip(moments.tolist(), range(len(times)), range(1, len(times) + 1), strict=True))
+        else:
+            ends = np.append(starts[1:], len(times))
+            ticks = list(zip(moments.tolist(), starts.tolist(), ends.tolist(), strict=True))
+        return _Window(ticks, sources, rows, events, units.tolist(), marked)
+
+
+def _only(topics: Sequence[Topic[Any] | None]) -> Topic[Any] | None:
+    """Return the topic on which all records are shown that are shown at all; None when there are several or none."""
+    shown = {topic for topic in topics if topic is not None}
+    return shown.pop() if len(shown) == 1 else None
 
 
 def merged_topics(feeds: Sequence[Feed]) -> set[Topic[Any]]:

@@ -40,20 +40,24 @@ def position_after(position: Position, signed_qty: int, notional: int, gain: int
         notional: >= 0, in 1e-8 of the asset it settles in.
         gain: 1 when a long's profit rises with the notional, -1 when it falls (inverse contracts).
     """
-    held, basis = position.qty_units, position.basis_units
+    held, basis, realised = position_step(position.qty_units, position.basis_units, signed_qty, notional, gain)
+    return Position(held, basis), realised
+
+
+def position_step(held: int, basis: int, signed_qty: int, notional: int, gain: int) -> tuple[int, int, int]:
+    """Return quantity, basis and realised profit after a fill: `position_after` in plain integers."""
     direction = 1 if signed_qty > 0 else -1
     if held == 0 or (held > 0) == (signed_qty > 0):
-        return Position(held + signed_qty, basis + direction * notional), 0
+        return held + signed_qty, basis + direction * notional, 0
     size, closing = abs(held), min(abs(held), abs(signed_qty))
     closing_notional = notional if closing == abs(signed_qty) else mul_div(notional, closing, abs(signed_qty), FLOOR)
     released = abs(basis) if closing == size else mul_div(abs(basis), closing, size, FLOOR)
     realised = gain * (closing_notional - released if held > 0 else released - closing_notional)
     side = 1 if held > 0 else -1
-    left = Position(held - side * closing, basis - side * released)
     opened = signed_qty + side * closing
     if opened == 0:
-        return left, realised
-    return Position(opened, direction * (notional - closing_notional)), realised
+        return held - side * closing, basis - side * released, realised
+    return opened, direction * (notional - closing_notional), realised
 
 
 class AssetAccount(msgspec.Struct):

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from backtester.config.configs import BacktestConfig, FeesVersion, InstrumentSection, RulesVersion
+from backtester.config.configs import BacktestConfig
+from backtester.config.instrument_section import FeesVersion, InstrumentSection, RulesVersion
 from backtester.config.instruments import KnownRules, date_of, has_rules, resolved_section
 from backtester.core.instruments import (
     CM,

@@ -60,6 +60,10 @@ def assumptions(run: PreparedRun) -> dict[str, str]:
         words["liquidation"] = liquidation_in_words(run)
     if config.strategies:
         words["strategies"] = _strategies(config)
+        if run.margin.brackets:
+            words["strategies"] += (
+                "; what a strategy's futures lose beyond its share the insurance fund pays, not the money of the others"
+            )
     if run.settlements:
         words["expiry"] = settlements_in_words(run.settlements)
     if run.blind:

@@ -70,13 +70,15 @@ def table_digest(path: Path) -> str:
 
 
 class StreamedTable:
-    """Appends chunks of columns to a Parquet file and digests them."""
+    """Appends chunks of columns to a Parquet file and digests them; without a path nothing is kept."""
 
-    def __init__(self, path: Path, schema: pa.Schema) -> None:
+    def __init__(self, path: Path | None, schema: pa.Schema) -> None:
         self.rows = 0
         self._path = path
         self._schema = schema
         self._digest = TableDigest(schema)
+        if path is None:
+            return
         try:
             texts = [field.name for field in schema if pa.types.is_string(field.type)]
             self._writer = pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=texts)
@@ -89,6 +91,8 @@ class StreamedTable:
         Raises:
             StorageError: the disk is full or gone.
         """
+        if self._path is None:
+            return
         batch = pa.record_batch(list(columns), schema=self._schema)
         self._digest.update(batch)
         self.rows += batch.num_rows
@@ -98,12 +102,19 @@ class StreamedTable:
             raise _cannot_write(self._path, error) from None
 
     def close(self) -> str:
-        """Finish the file and return the table's digest, hex."""
+        """Finish the file and return the table's digest, hex; empty without a file."""
+        if self._path is None:
+            return ""
         try:
             self._writer.close()
         except OSError as error:
             raise _cannot_write(self._path, error) from None
         return self._digest.hexdigest()
+
+
+def in_folder(folder: Path | None, name: str) -> Path | None:
+    """Return a file's path in a run's folder; None for a run that keeps nothing."""
+    return None if folder is None else folder / name
 
 
 def _cannot_write(path: Path, error: OSError) -> StorageError:

@@ -13,7 +13,7 @@ from backtester.core.time import timeframe_us
 from backtester.core.timeline import Timeline
 from backtester.engine.prepare import PreparedRun
 from backtester.execution.conditions import MarketMemory
-from backtester.execution.filling import ExchangeRules, OptionRules
+from backtester.execution.exchange_rules import ExchangeRules, OptionRules
 from backtester.execution.latency import Delay
 from backtester.sim.paths import NEAR_EXTREME_FIRST, OPTIMISTIC, PESSIMISTIC
 from backtester.sim.sim_models import FeeModel, FeeTier, ImpactModel, SlippageModel

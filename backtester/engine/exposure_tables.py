@@ -29,7 +29,7 @@ EXPOSURE = pa.schema(
 class ExposureTable:
     """exposure.parquet: a row per boundary and underlying while something of it is held."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | None) -> None:
         self.seconds = 0.0  # spent on writing, which is not the run's own work
         self.last: ExposureColumns | None = None
         self._table = StreamedTable(path, EXPOSURE)
@@ -61,7 +61,7 @@ class ExposureTable:
 class WalletTable:
     """wallets.parquet: a row per boundary and balance that changed since the one before."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | None) -> None:
         self._rows = RowTable(
             path, [("ts", TIME_TYPE), ("wallet", pa.string()), ("asset", pa.string()), ("balance", MONEY_TYPE)]
         )

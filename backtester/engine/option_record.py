@@ -40,7 +40,7 @@ def options_record(run: PreparedRun, desk: OptionDesk | None) -> dict[str, Any]:
             "marks": dict(sorted(desk.marks.items())),
             "liquidations": dict(sorted(watch.liquidated.items())),
             "margin_calls": dict(sorted(watch.calls.items())),
-            "shortfall": fixed(watch.shortfall_units, MONEY_EXPONENT),
+            "shortfall": fixed(sum(watch.insurance.paid.values()), MONEY_EXPONENT),
         }
     }
 

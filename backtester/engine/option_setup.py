@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 
-from backtester.config.configs import BacktestConfig, InstrumentSection
+from backtester.config.configs import BacktestConfig
+from backtester.config.instrument_section import InstrumentSection
 from backtester.config.instruments import instrument_of, rules_of
 from backtester.core.errors import UsageError
 from backtester.core.instruments import Instrument, InstrumentId, option_name, parse_instrument, split_id, split_symbol

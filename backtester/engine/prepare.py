@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from backtester.config.configs import AccountSection, BacktestConfig, FuturesSection, InstrumentSection
+from backtester.config.configs import AccountSection, BacktestConfig, FuturesSection
+from backtester.config.instrument_section import InstrumentSection
 from backtester.config.loading import validated
 from backtester.config.sizing import SizingSection
 from backtester.core.errors import DataError, UsageError

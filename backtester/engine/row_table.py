@@ -19,16 +19,21 @@ class _Column:
 
 
 class RowTable:
-    """A table filled row by row; decimals come as (units, exponent). None is a null, in decimals and floats."""
+    """A table filled row by row; decimals come as (units, exponent). None is a null, in decimals and floats.
 
-    def __init__(self, path: Path, columns: list[tuple[str, pa.DataType]]) -> None:
+    Without a path nothing is kept.
+    """
+
+    def __init__(self, path: Path | None, columns: list[tuple[str, pa.DataType]]) -> None:
+        self._kept = path is not None
         self._columns = [_Column(name, kind) for name, kind in columns]
         self._table = StreamedTable(path, pa.schema(columns))
         self._rows: list[tuple[Any, ...]] = []
 
     def add(self, *values: Any) -> None:
         """Add a row, its values in column order."""
-        self._rows.append(values)
+        if self._kept:
+            self._rows.append(values)
         if len(self._rows) >= _CHUNK_ROWS:
             self._flush()
 

@@ -7,7 +7,7 @@ import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import structlog
 
@@ -43,6 +43,14 @@ class RunResult(NamedTuple):
     warnings: list[str]
     details: dict[str, Any]
     error: BaseException | None
+
+
+class Stopping(Protocol):
+    """Says whether a run is to end after the tick."""
+
+    @property
+    def asked(self) -> bool:
+        """Whether somebody asked for it."""
 
 
 class StopRequest:
@@ -105,7 +113,7 @@ def _run_in(run: PreparedRun, folder: RunFolder, diary: Any, progress: Progress 
     status, error = FAILED, None
     try:
         with stop:
-            status = asyncio.run(_drive(run, wired, progress, stop))
+            status = asyncio.run(drive(run, wired, progress, stop))
         for one in wired.strategies:
             one.host.stop()
         breaks = wired.account.ledger.identity_breaks()
@@ -186,11 +194,7 @@ def _remembered(folder: RunFolder, run_id: str, tried: Try) -> list[str]:
 
 def _close_tables(run: PreparedRun, wired: Wired, folder: Path) -> dict[str, str]:
     """Write what the tables still wait for; return their digests."""
-    wired.clock.hand_on_marks()  # of a window that was not finished
-    wired.bus.drain()
-    wired.account.curve.close()
-    if wired.account.wallets is not None:
-        wired.account.wallets.close(wired.board.now)
+    hand_on_rows(wired)
     equity = wired.equity.close()
     times, values = equity_rows(folder)
     return {
@@ -204,6 +208,15 @@ def _close_tables(run: PreparedRun, wired: Wired, folder: Path) -> dict[str, str
     }
 
 
+def hand_on_rows(wired: Wired) -> None:
+    """Let the rows come out that still wait, of equity and of balances."""
+    wired.clock.hand_on_marks()  # of a window that was not finished
+    wired.bus.drain()
+    wired.account.curve.close()
+    if wired.account.wallets is not None:
+        wired.account.wallets.close(wired.board.now)
+
+
 def _close_parts(wired: Wired) -> dict[str, str]:
     if wired.parts is None or wired.part_table is None:
         return {}
@@ -211,7 +224,7 @@ def _close_parts(wired: Wired) -> dict[str, str]:
     return {"strategies": wired.part_table.close()}
 
 
-async def _drive(run: PreparedRun, wired: Wired, progress: Progress | None, stop: StopRequest) -> str:
+async def drive(run: PreparedRun, wired: Wired, progress: Progress | None, stop: Stopping) -> str:
     """Run all ticks; return complete or interrupted."""
 
     def pulse(now: int) -> bool:

@@ -73,7 +73,7 @@ def run_record(
         "accounting": accounting_record(run, wired),
         "counts": {
             "fills": wired.recorder.fills.total(),
-            "ambiguous_candles": wired.exchange.ambiguous_candles.total(),
+            "ambiguous_candles": wired.exchange.candles.ambiguous.total(),
             "intents_dropped_in_warmup": sum(one.host.dropped_in_warmup for one in wired.strategies),
             "incomplete_candles_dropped": incomplete_dropped(wired),
         },
@@ -99,7 +99,7 @@ def candles_met(wired: Wired) -> dict[str, dict[str, int]]:
     """Return by instrument how many candles met an order that had worked since their open, and how many of those were
     ambiguous.
     """
-    met, ambiguous = wired.exchange.candles_met, wired.exchange.ambiguous_candles
+    met, ambiguous = wired.exchange.candles.met, wired.exchange.candles.ambiguous
     return {i: {"met": met[i], "ambiguous": ambiguous[i]} for i in sorted(met) if met[i]}
 
 
@@ -128,8 +128,21 @@ def _liquidation_record(wired: Wired) -> dict[str, Any]:
     return {
         "liquidations": dict(sorted(watch.liquidated.items())),
         "margin_calls": dict(sorted(watch.calls.items())),
-        "shortfall": {a: fixed(units, MONEY_EXPONENT) for a, units in sorted(watch.shortfalls.items())},
+        "shortfall": {a: fixed(units, MONEY_EXPONENT) for a, units in sorted(watch.insurance.paid.items())},
     }
+
+
+def _paid_for_strategies(run: PreparedRun, wired: Wired) -> list[str]:
+    """Return what the insurance fund paid of losses that in one netted account the money of others would have borne."""
+    amounts = sorted(wired.trades.insurance.items())
+    paid = [f"{fixed(units, MONEY_EXPONENT)} {asset}" for asset, units in amounts if units]
+    if not paid or not run.config.strategies or not wired.exchange.ledger.margin.cross:
+        return []
+    return [
+        f"the insurance fund paid {' and '.join(paid)} of losses beyond a strategy's share: with cross margin in one "
+        "account of all, the money of the others and the reserve would have borne them first: the result is better by "
+        "up to as much"
+    ]
 
 
 def warnings_after(run: PreparedRun, wired: Wired) -> list[str]:
@@ -142,16 +155,16 @@ def warnings_after(run: PreparedRun, wired: Wired) -> list[str]:
     if dropped := sum(one.host.dropped_at_the_start for one in wired.strategies):
         what = "1 intent" if dropped == 1 else f"{dropped} intents"
         found.append(f"{what} that on_start returned went nowhere: no price is known then; return them from on_candle")
-    ambiguous = wired.exchange.ambiguous_candles.total()
+    ambiguous = wired.exchange.candles.ambiguous.total()
     if ambiguous:
         found.append(
-            f"{ambiguous} of {wired.exchange.candles_met.total()} candles that met a working order touched both a stop "
+            f"{ambiguous} of {wired.exchange.candles.met.total()} candles that met a working order touched both a stop "
             "and a limit: which came first is assumed, "
             f"{PATHS_IN_WORDS[run.config.execution.path]}"
         )
-    if wired.exchange.ambiguous_marks:
+    if unsure := wired.exchange.mark_triggers.ambiguous:
         found.append(
-            f"{wired.exchange.ambiguous_marks} times a mark candle may have triggered an order that came within it: "
+            f"{unsure} times a mark candle may have triggered an order that came within it: "
             f"{PATHS_IN_WORDS[run.config.execution.path]}"
         )
     found += [
@@ -192,6 +205,7 @@ def warnings_after(run: PreparedRun, wired: Wired) -> list[str]:
             f"{i}: liquidated, {parts} time{'' if parts == 1 else 's'} (margin calls: {watch.calls[i]})"
             for i, parts in sorted(watch.liquidated.items())
         ]
+    found += _paid_for_strategies(run, wired)
     found += options_warnings(run, wired.exchange.desk, wired.recorder.option_refusals)
     if wired.equity.stats.lowest_units <= 0:
         found.append("ruined: equity fell to zero or below")

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from backtester.core.apart import Apart, in_turn
 from backtester.core.instruments import InstrumentId
 from backtester.data.columns import CandleColumns
 from backtester.data.feature_cache import FeatureCache
@@ -47,7 +48,7 @@ def signal_rows(run: PreparedRun, strategy: SignalStrategy) -> Rows:
 
 
 def signal_leaks(
-    run: PreparedRun, strategy: SignalStrategy, *, cuts: int = 5, seed: int = 1
+    run: PreparedRun, strategy: SignalStrategy, *, cuts: int = 5, seed: int = 1, apart: Apart = in_turn
 ) -> dict[InstrumentId, list[Leak]]:
     """Return by instrument where a signal's features or targets depend on rows after their own; see `check_frame`.
 
@@ -59,7 +60,8 @@ def signal_leaks(
         source = Source(instrument, run.config.run.timeframe)
         if source not in _feeds(run):
             continue
-        leaks = check_frame(strategy, signal_frames(run, strategy, source), source, cuts=cuts, seed=seed)
+        frames = signal_frames(run, strategy, source)
+        leaks = check_frame(strategy, frames, source, cuts=cuts, seed=seed, apart=apart)
         if leaks:
             found[instrument] = leaks
     return found

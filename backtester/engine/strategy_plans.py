@@ -63,7 +63,7 @@ def planned(config: BacktestConfig, asked: list[InstrumentId], chosen: Chosen) -
         timeframe, traded = entry.timeframe, named_instruments(entry.symbols, config.run.market)
         own = own._replace(id=entry.id, name=entry.name, share=entry.share)
     ids = [i for i in traded if split_id(i)[0] != OPTION]
-    needs = _needs(found, params, timeframe)
+    needs = needs_of(found, params, timeframe)
     names = feed_names([*config.data.feeds, *needs.feeds, *mark_feeds(config, ids)], ids, config.run.market)
     own = own._replace(timeframe=timeframe, instruments=traded, warmup=needs.warmup_candles)
     return StrategyPlan(own, names, traded_candles(ids, timeframe))
@@ -79,12 +79,12 @@ def chosen_strategies(
     """Return the strategies that a config names, in its order; found: the only one, where it is at hand."""
     if not config.strategies:
         found = found or find_strategy(config.strategy.name, relative_to=relative_to)
-        return [Chosen(None, found, _params(found, config.strategy.params, params_file, options))]
+        return [Chosen(None, found, params_of(found, config.strategy.params, params_file, options))]
     check_entries_alone(config, params_file, options)
     chosen = []
     for entry in config.strategies:
         found = find_strategy(entry.name, relative_to=relative_to)
-        chosen.append(Chosen(entry, found, _params(found, entry.params, None, {})))
+        chosen.append(Chosen(entry, found, params_of(found, entry.params, None, {})))
     _check_files(chosen)
     return chosen
 
@@ -104,9 +104,20 @@ def _check_files(chosen: Sequence[Chosen]) -> None:
             )
 
 
-def _params(
+def params_of(
     found: FoundStrategy, said: Mapping[str, Any] | None, params_file: Path | None, options: Mapping[str, Any]
 ) -> StrategyParams:
+    """Return a strategy's parameters: what the config says, else its TOML, with options laid over.
+
+    Raises:
+        UsageError: a key is unknown, or a value or a combination of them is not allowed.
+    """
+    content, where = params_layer(found, said, params_file)
+    return validated(found.cls.Params, merged(content, options), where=where)
+
+
+def params_layer(found: FoundStrategy, said: Mapping[str, Any] | None, params_file: Path | None) -> tuple[Layer, str]:
+    """Return what config and files say of a strategy's parameters, not validated, and who says so."""
     content: Layer = {}
     where = f"parameters of {found.name}"
     default = Path("configs") / f"{found.name}.toml"
@@ -117,7 +128,7 @@ def _params(
     if params_file is not None:
         content = merged(content, read_toml(params_file))
         where = f"{where} ({params_file})"
-    return validated(found.cls.Params, merged(content, options), where=where)
+    return content, where
 
 
 def decided_timeframes(sleeves: list[Sleeve], instrument: InstrumentId, otherwise: str) -> list[str]:
@@ -148,14 +159,19 @@ def made(found: FoundStrategy, params: StrategyParams, timeframe: str) -> Strate
     return strategy
 
 
-class _Needs(NamedTuple):
+class Needs(NamedTuple):
     """What a strategy asks for before it runs."""
 
     warmup_candles: int
     feeds: tuple[str, ...]
 
 
-def _needs(found: FoundStrategy, params: StrategyParams, timeframe: str) -> _Needs:
+def needs_of(found: FoundStrategy, params: StrategyParams, timeframe: str) -> Needs:
+    """Return what a strategy with these parameters asks for before it runs.
+
+    Raises:
+        StrategyError: it cannot be made, or asks for what is none.
+    """
     strategy = made(found, params, timeframe)
     asked: dict[str, Any] = {}
     for name in ("warmup_candles", "feeds"):
@@ -170,7 +186,7 @@ def _needs(found: FoundStrategy, params: StrategyParams, timeframe: str) -> _Nee
         raise StrategyError(f"strategy {found.name}: warmup_candles is {candles!r}, it must be an int >= 0")
     if isinstance(feeds, str) or not all(isinstance(feed, str) for feed in feeds):
         raise StrategyError(f"strategy {found.name}: feeds is {feeds!r}, it must be a tuple of texts", hint=FEED_HINT)
-    return _Needs(candles, tuple(feeds))
+    return Needs(candles, tuple(feeds))
 
 
 def warmup_start(lake: Lake, instrument: InstrumentId, source: str, timeframe: str, start: int, candles: int) -> int:

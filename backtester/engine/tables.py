@@ -22,6 +22,7 @@ from backtester.engine.columns import (
     PRICE_TYPE,
     TIME_TYPE,
     StreamedTable,
+    in_folder,
     int64_as_decimal,
     plain_column,
 )
@@ -51,7 +52,7 @@ class EquityStats:
 class EquityTable:
     """equity.parquet, and its lowest point."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | None) -> None:
         self.stats = EquityStats()
         self.seconds = 0.0  # spent on writing, which is not the run's own work
         self._table = StreamedTable(path, EQUITY)
@@ -91,7 +92,7 @@ class EquityTable:
 class StrategyTable:
     """strategies.parquet: the equity curve of each of several strategies, and of the reserve under an empty name."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | None) -> None:
         self.seconds = 0.0  # spent on writing, which is not the run's own work
         names = [field for field in EQUITY if field.name != "drawdown"]
         self._table = StreamedTable(path, pa.schema([names[0], ("strategy", pa.string()), *names[1:]]))
@@ -110,11 +111,14 @@ class StrategyTable:
 
 
 class Recorder:
-    """Watches fills and orders and writes fills.parquet and orders.parquet. Publishes nothing."""
+    """Watches fills and orders and writes fills.parquet and orders.parquet. Publishes nothing.
+
+    Without a folder it only counts.
+    """
 
     def __init__(
         self,
-        folder: Path,
+        folder: Path | None,
         instruments: Mapping[InstrumentId, Instrument],
         board: Board,
         bus: Bus,
@@ -130,7 +134,7 @@ class Recorder:
         self._working: dict[int, tuple[int, SanitizedOrder]] = {}
         self._filled: dict[int, int] = {}
         self._fills = RowTable(
-            folder / "fills.parquet",
+            in_folder(folder, "fills.parquet"),
             [
                 ("fill_id", pa.int64()),
                 ("ts", TIME_TYPE),
@@ -153,7 +157,7 @@ class Recorder:
             ],
         )
         self._orders = RowTable(
-            folder / "orders.parquet",
+            in_folder(folder, "orders.parquet"),
             [
                 ("order_id", pa.int64()),
                 ("created", TIME_TYPE),

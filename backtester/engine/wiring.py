@@ -18,6 +18,7 @@ from backtester.core.instruments import InstrumentId, for_sides
 from backtester.core.time import timeframe_us
 from backtester.core.topics import T_CASHFLOWS
 from backtester.data.feeds.tape_feed import QuoteFeed
+from backtester.engine.columns import in_folder
 from backtester.engine.control_script import ControlScript
 from backtester.engine.exchange_setup import exchange_rules, market_memory
 from backtester.engine.exposure_tables import ExposureTable, WalletTable
@@ -30,7 +31,7 @@ from backtester.engine.strategy_hosts import HostedStrategy, host_strategies, ow
 from backtester.engine.tables import EquityTable, Recorder, StrategyTable
 from backtester.engine.trade_table import TradeTable
 from backtester.engine.wallets import deposits
-from backtester.execution.filling import ExchangeRules
+from backtester.execution.exchange_rules import ExchangeRules
 from backtester.execution.funding import FundingDesk
 from backtester.execution.settlement import SettlementDesk
 from backtester.execution.simulated import SimulatedExchange
@@ -67,11 +68,12 @@ class Wired(NamedTuple):
     part_table: StrategyTable | None
 
 
-def wire(run: PreparedRun, folder: Path) -> Wired:
+def wire(run: PreparedRun, folder: Path | None) -> Wired:
     """Build everything. On a topic, subscribers receive in the order in which they are built here.
 
     The exchange hears of orders first, then the account, risk and the strategy hear of what became of them, so that
-    all folds are current before the strategy's answer is judged; observers come last and publish nothing.
+    all folds are current before the strategy's answer is judged; observers come last and publish nothing. Without a
+    folder nothing is written.
     """
     config, instruments = run.config, run.instruments
     bus, board = Bus(), Board()
@@ -80,7 +82,7 @@ def wire(run: PreparedRun, folder: Path) -> Wired:
     for chain in run.chains.values():
         board.listings.update(chain.listings)
     board.price_time.update(dict.fromkeys(run.openings, run.start))
-    log = AuditLog(folder / "audit.jsonl", board, bus)
+    log = AuditLog(in_folder(folder, "audit.jsonl"), board, bus)
     rules = exchange_rules(run)
     exchange = SimulatedExchange(rules, instruments, board, bus, market_memory(run, bus))
     funding = None
@@ -91,8 +93,9 @@ def wire(run: PreparedRun, folder: Path) -> Wired:
     if run.settlements:
         assert exchange.liquidator is not None  # there is one wherever there are futures
         settlement = SettlementDesk(run.settlements, exchange, exchange.liquidator, exchange.ledger, board, bus)
-    equity = EquityTable(folder / "equity.parquet")
-    exposure, wallets = ExposureTable(folder / "exposure.parquet"), WalletTable(folder / "wallets.parquet")
+    equity = EquityTable(in_folder(folder, "equity.parquet"))
+    exposure = ExposureTable(in_folder(folder, "exposure.parquet"))
+    wallets = WalletTable(in_folder(folder, "wallets.parquet"))
     account = Account(
         instruments,
         run.valuation,
@@ -106,7 +109,7 @@ def wire(run: PreparedRun, folder: Path) -> Wired:
     )
     parts, part_table = None, None
     if run.config.strategies:
-        part_table = StrategyTable(folder / "strategies.parquet")
+        part_table = StrategyTable(in_folder(folder, "strategies.parquet"))
         ids = [sleeve.id for sleeve in run.sleeves]
         parts = StrategyAccounts(ids, instruments, run.valuation, run.timeframe_us, part_table.write, board, bus)
     specs, ledger = SymbolSpecs(instruments, run.rules), Ledger(instruments, rules.margin, run.valuation)
@@ -140,7 +143,7 @@ def wire(run: PreparedRun, folder: Path) -> Wired:
         travel=bool(rules.delays),
         brackets=run.margin.brackets,
     )
-    MarginGate(ledger, run.margin.brackets, risk.open_orders, risk.free_for, board, bus, unproven=run.unproven)
+    MarginGate(ledger, run.margin.brackets, risk.open_orders, risk.funds.free_for, board, bus, unproven=run.unproven)
     guard = None
     if limiter is not None and (config.control or breaker_terms(config.risk)):
         ControlScript(config.control, run.start, board, bus)
@@ -156,10 +159,11 @@ def wire(run: PreparedRun, folder: Path) -> Wired:
     slicer = Slicer(run.rules, board, bus)
     hosted = host_strategies(run, rules.margin, board, bus)
     owner = partial(owner_of, run)
+    kept = folder or Path()  # these two are written by who closes the tables, which a trial does not
     recorder = Recorder(folder, instruments, board, bus, owner)
-    trades = TradeTable(folder / "trades.parquet", instruments, run.rules, bus, owner)
+    trades = TradeTable(kept / "trades.parquet", instruments, run.rules, bus, owner)
     buying = {item.instrument: _taker_rate(run, rules, item.instrument) for item in run.series}
-    history = MarketHistory(folder / "benchmark.parquet", buying, run.start, run.timeframe_us, bus)
+    history = MarketHistory(kept / "benchmark.parquet", buying, run.start, run.timeframe_us, bus)
     feeds = make_feeds(run, {topic for topic, handlers in bus.handlers.items() if handlers})
     board.quote_at.update({feed.instrument: feed.at for feed in feeds if isinstance(feed, QuoteFeed)})
     clock = Clock(bus, board, feeds, run.start, run.end)

@@ -9,8 +9,8 @@ from backtester.core.events import Fill, Liquidity, OrderKind, Reason, Sanitized
 from backtester.core.funds import resized
 from backtester.core.instruments import Instrument, InstrumentId
 from backtester.core.topics import T_ORDERS_CHANGED
+from backtester.execution.exchange_rules import ExchangeRules
 from backtester.execution.exits import cut_stop, exits_of, too_small
-from backtester.execution.filling import ExchangeRules
 from backtester.execution.orders import WorkingOrder
 from backtester.execution.pool import Pool
 from backtester.sim.matching import stop_is_through

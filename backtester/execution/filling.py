@@ -1,80 +1,26 @@
 """What an order's execution comes to: price, quantity and fee, or the reason why it cannot execute."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 from backtester.core.board import Board
 from backtester.core.events import Cashflow, Fill, Liquidity, Reason, SanitizedOrder, Side
 from backtester.core.folds import Ledger, Reservations
 from backtester.core.funds import bound_units, collateral_units, opening_qty, released_units, sellable_units
-from backtester.core.instruments import Instrument, InstrumentId, listed_id
-from backtester.core.margin import FULL, MarginTerms
+from backtester.core.instruments import Asset, Instrument, InstrumentId, listed_id
 from backtester.core.numbers import CEIL, FLOOR, floor_to, mul_div
-from backtester.core.option_rates import OptionRates, initial_margin
+from backtester.core.option_rates import initial_margin
 from backtester.core.order_terms import TimeInForce
-from backtester.core.rules import OrderLimits, RuleBook
-from backtester.core.timeline import Timeline
-from backtester.core.valuation import PLAIN, Valuation
+from backtester.core.rules import OrderLimits
 from backtester.execution.conditions import MarketMemory
-from backtester.execution.latency import Delay
-from backtester.execution.mark_path import MarkPath
+from backtester.execution.exchange_rules import ExchangeRules
 from backtester.execution.orders import WorkingOrder
 from backtester.execution.pool import Pool
 from backtester.execution.volume import TradedVolume
-from backtester.sim.brackets import BracketTable, max_size
+from backtester.sim.brackets import max_size
 from backtester.sim.contracts import terms_of
 from backtester.sim.options import option_fee
-from backtester.sim.sim_models import FeeModel, ImpactModel, SlippageModel, worse_price
+from backtester.sim.sim_models import worse_price
 from backtester.sim.sizing import fee_of
-
-
-class OptionRules(NamedTuple):
-    """What the exchange knows of options beforehand. rates: fees and margins. indices: of each chain, in price units,
-    by the time at which a row says it. settlements: by chain and expiry, in price units.
-    """
-
-    rates: OptionRates
-    indices: Mapping[InstrumentId, Mapping[int, int]]
-    settlements: Mapping[tuple[InstrumentId, int], int]
-
-
-class ExchangeRules(NamedTuple):
-    """The declared assumptions; rules and fees as they hold at a time.
-
-    max_wait_us: how long a market order of an instrument waits for a trade. path: one of sim.paths. market_at_mid:
-    market orders fill in the middle of the next candle instead of at its open. participation: the share (1e-8) of what
-    trades that our orders may take; 0 is no cap. triggers_on_mark: stops, take-profits and trailing stops watch the
-    mark price. delays: how long orders travel, where that is modelled; seed: of their jitter. strict: no order is taken
-    before the models know what they look at. tapes: the instruments whose trades execute instead of candles. margin:
-    how positions in futures are secured; brackets: what their leverage may be, by date; liquidation_fees: rates
-    (1e-8) of what is liquidated; without brackets nothing is. mark_paths: by which. valuation: in what currency all is
-    summed up. crosses: market orders of different strategies meet each other before the market.
-    """
-
-    rules: RuleBook
-    fees: Mapping[InstrumentId, Timeline[FeeModel]]
-    slippage: SlippageModel
-    impact: ImpactModel
-    fee_from_received: bool
-    allow_short: bool
-    touch_fills: bool
-    stop_through_fills: bool
-    max_wait_us: Mapping[InstrumentId, int]
-    path: int
-    market_at_mid: bool
-    participation: int = 0
-    triggers_on_mark: bool = False
-    delays: Mapping[InstrumentId, Delay] = {}
-    seed: int = 0
-    strict: bool = False
-    tapes: frozenset[InstrumentId] = frozenset()
-    margin: MarginTerms = FULL
-    brackets: Mapping[InstrumentId, Timeline[BracketTable]] = {}
-    liquidation_fees: Mapping[InstrumentId, int] = {}
-    mark_paths: Mapping[InstrumentId, MarkPath] = {}
-    valuation: Valuation = PLAIN
-    options: OptionRules | None = None
-    crosses: bool = False
 
 
 class Cashier:
@@ -134,25 +80,17 @@ class Cashier:
             refused = self._unpayable(order, spec, qty, notional, cost)
         if refused is not None:
             return refused
-        fill = Fill(
-            ts=ts,
-            order_id=order.order_id,
-            instrument=order.instrument,
-            base=spec.base,
-            quote=spec.quote,
-            kind=order.kind,
-            side=order.side,
-            qty_units=qty,
-            price_units=price,
-            reference_price_units=reference,
-            fee_units=fee,
+        fill = _executed(
+            order,
+            spec,
+            ts,
+            qty=qty,
+            price=price,
+            reference=reference,
+            fee=fee,
             fee_asset=spec.base if received else spec.settle,
             liquidity=liquidity,
-            leaves_units=asked - qty,
-            tag=order.tag,
-            client_id=order.client_id,
-            contract_units=spec.contract_units,
-            scale=order.scale,
+            leaves=asked - qty,
         )
         pool.left -= qty
         if liquidity is Liquidity.TAKER and not spec.is_option:
@@ -182,6 +120,14 @@ class Cashier:
                 return None
             fills.append(fill)
         return fills[0], fills[1]
+
+    def rest_refused(self, order: SanitizedOrder, price: int, ts: int) -> Reason | None:
+        """Return why the venue does not take what other strategies left of an order at a price (10^-p), or None.
+
+        Only now does it reach the venue. What it sizes itself is judged where it fills.
+        """
+        notional = self._instruments[order.instrument].notional_units(order.qty_units, price)
+        return _too_small(self._limits(order, ts), order.qty_units, notional) if order.qty_units else None
 
     def _wanted(self, working: WorkingOrder, price: int, ts: int) -> int:
         """Return the quantity that an order would fill at a price without fee; 0 for one that cannot."""
@@ -250,24 +196,17 @@ class Cashier:
     def forced(self, order: SanitizedOrder, qty: int, price: int, fee_units: int, ts: int) -> Fill:
         """Return a fill of the exchange's own at a price, taken into account; its fee is what the wallet can pay."""
         spec = self._instruments[order.instrument]
-        fill = Fill(
-            ts=ts,
-            order_id=order.order_id,
-            instrument=spec.id,
-            base=spec.base,
-            quote=spec.quote,
-            kind=order.kind,
-            side=order.side,
-            qty_units=qty,
-            price_units=price,
-            reference_price_units=price,
-            fee_units=fee_units,
+        fill = _executed(
+            order,
+            spec,
+            ts,
+            qty=qty,
+            price=price,
+            reference=price,
+            fee=fee_units,
             fee_asset=spec.settle,
             liquidity=Liquidity.TAKER,
-            leaves_units=0,
-            tag=order.tag,
-            contract_units=spec.contract_units,
-            scale=spec.scale,
+            leaves=0,
         )
         self.ledger.apply_fill(fill)
         return fill
@@ -410,6 +349,42 @@ class Cashier:
         free += released_units(self.ledger, spec, qty, opening, notional, prices)
         opened = notional - mul_div(notional, qty - opening, qty, FLOOR)
         return self.ledger.margin.margin_units(spec.id, opened) + cost - notional <= free
+
+
+def _executed(
+    order: SanitizedOrder,
+    spec: Instrument,
+    ts: int,
+    *,
+    qty: int,
+    price: int,
+    reference: int,
+    fee: int,
+    fee_asset: Asset,
+    liquidity: Liquidity,
+    leaves: int,
+) -> Fill:
+    """Return what an order's execution is called in the log."""
+    return Fill(
+        ts=ts,
+        order_id=order.order_id,
+        instrument=order.instrument,
+        base=spec.base,
+        quote=spec.quote,
+        kind=order.kind,
+        side=order.side,
+        qty_units=qty,
+        price_units=price,
+        reference_price_units=reference,
+        fee_units=fee,
+        fee_asset=fee_asset,
+        liquidity=liquidity,
+        leaves_units=leaves,
+        tag=order.tag,
+        client_id=order.client_id,
+        contract_units=spec.contract_units,
+        scale=order.scale,
+    )
 
 
 def _too_small(limits: OrderLimits, qty: int, notional: int) -> Reason | None:

@@ -12,17 +12,17 @@ from backtester.core.board import Board
 from backtester.core.bus import Bus
 from backtester.core.events import Cashflow, Fill, Reason, Side
 from backtester.core.folds import Ledger
-from backtester.core.funds import pledged_units
-from backtester.core.instruments import Asset, Holding, Instrument, InstrumentId, holding_of, sides_of
+from backtester.core.instruments import Holding, Instrument, InstrumentId
 from backtester.core.margin_events import MarginAlert, MarginState, MarginTermsSet
 from backtester.core.market import Dues, MarketCandle, MarketOpen, MarketTrade
-from backtester.core.numbers import CEIL, FLOOR, MONEY_EXPONENT, RATE_SCALE, fixed, mul_div
+from backtester.core.numbers import FLOOR, MONEY_EXPONENT, RATE_SCALE, fixed, mul_div
 from backtester.core.time import DAY
 from backtester.core.topics import T_CASHFLOWS, T_DUES, T_FILLS, T_MARGIN, T_MARGIN_TERMS, T_MARKET, T_OPENS
-from backtester.execution.filling import ExchangeRules
+from backtester.execution.exchange_rules import ExchangeRules
+from backtester.execution.insurance import InsuranceFund
 from backtester.execution.mark_path import Path
 from backtester.execution.quiet import WIDTHS, Quiet
-from backtester.sim.brackets import maintenance_margin
+from backtester.execution.secured_positions import SecuredPositions
 from backtester.sim.contracts import terms_of
 from backtester.sim.liquidation import (
     NO_PRICE,
@@ -50,15 +50,15 @@ class Exchange(Protocol):
 class Liquidator:
     """Watches over positions in futures while there are any.
 
-    liquidated, calls: how often parts of positions were closed, and how often that came near. shortfalls: what the
-    insurance fund paid of each asset, 1e-8.
+    liquidated, calls: how often parts of positions were closed, and how often that came near. insurance: what
+    pays for those that lost more than secured them.
     """
 
     def __init__(self, exchange: Exchange, rules: ExchangeRules, ledger: Ledger, board: Board, bus: Bus) -> None:
         """Wire the component; ledger: the exchange's own, only read here."""
         self.liquidated: Counter[InstrumentId] = Counter()
         self.calls: Counter[InstrumentId] = Counter()
-        self.shortfalls: Counter[Asset] = Counter()
+        self.insurance = InsuranceFund(bus)
         self._exchange = exchange
         self._rules = rules
         self._ledger = ledger
@@ -68,9 +68,8 @@ class Liquidator:
         self._candles: dict[InstrumentId, MarketCandle] = {}  # of this tick
         self._paths: dict[InstrumentId, Path] = {}
         self._called: set[InstrumentId] = set()
-        self._insured: Counter[Holding] = Counter()  # on its way to the account
-        sides = {spec.listed: sides_of(ledger.instruments, spec.listed) for spec in ledger.instruments.values()}
-        self._sides = {listed: tuple(spec.id for spec in found) for listed, found in sides.items()}
+        self._held = SecuredPositions(ledger, rules.brackets, self.insurance, board)
+        self._sides = self._held.sides
         self._seen: dict[InstrumentId, int] = {}  # where the last candle of each left it
         self._quiet = Quiet(rules.tapes, board)
         self._sought = False  # in this tick, before its candles were judged
@@ -87,7 +86,7 @@ class Liquidator:
         self._quiet.forget()
         if fill.instrument not in self._ledger.positions:
             self._called.discard(fill.instrument)
-        if self._held():
+        if self._held.positions():
             self._market.resume()
         else:
             self._market.pause()
@@ -96,8 +95,7 @@ class Liquidator:
     def on_cashflow(self, flow: Cashflow) -> None:
         """What the insurance fund paid is in the account now."""
         self._quiet.forget()
-        if flow.kind == "insurance":
-            self._insured[holding_of(flow.wallet, flow.asset)] -= flow.amount_units
+        self.insurance.settle(flow)
 
     def on_terms(self, terms: MarginTermsSet) -> None:  # noqa: ARG002 - the ledger has folded it
         """Look again at all: what secures positions is another now."""
@@ -110,7 +108,8 @@ class Liquidator:
             return
         self._candles, self._paths = {}, {}
         if self._is_cross(instrument):
-            self._cross({i: at if i == instrument else self._last(i) for i in self._listed(self._crossed())}, opened.ts)
+            markets = self._held.listed(self._held.crossed())
+            self._cross({i: at if i == instrument else self._last(i) for i in markets}, opened.ts)
         if instrument in self._rules.brackets:
             self._isolated_sides(instrument, Path(at, at, at, at), opened.ts)
 
@@ -133,9 +132,9 @@ class Liquidator:
         if is_held and not self._is_quiet(instrument, path, ts):
             self._quiet.forget()
             if self._is_cross(instrument):
-                assets = self._cross_assets()
+                assets = self._held.cross_assets()
                 for asset in assets:
-                    self._cross_in(asset, {i: self._open(i) for i in self._listed(self._crossed(asset))}, ts)
+                    self._cross_in(asset, {i: self._open(i) for i in self._held.listed(self._held.crossed(asset))}, ts)
                 for asset in assets:
                     while self._cross_in(asset, self._adverse(asset, ts), ts):
                         pass  # what is left of a hedge may be hurt by the other extreme
@@ -169,7 +168,7 @@ class Liquidator:
         if instrument not in self._ledger.margin.cross:
             self._isolated(instrument, Path(high if is_long else low, low, high, path.close), candle.ts)
             return
-        prices = {i: self._last(i) for i in self._listed(self._crossed())}
+        prices = {i: self._last(i) for i in self._held.listed(self._held.crossed())}
         self._cross(prices | {candle.instrument: low if is_long else high}, candle.ts)
 
     def _is_quiet(self, instrument: InstrumentId, path: Path, ts: int) -> bool:
@@ -182,14 +181,14 @@ class Liquidator:
     def on_dues(self, dues: Dues) -> None:
         """Judge what is held by the last prices, and warn of what comes near."""
         if dues.ts >= self._quiet.till:
-            held = self._held()
-            last = {i: self._last(i) for i in self._listed(held)}
+            held = self._held.positions()
+            last = {i: self._last(i) for i in self._held.listed(held)}
             self._candles = {}  # what was traded along them is over
             self._cross(last, dues.ts)
             for listed, at in last.items():
                 self._isolated_sides(listed, Path(at, at, at, at), dues.ts)
-            held = self._held()
-            for group, wallet in self._secured(held):
+            held = self._held.positions()
+            for group, wallet in self._held.secured(held):
                 self._warn(group, wallet, last, dues.ts)
             if held:
                 self._find_quiet(dues.ts)
@@ -202,11 +201,11 @@ class Liquidator:
 
         Both conditions only worsen toward one end of each, and maintenance margin grows toward the upper one.
         """
-        held = self._held()
+        held = self._held.positions()
         if self._rules.margin.collateral:  # its worth moves, too
             return
         if self._called.isdisjoint(held):
-            last = {i: self._last(i) for i in self._listed(held)}
+            last = {i: self._last(i) for i in self._held.listed(held)}
             for width in WIDTHS:
                 bands = {i: (at - at // width, at + at // width) for i, at in last.items()}
                 if not self._is_near(bands, ts):
@@ -218,31 +217,15 @@ class Liquidator:
 
         What two sides of a hedge win and lose goes by one price.
         """
-        for group, wallet in self._secured(self._held()):
+        for group, wallet in self._held.secured(self._held.positions()):
             worst = keeps = 0
             for listed, (low, high) in bands.items():
                 own = [i for i in self._sides[listed] if i in group]
                 worst += min(sum(self._ledger.unrealised_units(i, end) for i in own) for end in (low, high))
-                keeps += max(sum(self._maintenance(i, end, ts) for i in own) for end in (low, high))
+                keeps += max(sum(self._held.maintenance(i, end, ts) for i in own) for end in (low, high))
             if _is_call(wallet + worst, keeps):
                 return True
         return False
-
-    def _secured(self, held: list[InstrumentId]) -> list[tuple[list[InstrumentId], int]]:
-        """Return what is held in groups that stand for each other, each with the money that secures it."""
-        groups = [([i], self.isolated_wallet(i)) for i in held if i not in self._ledger.margin.cross]
-        crossed: dict[Holding, list[InstrumentId]] = {}
-        for instrument in held:
-            if instrument in self._ledger.margin.cross:
-                crossed.setdefault(self._ledger.instruments[instrument].cash, []).append(instrument)
-        return groups + [(group, self._cross_wallet(asset)) for asset, group in crossed.items()]
-
-    def _held(self) -> list[InstrumentId]:
-        return sorted(i for i in self._ledger.positions if self._ledger.instruments[i].is_margined)
-
-    def _listed(self, held: list[InstrumentId]) -> list[InstrumentId]:
-        """Return on which markets positions are, in order."""
-        return list(dict.fromkeys(self._ledger.instruments[i].listed for i in held))
 
     def _is_held(self, listed: InstrumentId) -> bool:
         positions, sides = self._ledger.positions, self._sides[listed]  # asked at every candle
@@ -270,7 +253,7 @@ class Liquidator:
         terms = terms_of(spec)
         while qty := self._ledger.position(instrument).qty_units:
             leg = Leg(qty, self._ledger.position(instrument).basis_units)
-            wallet = self.isolated_wallet(instrument)
+            wallet = self._held.isolated_wallet(instrument)
             table = self._rules.brackets[instrument].at(ts)
             band = terms.band(wallet, (leg,), table)
             if not band.is_reached(path.low, path.high):
@@ -281,18 +264,6 @@ class Liquidator:
             equity = wallet + spec.profit_units(qty, leg.basis, price)
             step = terms.reduction(qty, price, self._lot(instrument, ts), table)
             self._close(spec, step if equity > 0 else abs(qty), price, wallet, ts)
-
-    def isolated_wallet(self, instrument: InstrumentId) -> int:
-        """Return what secures an isolated position: its margin, less its share of what free cash could not pay."""
-        asset = self._ledger.instruments[instrument].cash
-        margins = {i: self._ledger.margin_of(i) for i in self._alone(asset)}
-        lacking = max(0, sum(margins.values()) - self._cash(asset))
-        own = margins[instrument]
-        return max(0, own - (mul_div(lacking, own, sum(margins.values()), CEIL) if lacking else 0))
-
-    def _alone(self, asset: Holding) -> list[InstrumentId]:
-        crossed = self._ledger.margin.cross
-        return [i for i in self._held() if i not in crossed and self._ledger.instruments[i].cash == asset]
 
     def _close(self, spec: Instrument, qty: int, price: int, wallet: int, ts: int) -> None:
         """Close a part at a price; fee and shortfall are those of its share of the wallet."""
@@ -311,26 +282,8 @@ class Liquidator:
         self.liquidated[spec.id] += 1
         self._alert(MarginState.LIQUIDATED, spec.id, balance, price, ts)
         self._exchange.withdraw(spec.id, Reason.LIQUIDATION, self._candles.get(spec.listed))
-        self.insure(spec, result.shortfall, ts)
+        self.insurance.pay(spec, result.shortfall, ts)
         self._exchange.force(spec, side, qty, price, result.fee, ts, Reason.LIQUIDATION.value)
-
-    def insure(self, spec: Instrument, shortfall: int, ts: int) -> None:
-        """Let the insurance fund pay what a wallet lacks."""
-        if not shortfall:
-            return
-        self.shortfalls[spec.settle] += shortfall
-        self._insured[spec.cash] += shortfall
-        self._bus.publish(
-            T_CASHFLOWS,
-            Cashflow(
-                ts=ts,
-                kind="insurance",
-                wallet=spec.wallet,
-                asset=spec.settle,
-                amount_units=shortfall,
-                instrument=spec.id,
-            ),
-        )
 
     def balance_at(self, instrument: InstrumentId, price: int) -> int:
         """Return what secures a position, with its profit at a price; with cross margin what others have stands for it,
@@ -339,9 +292,9 @@ class Liquidator:
         position, spec = self._ledger.position(instrument), self._ledger.instruments[instrument]
         profit = spec.profit_units(position.qty_units, position.basis_units, price)
         if instrument not in self._ledger.margin.cross:
-            return self.isolated_wallet(instrument) + profit
-        others = [i for i in self._crossed(spec.cash) if i != instrument]
-        balance = self._cross_wallet(spec.cash, whole=True) + profit
+            return self._held.isolated_wallet(instrument) + profit
+        others = [i for i in self._held.crossed(spec.cash) if i != instrument]
+        balance = self._held.cross_wallet(spec.cash, whole=True) + profit
         balance += sum(self._ledger.unrealised_units(i, self._last(self._ledger.instruments[i].listed)) for i in others)
         return max(0, balance) if others else balance
 
@@ -350,16 +303,7 @@ class Liquidator:
         candle = self._candles.get(listed)
         return price if candle is None else min(max(price, candle.low_units), candle.high_units)
 
-    def _cash(self, asset: Holding) -> int:
-        return self._ledger.asset(asset).cash_units + self._insured[asset]
-
     # --- cross ---------------------------------------------------------------------------------------------------
-
-    def _crossed(self, asset: Holding | None = None) -> list[InstrumentId]:
-        """Return what is held with cross margin; asset: only what this one of a wallet secures."""
-        specs = self._ledger.instruments
-        held = [i for i in self._held() if i in self._ledger.margin.cross]
-        return held if asset is None else [i for i in held if specs[i].cash == asset]
 
     def _open(self, listed: InstrumentId) -> int:
         """Return an open of this tick; the last price of what had no candle yet."""
@@ -371,16 +315,16 @@ class Liquidator:
         only one can be hurt at a time: the extreme that leaves both together less.
         """
         found = {}
-        for listed in self._listed(self._crossed(asset)):
+        for listed in self._held.listed(self._held.crossed(asset)):
             path = self._paths.get(listed)
             if path is None:
                 found[listed] = self._last(listed)
                 continue
-            legs = self._legs(listed, asset)
+            legs = self._held.legs(listed, asset)
             if len(legs) == 1:
                 found[listed] = path.low if legs[0].qty > 0 else path.high
             else:
-                found[listed] = min(path.low, path.high, key=partial(self._surplus, listed, asset, ts=ts))
+                found[listed] = min(path.low, path.high, key=partial(self._held.surplus, listed, asset, ts=ts))
         return found
 
     def _cross(self, prices: dict[InstrumentId, int], ts: int) -> bool:
@@ -388,29 +332,27 @@ class Liquidator:
         anything was closed.
         """
         closed = False
-        for asset in self._cross_assets():
+        for asset in self._held.cross_assets():
             closed |= self._cross_in(asset, prices, ts)
         return closed
-
-    def _cross_assets(self) -> list[Holding]:
-        return sorted({self._ledger.instruments[i].cash for i in self._crossed()})
 
     def _cross_in(self, asset: Holding, prices: dict[InstrumentId, int], ts: int) -> bool:
         """Reduce the position that must keep most, bracket by bracket, until the rest is safe."""
         specs, closed = self._ledger.instruments, False
-        while held := self._crossed(asset):
-            wallet = self._cross_wallet(asset)
-            if not is_liquidated(wallet, sum(self._surplus(i, asset, prices[i], ts) for i in self._listed(held))):
+        while held := self._held.crossed(asset):
+            wallet = self._held.cross_wallet(asset)
+            surplus = sum(self._held.surplus(i, asset, prices[i], ts) for i in self._held.listed(held))
+            if not is_liquidated(wallet, surplus):
                 break
             closed = True
-            keeps = {i: self._maintenance(i, prices[specs[i].listed], ts) for i in held}
+            keeps = {i: self._held.maintenance(i, prices[specs[i].listed], ts) for i in held}
             worst = max(held, key=lambda i: (keeps[i], i))
             qty = self._ledger.position(worst).qty_units
             table = self._rules.brackets[worst].at(ts)
             market = specs[worst].listed
             price = self._traded(market, prices[market])
             closes_at = {**prices, market: price}
-            balance = self._cross_wallet(asset, whole=True)
+            balance = self._held.cross_wallet(asset, whole=True)
             balance += sum(self._ledger.unrealised_units(i, closes_at[specs[i].listed]) for i in held)
             step = terms_of(specs[worst]).reduction(qty, price, self._lot(worst, ts), table)
             size = abs(qty) if balance <= 0 else step
@@ -419,26 +361,6 @@ class Liquidator:
             # what the others still have stands for this one: only the last one's loss can be more than all
             self._execute(specs[worst], side, size, price, balance if last else max(0, balance), ts)
         return closed
-
-    def _cross_wallet(self, asset: Holding, *, whole: bool = False) -> int:
-        """Return what secures positions together; whole: what there is to lose, not only what counts of collateral."""
-        margins = sum(self._ledger.margin_of(i) for i in self._alone(asset))
-        pledged = pledged_units(self._ledger, self._board.price_units, asset, whole=whole)
-        return self._cash(asset) - margins + pledged
-
-    def _legs(self, listed: InstrumentId, asset: Holding) -> list[Leg]:
-        """Return what is held of an instrument among what an asset secures together: one position, or its sides."""
-        positions, specs, crossed = self._ledger.positions, self._ledger.instruments, self._ledger.margin.cross
-        own = [i for i in self._sides[listed] if i in positions and i in crossed and specs[i].cash == asset]
-        return [Leg(positions[i].qty_units, positions[i].basis_units) for i in own]
-
-    def _surplus(self, listed: InstrumentId, asset: Holding, price: int, ts: int) -> int:
-        terms = terms_of(self._ledger.instruments[listed])
-        return terms.surplus(self._legs(listed, asset), price, self._rules.brackets[listed].at(ts))
-
-    def _maintenance(self, instrument: InstrumentId, price: int, ts: int) -> int:
-        spec, qty = self._ledger.instruments[instrument], abs(self._ledger.position(instrument).qty_units)
-        return maintenance_margin(self._rules.brackets[instrument].at(ts), spec.notional_units(qty, price))
 
     def _lot(self, instrument: InstrumentId, ts: int) -> int:
         return self._rules.rules[instrument].at(ts).at_market.lot_units
@@ -449,7 +371,7 @@ class Liquidator:
         """Say once that maintenance margin has come to most of the balance; again after it was less."""
         at = {i: last[self._ledger.instruments[i].listed] for i in group}
         balance = wallet + sum(self._ledger.unrealised_units(i, at[i]) for i in group)
-        keeps = sum(self._maintenance(i, at[i], ts) for i in group)
+        keeps = sum(self._held.maintenance(i, at[i], ts) for i in group)
         if not _is_call(balance, keeps):
             self._called.difference_update(group)
             return
@@ -464,7 +386,7 @@ class Liquidator:
         numbers = {
             "price": fixed(price, spec.scale.price),
             "balance": fixed(balance, MONEY_EXPONENT),
-            "maintenance": fixed(self._maintenance(instrument, price, ts), MONEY_EXPONENT),
+            "maintenance": fixed(self._held.maintenance(instrument, price, ts), MONEY_EXPONENT),
         }
         self._bus.publish(T_MARGIN, MarginAlert(ts=ts, instrument=instrument, state=state, numbers=numbers))
 

@@ -24,6 +24,14 @@ class MarkPath:
         self._columns = columns
         self._length = length
 
+    def highs(self, starts: NDArray[np.int64], length: int) -> NDArray[np.int64]:
+        """Return the highest mark over [start, start + length) for each start, ascending; 0 where none is known."""
+        found = np.zeros(len(starts), dtype=np.int64)
+        at = np.searchsorted(starts, self._times, side="right") - 1
+        inside = (at >= 0) & (self._times < starts[np.maximum(at, 0)] + length)
+        np.maximum.at(found, at[inside], self._columns[2][inside])
+        return found
+
     def over(self, start: int, end: int) -> Path | None:
         """Return the path over [start, end); None when a mark candle of that span is missing."""
         first, last = np.searchsorted(self._times, (start, end))

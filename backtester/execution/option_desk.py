@@ -19,7 +19,7 @@ from backtester.core.market import ChainRows, Expiry, MarketCandle, OptionChain,
 from backtester.core.time import DAY
 from backtester.core.topics import T_EXPIRIES, T_MARKET_CHAIN
 from backtester.execution.combos import combos_of, is_whole
-from backtester.execution.filling import OptionRules
+from backtester.execution.exchange_rules import OptionRules
 from backtester.execution.option_margin import ShortWatch
 from backtester.execution.orders import WorkingOrder
 from backtester.execution.pool import Pool
@@ -280,7 +280,7 @@ class OptionDesk:
         if held < 0:  # what the wallet does not have, it cannot pay
             left = self.watch.balance(spec.cash) - worth
             fee = min(fee, max(0, left))
-            self.watch.insure(spec, max(0, -left), ts)
+            self.watch.insurance.pay(spec, max(0, -left), ts)
         tag = "exercise" if payoff else "expired"
         self.settled[tag] += 1
         self.fees[tag] += fee

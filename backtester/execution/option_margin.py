@@ -8,12 +8,13 @@ from backtester.core.board import Board
 from backtester.core.bus import Bus
 from backtester.core.events import Cashflow, Fill, Reason, Side
 from backtester.core.folds import Ledger
-from backtester.core.instruments import Holding, Instrument, InstrumentId, holding_of
+from backtester.core.instruments import Holding, Instrument, InstrumentId
 from backtester.core.margin_events import MarginAlert, MarginState
 from backtester.core.market import MarketCandle
 from backtester.core.numbers import MONEY_EXPONENT, RATE_SCALE, fixed
 from backtester.core.option_rates import OptionRates, maintenance_margin
 from backtester.core.topics import T_CASHFLOWS, T_MARGIN
+from backtester.execution.insurance import InsuranceFund
 from backtester.sim.liquidation import liquidation_result
 from backtester.sim.settlement import option_payoff
 
@@ -44,21 +45,18 @@ class ShortWatch:
         self._fees = fees
         self.liquidated: Counter[InstrumentId] = Counter()
         self.calls: Counter[InstrumentId] = Counter()
-        self.shortfall_units = 0
+        self.insurance = InsuranceFund(bus)
         self._exchange = exchange
         self._rates = rates
         self._ledger = ledger
         self._board = board
         self._bus = bus
         self._called: set[Holding] = set()
-        self._insured: Counter[Holding] = Counter()  # on its way to the account
         bus.subscribe(T_CASHFLOWS, self.on_cashflow)
 
     def on_cashflow(self, flow: Cashflow) -> None:
         """What the insurance fund paid is in the account now."""
-        if flow.kind == "insurance":
-            holding = holding_of(flow.wallet, flow.asset)
-            self._insured[holding] = max(0, self._insured[holding] - flow.amount_units)
+        self.insurance.settle(flow)
 
     def judge(self, ts: int, asks: Mapping[InstrumentId, int]) -> None:
         """Judge all shorts at the marks of now; asks: at which they can be bought back (10^-p), 0: at none."""
@@ -87,7 +85,7 @@ class ShortWatch:
 
     def balance(self, wallet: Holding) -> int:
         """Return the money of a wallet (1e-8), with what the insurance fund has promised."""
-        return self._ledger.asset(wallet).cash_units + self._insured[wallet]
+        return self._ledger.asset(wallet).cash_units + self.insurance.promised[wallet]
 
     def _liquidate(
         self, instrument: InstrumentId, balance: int, keeps: int, asks: Mapping[InstrumentId, int], ts: int
@@ -105,27 +103,9 @@ class ShortWatch:
         self.liquidated[instrument] += 1
         self._alert(MarginState.LIQUIDATED, spec, price, balance, keeps, ts)
         self._exchange.withdraw(instrument, Reason.LIQUIDATION)
-        self.insure(spec, result.shortfall, ts)
+        self.insurance.pay(spec, result.shortfall, ts)
         self._fees[Reason.LIQUIDATION.value] += result.fee
         self._exchange.force(spec, Side.BUY, qty, price, result.fee, ts, Reason.LIQUIDATION.value)
-
-    def insure(self, spec: Instrument, shortfall: int, ts: int) -> None:
-        """Let the insurance fund pay what a wallet lacks (1e-8), before it is charged."""
-        if not shortfall:
-            return
-        self.shortfall_units += shortfall
-        self._insured[spec.cash] += shortfall
-        self._bus.publish(
-            T_CASHFLOWS,
-            Cashflow(
-                ts=ts,
-                kind="insurance",
-                wallet=spec.wallet,
-                asset=spec.settle,
-                amount_units=shortfall,
-                instrument=spec.id,
-            ),
-        )
 
     def _warn(self, wallet: Holding, keeps: Mapping[InstrumentId, int], balance: int, ts: int) -> None:
         """Say once that maintenance margin has come to most of the balance; again after it was less."""

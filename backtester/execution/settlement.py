@@ -12,6 +12,7 @@ from backtester.core.market import Expiry, MarketCandle
 from backtester.core.numbers import MONEY_EXPONENT, fixed
 from backtester.core.settlement_events import ContractSettled
 from backtester.core.topics import T_EXPIRIES, T_SETTLEMENTS
+from backtester.execution.insurance import InsuranceFund
 from backtester.sim.liquidation import liquidation_result
 
 TAG = "settlement"
@@ -44,8 +45,9 @@ class Wallets(Protocol):
     def balance_at(self, instrument: InstrumentId, price: int) -> int:
         """Return what secures a position, with its profit at a price (1e-8)."""
 
-    def insure(self, spec: Instrument, shortfall: int, ts: int) -> None:
-        """Let the insurance fund pay what a wallet lacks."""
+    @property
+    def insurance(self) -> InsuranceFund:
+        """What pays the rest."""
 
 
 class SettlementDesk:
@@ -101,6 +103,6 @@ class SettlementDesk:
         self.settled[spec.id] = numbers
         self._bus.publish(T_SETTLEMENTS, ContractSettled(ts=settlement.ts, instrument=spec.id, numbers=numbers))
         if qty:
-            self._wallets.insure(spec, shortfall, settlement.ts)
+            self._wallets.insurance.pay(spec, shortfall, settlement.ts)
             side = Side.SELL if qty > 0 else Side.BUY
             self._exchange.force(spec, side, abs(qty), price, fee, settlement.ts, TAG)

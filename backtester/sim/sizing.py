@@ -26,12 +26,15 @@ def lots_within(budget: int, mul: int, den: int, lot: int, fee_rate: int) -> int
     """Return the largest quantity, a multiple of `lot`, whose worth (quantity × mul / den, half-even) and fee fit.
 
     As whole units, worth + ceil(worth × rate) <= budget just when worth <= budget / (1 + rate); and a worth rounds to
-    no more than that as long as it is less than half a unit above, or exactly that and the even one is below.
+    no more than that as long as it is less than half a unit above, or exactly that and the even one is below. So the
+    quantity is the largest with 2 × quantity × mul <= (2 × most + 1) × den, for an odd `most` strictly less.
     """
     if budget <= 0 or mul <= 0:
         return 0
     most = mul_div(budget, RATE_SCALE, RATE_SCALE + fee_rate, FLOOR)
-    return floor_to(((2 * most + 1) * den - most % 2) // (2 * mul), lot)
+    if most % 2 == 0:
+        return floor_to(mul_div(2 * most + 1, den, 2 * mul, FLOOR), lot)
+    return floor_to(mul_div(2 * most + 1, den, 2 * mul, CEIL) - 1, lot)
 
 
 def cost_of(qty: int, price: int, fee_rate: int, shift: int) -> int:

@@ -216,7 +216,6 @@ def test_taking_back_the_part_that_is_shown_ends_an_iceberg(tmp_path: Path) -> N
         ({"twap": "6m", "slices": 6, "qty": "0.005"}, "below_min_qty", {"qty": "0.000", "min_qty": "0.001"}),
         ({"limit": 90, "display": "0.0005"}, "below_min_qty", {"part": "0.0005", "min_qty": "0.001"}),
         ({"limit": -5, "display": 1}, "bad_price", {"price": "-5.00"}),
-        ({"qty": -1, "twap": "6m", "slices": 2}, "bad_size", {"part": "-0.5"}),
     ],
 )
 def test_what_could_not_be_sent_in_parts_is_refused_at_once(

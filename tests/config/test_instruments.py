@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis.strategies import dictionaries, fixed_dictionaries, integers, sampled_from
 from pydantic import ValidationError
 
-from backtester.config.configs import FeesSection, FeesVersion, InstrumentSection, RulesVersion, TradingRules
+from backtester.config.configs import FeesSection
+from backtester.config.instrument_section import FeesVersion, InstrumentSection, RulesVersion, TradingRules
 from backtester.config.instruments import KnownRules, has_rules, instrument_of, resolved_section, rules_of
 from backtester.core.errors import UsageError
 from backtester.core.instruments import InstrumentId

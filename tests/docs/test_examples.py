@@ -21,6 +21,7 @@ PAGES = [
     "docs/explain.md",
     "docs/compare.md",
     "docs/portfolio.md",
+    "docs/sweep.md",
 ]
 
 

@@ -102,6 +102,23 @@ def test_equal_sides_cost_nothing_and_only_what_reaches_the_market_counts_as_vol
     ]
 
 
+@pytest.mark.parametrize(
+    ("own", "reason"), [({"min_notional": "150"}, "below_min_notional"), ({"market_min_qty": "2"}, "below_min_qty")]
+)
+def test_what_is_left_after_strategies_met_ends_where_the_venue_takes_no_such_order(
+    tmp_path: Path, own: dict[str, str], reason: str
+) -> None:
+    rules: Any = {"instruments": {f"spot:{B}": own}}
+    buys = {0: order("buy", 3)}
+    ran = run(tmp_path, flat(100, 4), buys | {1: order("sell", 3)}, {1: order("buy", 2)}, **rules)
+    assert deals(ran)[1:] == [("p1", 2, "2", "100", "0", "internal"), ("p0", 2, "-2", "100", "0", "internal")]
+    assert ran.updates[-1] == (2, "expired", reason)
+    assert held(ran, "p0")[1]["spot:BTCUSDT"]["qty"] == "1.000"
+    more = {0: order("buy", 4), 1: order("sell", 4)}
+    enough = run(tmp_path / "b", flat(100, 4), more, {1: order("buy", 2)}, **rules)
+    assert deals(enough)[-1][:3] == ("p0", 2, "-2")
+
+
 def test_orders_meet_in_the_order_of_their_ids_and_a_strategy_never_meets_itself(tmp_path: Path) -> None:
     um: Any = {"run": {"market": "um"}}
     own = {0: lambda s: [s.buy(B, 2), s.sell(B, 2)]}
@@ -195,6 +212,18 @@ def test_a_liquidation_takes_the_money_of_who_held_the_position_and_no_other(tmp
     )
     assert held(ran, "p0")[1] == {}
     assert Decimal(ran.details["strategies"]["parts"]["p0"]["end_equity"]) < 1000
+
+
+def test_a_warning_says_what_the_insurance_fund_paid_for_a_strategy_while_others_had_money(tmp_path: Path) -> None:
+    um: Any = {"run": {"market": "um"}, "futures": {"leverage": 10, "margin_mode": "cross"}}
+    rows = [*flat(100, 2), *flat(80, 3)]  # 450 coins fall by 9000, the share is 5000
+    ran = run(tmp_path, rows, {0: order("buy", 450)}, {}, **um)
+    paid = ran.details["liquidation"]["shortfall"]["USDT"]
+    assert Decimal(paid) > 3999
+    assert [w for w in ran.details["warnings"] if f"the insurance fund paid {paid} USDT of losses beyond" in w]
+    assert "beyond its share" in ran.details["assumptions"]["strategies"]
+    calm = run(tmp_path / "b", flat(100, 4), {0: order("buy", 450)}, {}, **um)
+    assert not [w for w in calm.details["warnings"] if "insurance" in w]
 
 
 def test_with_cross_margin_a_long_and_a_short_of_two_strategies_fall_at_the_two_ends_of_one_candle(

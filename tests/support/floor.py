@@ -37,7 +37,7 @@ from backtester.core.topics import (
 )
 from backtester.core.valuation import Valuation
 from backtester.engine.risk_setup import breaker_terms, order_limiter
-from backtester.execution.filling import ExchangeRules
+from backtester.execution.exchange_rules import ExchangeRules
 from backtester.execution.pool import NO_CAP
 from backtester.execution.settlement import Settlement, SettlementDesk
 from backtester.execution.simulated import SimulatedExchange

@@ -12,13 +12,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from backtester.engine.check import child
+from backtester.engine.check import child, clean
 
 # Not in a file of its own: what is in a file of the tests would be taken for the strategy's own code.
 _NURSE = """
-import json, os, sys, traceback
+import importlib, json, os, sys, traceback
 import pyarrow.pandas_compat  # which a run would import
-from backtester.engine.check import child
+from backtester.engine.check import child, clean
 for line in sys.stdin:
     asked = json.loads(line)
     pid = os.fork()
@@ -29,8 +29,8 @@ for line in sys.stdin:
             for at, to in ((0, null), (1, null), (2, errors)):
                 os.dup2(to, at)
             os.chdir(asked["cwd"])
-            sys.argv = ["child", asked["request"]]
-            child.main()
+            sys.argv = [asked["module"], asked["request"]]
+            importlib.import_module(asked["module"]).main()
             code = 0
         except BaseException:
             traceback.print_exc()
@@ -41,7 +41,7 @@ for line in sys.stdin:
 
 
 class Nursery:
-    """Stands in for `subprocess` in `backtester.engine.check.child`."""
+    """Stands in for `subprocess` in `backtester.engine.check.spawning`."""
 
     DEVNULL = subprocess.DEVNULL
     TimeoutExpired = subprocess.TimeoutExpired
@@ -50,8 +50,9 @@ class Nursery:
         self._nurses: dict[str, subprocess.Popen[str]] = {}
 
     def run(self, command: list[str], *, env: dict[str, str], timeout: float, **_: Any) -> Any:
-        """Do what a new `python -m backtester.engine.check.child REQUEST` would."""
-        assert command[:3] == [sys.executable, "-m", child.__name__]
+        """Do what a new `python -m MODULE REQUEST` would."""
+        assert command[:2] == [sys.executable, "-m"]
+        assert command[2] in (child.__name__, clean.__name__)
         seed = env["PYTHONHASHSEED"]
         if seed not in self._nurses:
             self._nurses[seed] = subprocess.Popen(
@@ -65,7 +66,9 @@ class Nursery:
         nurse, errors = self._nurses[seed], Path(command[3]).with_suffix(".errors")
         assert nurse.stdin is not None
         assert nurse.stdout is not None
-        nurse.stdin.write(json.dumps({"request": command[3], "cwd": os.getcwd(), "errors": str(errors)}) + "\n")  # noqa: PTH109
+        nurse.stdin.write(
+            json.dumps({"module": command[2], "request": command[3], "cwd": os.getcwd(), "errors": str(errors)}) + "\n"
+        )  # noqa: PTH109
         nurse.stdin.flush()
         if not select.select([nurse.stdout], [], [], timeout)[0]:
             self._end(seed)

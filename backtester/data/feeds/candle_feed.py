@@ -1,5 +1,6 @@
 """The candles of one instrument: the only feed that can also execute orders."""
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from itertools import repeat
 from typing import cast
@@ -51,6 +52,7 @@ class CandleFeed:
         self._buffer: CandleColumns | None = None
         self._window: CandleColumns | None = None
         self._window_units: dict[str, list[int]] = {}
+        self._window_times: list[int] = []
         self._volume_before = -1.0  # of the last candle before the window that traded
 
     @property
@@ -81,7 +83,7 @@ class CandleFeed:
         window = self._buffer.slice(0, rows)
         self._buffer = self._buffer.slice(rows, len(self._buffer))
         self._window = window
-        self._window_units = {}
+        self._window_units, self._window_times = {}, []
         closes = None if self._spec is None else price_units(window.close, self._spec, window.open_time)
         return (self._candles(window) if self.topic is not None else None), closes
 
@@ -113,6 +115,13 @@ class CandleFeed:
             units = self._window_units[column] = price_units(prices, self._spec, self._window.open_time).tolist()
         return units
 
+    def _open_times(self) -> list[int]:
+        """Return the open times of the window, a list: looked up order by order, it answers sooner than an array."""
+        if not self._window_times:
+            assert self._window is not None
+            self._window_times = self._window.open_time.tolist()
+        return self._window_times
+
     def market(self, row: int) -> MarketCandle:
         """Return a row of the current window as the exchange sees it."""
         assert self._window is not None
@@ -135,11 +144,10 @@ class CandleFeed:
         """
         before = self._volume_before
         if self._window is not None and len(self._window):
-            columns = self._window
-            row = _first_traded(columns, int(np.searchsorted(columns.open_time, at)))
-            if row < len(columns):
-                volume = _last_volume(columns, row, before)
-                return int(columns.open_time[row]), self._units("open")[row], volume
+            columns, times = self._window, self._open_times()
+            row = _first_traded(columns, bisect_left(times, at))
+            if row < len(times):
+                return times[row], self._units("open")[row], _last_volume(columns, row, before)
             before = _last_volume(columns, len(columns), before)
         if self._buffer is not None:
             columns = self._buffer

@@ -5,7 +5,8 @@ from typing import Any, NamedTuple
 
 from backtester.core.time import format_time
 from backtester.engine.check.certificate import FOUND, PROVEN, identity_of, sealed
-from backtester.engine.check.steps import LOOK_AHEAD, NEED_REPEATABLE, NOT_REPEATABLE, STEPS
+from backtester.engine.check.clean import take_apart
+from backtester.engine.check.steps import LOOK_AHEAD, NOT_REPEATABLE, processes, repeat, watch
 from backtester.engine.check.subject import Finding, StepResult, Subject
 from backtester.engine.garbage import rarely_collected
 
@@ -29,12 +30,14 @@ def check(subject: Subject, details: dict[str, Any]) -> Checked:
     skipped: list[str] = []
     gc.collect()  # of the run itself; then each probe looks for what the one before it left, and no further
     with rarely_collected():
-        for step in STEPS:
-            repeatable = not any(f.kind == NOT_REPEATABLE for one in results for f in one.findings)
-            if step in NEED_REPEATABLE and not repeatable:
-                skipped.append(step.__name__)
-                continue
-            results.append(step(subject))
+        results += [repeat(subject), watch(subject)]
+        if _repeatable(results):
+            results.append(processes(subject))
+        else:
+            skipped.append("processes")
+        if not _repeatable(results):  # then there is nothing fixed to compare with
+            skipped += ["cuts", "warmup"]
+        results += take_apart(subject, skipped)
     findings = sorted((f for one in results for f in one.findings), key=_weight)
     warnings = [w for one in results for w in one.warnings]
     verdict = FOUND if findings else PROVEN
@@ -51,6 +54,10 @@ def check(subject: Subject, details: dict[str, Any]) -> Checked:
         "of": identity_of(details),
     }
     return Checked(verdict, findings, warnings, sealed(content))
+
+
+def _repeatable(results: list[StepResult]) -> bool:
+    return not any(finding.kind == NOT_REPEATABLE for one in results for finding in one.findings)
 
 
 def _weight(finding: Finding) -> int:

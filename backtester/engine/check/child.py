@@ -1,18 +1,17 @@
 """The same run in a process of its own, watched: `python -m backtester.engine.check.child REQUEST`."""
 
-import os
 import random
-import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import numpy as np
 
 from backtester.config.configs import BacktestConfig
-from backtester.core.errors import BacktesterError, Interrupted, StrategyError
+from backtester.core.errors import BacktesterError
 from backtester.engine.check.integrity import Integrity, shadowed
+from backtester.engine.check.spawning import REPORT, ask_apart
 from backtester.engine.check.watch import Sighting, Watch
 from backtester.engine.check.watched import WatchedRun
 from backtester.engine.prepare import prepare
@@ -20,8 +19,7 @@ from backtester.engine.provenance import PACKAGE_ROOT
 from backtester.engine.run import run_backtest
 from backtester.strategy.registry import BUILT_IN, strategy_names
 
-_REPORT = "report.json"
-_TAIL = 400
+_MODULE: Final = "backtester.engine.check.child"
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -41,10 +39,6 @@ class Report(msgspec.Struct, frozen=True):
     digest: str
     error: str
     sightings: list[Sighting]
-
-
-class ChildFailed(StrategyError):
-    """A run in a process of its own did not come to an end."""
 
 
 def run_apart(
@@ -70,39 +64,8 @@ def run_apart(
     """
     relative = None if relative_to is None else str(relative_to.absolute())
     request = Request(config.model_dump_json(), relative, str(folder), watched)
-    path = folder / "request.json"
-    path.write_bytes(msgspec.json.encode(request))
-    searched = [str(PACKAGE_ROOT.parent), *(p for p in sys.path if p)]
-    environment = os.environ | {
-        "PYTHONHASHSEED": str(hash_seed),
-        "PYTHONPATH": os.pathsep.join(searched),
-    }
-    command = [sys.executable, "-m", __name__, str(path)]
-    try:
-        done = subprocess.run(
-            command,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=timeout_s,
-            check=False,
-            stdin=subprocess.DEVNULL,
-        )
-    except KeyboardInterrupt:
-        raise Interrupted("the check was interrupted: it proves nothing") from None
-    except subprocess.TimeoutExpired:
-        raise ChildFailed(
-            f"run again in a process of its own, the strategy had not ended after {timeout_s:.0f} s",
-            hint="something in it waits: a sleep, a lock, a thread, an answer from elsewhere",
-        ) from None
-    report = folder / _REPORT
-    if not report.is_file():
-        raise ChildFailed(
-            f"run again in a process of its own, the run ended with code {done.returncode} and without a result: "
-            f"{done.stderr[-_TAIL:].strip()}",
-            hint="a strategy must not end its process",
-        )
-    return msgspec.json.decode(report.read_bytes(), type=Report)
+    answer = ask_apart(_MODULE, request, folder, hash_seed=hash_seed, timeout_s=timeout_s)
+    return msgspec.json.decode(answer, type=Report)
 
 
 def _own_files(name: str) -> frozenset[str]:
@@ -164,7 +127,7 @@ def main() -> None:
     """Do what the request in the file that is named says, and write the report beside it."""
     request = msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=Request)
     report = run_request(request)
-    (Path(request.folder) / _REPORT).write_bytes(msgspec.json.encode(report))
+    (Path(request.folder) / REPORT).write_bytes(msgspec.json.encode(report))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -9,8 +10,9 @@ from backtester.core.errors import StrategyError
 from backtester.core.instruments import InstrumentId
 from backtester.core.time import format_time, parse_time
 from backtester.engine.check.child import Report, run_apart
-from backtester.engine.check.comparing import compare_decisions, decision_ticks, parting
+from backtester.engine.check.comparing import Decisions, compare_decisions, decision_ticks, parting
 from backtester.engine.check.cutting import Cut, cut_run
+from backtester.engine.check.spawning import patience_s
 from backtester.engine.check.subject import Finding, StepResult, Subject, scratch
 from backtester.engine.check.watch import HINTS
 from backtester.engine.feed_plan import PlannedFeed
@@ -26,7 +28,6 @@ Step = Callable[[Subject], StepResult]
 LOOK_AHEAD, NOT_REPEATABLE = "look_ahead", "not_repeatable"
 _LOG: Final = "audit.jsonl"
 _LONGER: Final = 200  # candles of warm-up that are tried more, at least
-_PATIENCE_S, _PATIENCE = 120.0, 30.0  # a process of its own may take so long, and so many times the first run
 
 
 def repeat(subject: Subject) -> StepResult:
@@ -94,7 +95,7 @@ def _apart(
                 hash_seed=hash_seed,
                 relative_to=subject.relative_to,
                 watched=watched,
-                timeout_s=_PATIENCE_S + _PATIENCE * subject.seconds,
+                timeout_s=patience_s(subject.seconds),
             )
         except StrategyError as error:
             result.findings.append(Finding(NOT_REPEATABLE, f"{subject.name}: {error.message}", error.hint))
@@ -130,14 +131,14 @@ def cuts(subject: Subject) -> StepResult:
     taped = any(item.tape for item in run.series) or any(
         feed.name.kind in ("trades", "aggTrades") for feed in run.feeds
     )
-    for time, why in chosen:
-        result.facts["at"].append({"time": format_time(time), "why": why})
-        for cut in (Cut(time, opens=taped), Cut(time, opens=True, seed=options.seed)):
-            result.runs += 1
-            finding = _cut_finding(subject, cut)
-            if finding is not None:
-                result.findings.append(finding)
-                return result  # one is enough, and the others would say the same
+    futures = (None, options.seed)  # none at all, and another one
+    probes = [(at, Cut(at[0], opens=taped if seed is None else True, seed=seed)) for at in chosen for seed in futures]
+    tasks = [partial(_cut_finding, subject, cut) for _, cut in probes]
+    found = subject.apart(tasks, lambda finding: finding is not None)  # one is enough: the others would say the same
+    result.runs = len(found)
+    result.findings = [finding for finding in found if finding is not None]
+    made = dict.fromkeys(at for at, _ in probes[: len(found)])
+    result.facts["at"] = [{"time": format_time(time), "why": why} for time, why in made]
     return result
 
 
@@ -203,8 +204,13 @@ def warmup(subject: Subject) -> StepResult:
     earliest = min(starts.values())
     feeds = [feed._replace(start=min(feed.start, starts.get(feed.name.instrument, earliest))) for feed in run.feeds]
     result.runs = 1
-    with subject.probed(run._replace(series=series, feeds=feeds, sleeves=tuple(sleeves)), "warm-up") as warmer:
-        found = compare_decisions(subject.log, warmer.path / _LOG)
+    longer = run._replace(series=series, feeds=feeds, sleeves=tuple(sleeves))
+
+    def compared() -> Decisions:
+        with subject.probed(longer, "warm-up") as warmer:
+            return compare_decisions(subject.log, warmer.path / _LOG)
+
+    (found,) = subject.apart([compared])
     result.facts |= {"tried": tried, "different": found.only_was, "other": found.only_now, "decisions": found.was}
     if found.first is not None:
         result.warnings.append(
@@ -263,7 +269,8 @@ def frames(subject: Subject) -> StepResult:
 def _check_frames(subject: Subject, sleeve: Sleeve, strategy: SignalStrategy, result: StepResult) -> None:
     options, run = subject.options, subject.run.alone(sleeve)
     result.facts = {"cuts": options.cuts, "leaks": result.facts.get("leaks", 0)}
-    for instrument, found in signal_leaks(run, strategy, cuts=options.cuts, seed=options.seed).items():
+    leaks = signal_leaks(run, strategy, cuts=options.cuts, seed=options.seed, apart=subject.apart)
+    for instrument, found in leaks.items():
         result.facts["leaks"] += len(found)
         leak = found[0]  # the others hang on it, or say the same
         how = leak.how if leak.cut is None else f"{leak.how} at {format_time(leak.cut)}"
@@ -277,8 +284,3 @@ def _check_frames(subject: Subject, sleeve: Sleeve, strategy: SignalStrategy, re
                 leak.cut,
             )
         )
-
-
-# In this order. What is not repeatable cannot be compared under cuts.
-STEPS: Final[tuple[Step, ...]] = (repeat, watch, processes, frames, cuts, warmup)
-NEED_REPEATABLE: Final = frozenset({cuts, warmup, processes})

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from backtester.core.apart import Apart, in_turn
 from backtester.core.errors import Interrupted
 from backtester.engine.prepare import PreparedRun
 from backtester.engine.run import INTERRUPTED, Progress, RunResult, run_backtest
@@ -56,7 +57,7 @@ class Subject:
     """A complete run, its log, and how to run it again.
 
     seconds: how long it took. relative_to: a folder in which a relative strategy file is looked for. shown: makes the
-    progress of a probe, by its name.
+    progress of a probe, by its name. apart: makes probes that must not know of one another, and not of the whole run.
     """
 
     run: PreparedRun
@@ -65,6 +66,7 @@ class Subject:
     seconds: float
     relative_to: Path | None
     shown: Shown
+    apart: Apart = in_turn
 
     @property
     def name(self) -> str:

@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Entry = dict[str, Any]
 Value = bool | int | float | str
+Bound = Annotated[float, Field(allow_inf_nan=False)]
 
 _TYPES: dict[str, type] = {"bool": bool, "int": int, "float": float, "str": str}
 
@@ -19,13 +20,29 @@ class ParamEntry(_Section):
 
     default: Value
     type: Literal["bool", "int", "float", "str"] | None = None
-    min: float | None = None
-    max: float | None = None
-    above: float | None = None
-    below: float | None = None
+    min: Bound | None = None
+    max: Bound | None = None
+    above: Bound | None = None
+    below: Bound | None = None
     choices: tuple[Value, ...] = ()
     unit: str = ""
     description: str = ""
+
+    @model_validator(mode="after")
+    def _bounds_mean_something(self) -> "ParamEntry":
+        if not self.bounds:
+            return self
+        if self.choices:
+            raise ValueError("choices say all that is allowed: leave min, max, above and below out")
+        if not self.is_number:
+            raise ValueError("min, max, above and below are of numbers, and this parameter is none")
+        return self
+
+    @property
+    def is_number(self) -> bool:
+        """Whether its values can be compared with numbers."""
+        kind = _TYPES[self.type] if self.type else type(self.default)
+        return kind in (int, float)
 
     @property
     def annotation(self) -> Any:

@@ -1,7 +1,7 @@
 """A part: a pure function over columns that a composed strategy may name, with what a file needs to know of it."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints, overload
@@ -29,12 +29,14 @@ class Part:
     """A rule (columns in, true or false a row out) or a formula (columns in, a number a row out), by name.
 
     rows: how many rows it looks at for a value, the value's own included; a number, or a function of its parameters.
+    past: at which columns it looks in the rows before; None: at all. A rule says nothing where one has no value there.
     """
 
     kind: Kind
     name: str
     function: Function
     rows: Rows = 1
+    past: tuple[str, ...] | None = None
 
     @property
     def about(self) -> str:
@@ -105,23 +107,37 @@ class Applied:
                 f"the rule {self.part.name} gave {found.dtype}, it must give true or false for each row",
                 hint="return a comparison: a > b",
             )
-        known = ~np.isnan(columns[0])
-        for column in columns[1:]:
-            known &= ~np.isnan(column)
-        return np.where(known, found, np.nan)
+        return np.where(self._known(columns, self.part.rows_with(params)), found, np.nan)
+
+    def _known(self, columns: Sequence[Values], rows: int) -> NDArray[np.bool_]:
+        """Return where all that the rule looks at has a value, in the rows before, too."""
+        names, past = [name for name, value in self.operands.items() if value is None], self.part.past
+        known = np.ones(columns[0].shape, dtype=bool)
+        for name, column in zip(names, columns, strict=True):
+            missing = np.isnan(column)
+            known &= ~missing
+            if rows > 1 and (past is None or name in past):
+                total = np.concatenate(([0], np.cumsum(missing)))
+                known[: rows - 1] = False
+                known[rows - 1 :] &= total[rows:] == total[: len(total) - rows]
+        return known
 
 
 @overload
 def rule(function: Function, /) -> Part: ...
 @overload
-def rule(*, name: str = "", rows: Rows = 1) -> Callable[[Function], Part]: ...
-def rule(function: Function | None = None, /, *, name: str = "", rows: Rows = 1) -> Part | Callable[[Function], Part]:
+def rule(*, name: str = "", rows: Rows = 1, past: tuple[str, ...] | None = None) -> Callable[[Function], Part]: ...
+def rule(
+    function: Function | None = None, /, *, name: str = "", rows: Rows = 1, past: tuple[str, ...] | None = None
+) -> Part | Callable[[Function], Part]:
     """Make a function a rule: `@rule`, or `@rule(rows=2)` when it looks at the row before, too.
 
     Arguments of type `Values` are columns (or numbers, in a file), the others parameters with their types and bounds.
-    It must be pure, and say nothing at row i that depends on rows after i.
+    Where one of its columns has no value, in this row or in those before that it looks at, it says neither yes nor no;
+    `past=("a",)` names those that it looks at in rows before, where these are not all. It must be pure, and say nothing
+    at row i that depends on rows after i.
     """
-    return _decorated("rule", function, name, rows)
+    return _decorated("rule", function, name, rows, past)
 
 
 @overload
@@ -135,10 +151,12 @@ def formula_part(
     return _decorated("formula", function, name, rows)
 
 
-def _decorated(kind: Kind, function: Function | None, name: str, rows: Rows) -> Part | Callable[[Function], Part]:
+def _decorated(
+    kind: Kind, function: Function | None, name: str, rows: Rows, past: tuple[str, ...] | None = None
+) -> Part | Callable[[Function], Part]:
     if function is not None:
-        return Part(kind, name or function.__name__, function, rows)
-    return lambda decorated: Part(kind, name or decorated.__name__, decorated, rows)
+        return Part(kind, name or function.__name__, function, rows, past)
+    return lambda decorated: Part(kind, name or decorated.__name__, decorated, rows, past)
 
 
 def _is_column(hint: Any) -> bool:

@@ -57,6 +57,8 @@ def _params_model(document: Document, file: Path) -> type[StrategyParams]:
     for name in entries:
         if not name.isidentifier() or name.startswith(("_", "model_")):
             raise UsageError(f"{file}: params.{name} is no name", hint="letters, digits and _, a letter first")
+        if hasattr(StrategyParams, name):
+            raise UsageError(f"{file}: params.{name}: that name is taken by pydantic", hint=f"call it {name}_ or so")
     fields: dict[str, Any] = {name: (entry.annotation, _field(entry)) for name, entry in entries.items()}
     checks = [_comparison(text, entries, file) for text in document.require]
 
@@ -82,7 +84,7 @@ def _check_use(document: Document, file: Path) -> None:
     Raises:
         UsageError: a parameter is used nowhere.
     """
-    used = set(re.findall(r"'\$(\w+)'", repr(document.model_dump(exclude={"params"}))))
+    used = set(re.findall(r"'\$(\w+)'", repr(document.model_dump(exclude={"params", "about", "require"}))))
     for name in document.parameters:
         if name not in used:
             raise UsageError(f"{file}: params.{name} is used nowhere", hint=f'write "${name}" in the place of a value')
@@ -102,6 +104,8 @@ def _comparison(text: str, entries: Mapping[str, ParamEntry], file: Path) -> Cal
         if name not in entries and not _is_number(name):
             error = unknown("parameter", name, list(entries))
             raise UsageError(f"{file}: require {text!r}: {error.message}", hint=error.hint)
+        if name in entries and not entries[name].is_number:
+            raise UsageError(f"{file}: require {text!r}: {name} is no number", hint="only numbers are compared")
     holds, words = _SIGNS[sign]
 
     def value(params: StrategyParams, name: str) -> tuple[Any, str]:

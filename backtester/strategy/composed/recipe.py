@@ -16,6 +16,7 @@ from backtester.strategy.features import Feature
 from backtester.strategy.signals import ExitPlan
 
 SIDES = ("long", "short")
+_WORDS = {"about", "require", "params"}  # where "$name" stands for nothing
 
 
 class Level(NamedTuple):
@@ -73,7 +74,8 @@ class Recipe:
 
     def _made(self, params: StrategyParams) -> Made:
         values = params.model_dump()
-        document = Document.model_validate(put_in(self.document.model_dump(exclude={"params"}), values))
+        said = put_in(self.document.model_dump(exclude=_WORDS), values) | self.document.model_dump(include=_WORDS)
+        document = validated(Document, said, where="with the values of [params]")
         shop = Workshop(document.features, self.catalogue)
         entries = {}
         for side in SIDES:
@@ -87,10 +89,17 @@ class Recipe:
             rest = dict(document.exit.plan)
             stop, trail = (_level(shop, name, rest.pop(name, None)) for name in ("stop", "trail"))
             plan = validated(ExitPlan, rest, where="the plan")
+            _check_plan(plan, stop, trail)
         with at("target"):
             target = document.target
             sides = [target.exposure if own is None else own for own in (target.long, target.short)]
             exposure = Level(*(_size(shop, size) for size in sides))
+            for side, size in zip(SIDES, exposure, strict=True):
+                if side in entries and size == 0:
+                    raise UsageError(
+                        f"the exposure of {side} is 0, and [entry.{side}] enters it: nothing would be traded",
+                        hint=f"more than 0, or no [entry.{side}]",
+                    )
             min_change = _number("min_change", target.min_change, 0, 1)
         made_exits = {s: shop.condition(e.groups, f"exit.{s}") for s, e in exits.items() if e.groups}
         filter_, flat = shop.condition(document.filter.groups, "filter"), _flat(shop, document.exit)
@@ -126,6 +135,15 @@ def put_in(given: Any, values: Mapping[str, Any]) -> Any:
     if given[1:] not in values:
         raise unknown("parameter", given, [f"${name}" for name in values])
     return values[given[1:]]
+
+
+def _check_plan(plan: ExitPlan, stop: Level | None, trail: Level | None) -> None:
+    """Refuse a plan that says the same twice, or what needs a stop without one."""
+    for name, level, percent in (("stop", stop, plan.stop_pct), ("trail", trail, plan.trail_pct)):
+        if level is not None and percent is not None:
+            raise UsageError(f"{name} and {name}_pct both say where the same price is", hint="leave one of them out")
+    if (part := plan.needs_stop()) and stop is None and plan.stop_pct is None and plan.trail_pct is None:
+        raise UsageError(f"{part} means nothing without a stop", hint="give the plan a stop_pct, or a stop")
 
 
 def _flat(shop: Workshop, section: ConditionsSection) -> Group | None:

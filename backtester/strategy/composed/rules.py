@@ -17,6 +17,8 @@ Hour = Annotated[int, Field(ge=0, le=24, description="hour of the day, UTC")]
 OpenTime = Annotated[Values, Reads("open_time")]
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 
+Days = Annotated[tuple[Day, ...], Field(min_length=1)]
+
 _DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _HOUR: Final = 3_600e6
 _EPOCH_DAY: Final = 3  # 1970 began on a Thursday
@@ -58,13 +60,13 @@ def crosses_below(a: Values, b: Values) -> Flags:
     return (a < b) & (shifted(a, 1) >= shifted(b, 1))
 
 
-@rule(rows=2)
+@rule(rows=2, past=("a",))
 def breaks_above(a: Values, b: Values) -> Flags:
     """a is above the level b where it stands now, and at the row before was not."""
     return (a > b) & (shifted(a, 1) <= b)
 
 
-@rule(rows=2)
+@rule(rows=2, past=("a",))
 def breaks_below(a: Values, b: Values) -> Flags:
     """a is below the level b where it stands now, and at the row before was not."""
     return (a < b) & (shifted(a, 1) >= b)
@@ -132,7 +134,7 @@ def hours(first: Hour, before: Hour, time: OpenTime) -> Flags:
 
 
 @rule
-def weekdays(days: tuple[Day, ...], time: OpenTime) -> Flags:
+def weekdays(days: Days, time: OpenTime) -> Flags:
     """the candle opened on one of these days, UTC."""
     return np.isin((time // (24 * _HOUR) + _EPOCH_DAY) % 7, [_DAYS.index(day) for day in days])
 

@@ -74,6 +74,8 @@ class Workshop:
     def _feature(self, name: str, entry: Entry) -> Feature:
         if name.startswith("_"):
             raise UsageError(f"{name!r} is no name of a feature", hint="names that begin with _ are those of rules")
+        if name in CANDLE_COLUMNS:
+            raise UsageError(f"{name!r} is a column of every candle", hint="give the feature another name")
         kind = _one_of(entry, ("indicator", "formula"))
         self._check_place(entry)
         rest = {key: value for key, value in entry.items() if key not in (kind, *_PLACE)}
@@ -140,6 +142,8 @@ class Workshop:
                 return Leaf(name)
             if len(entry) > 1 or not isinstance(entry[kind], list):
                 raise UsageError(f"{kind} is a list of conditions, alone", hint='{ any = [{ rule = "above", ... }] }')
+            if not entry[kind]:
+                raise UsageError(f"{kind} is empty: it says nothing", hint="give it a condition, or leave it out")
         return Group(kind, tuple(self._member(one, f"{where}.{kind}[{n}]") for n, one in enumerate(entry[kind])))
 
 

@@ -1,11 +1,13 @@
 """Proof that columns do not look ahead: whatever comes after a cut, no row before it may change."""
 
 from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from backtester.core.apart import Apart, in_turn
 from backtester.core.errors import BacktesterError
 from backtester.core.time import format_time
 from backtester.strategy.features.frame import Source, Times
@@ -52,6 +54,7 @@ def leaks(
     seed: int = 1,
     first: int = 1,
     exact: Collection[str] = (),
+    apart: Apart = in_turn,
 ) -> list[Leak]:
     """Return the first leak of each column and way of finding it; nothing when no row depends on later ones.
 
@@ -62,17 +65,28 @@ def leaks(
         cuts: how many cuts, at random rows from `first` on.
         seed: of the cuts and of the other futures.
         exact: columns of which not the last bit may change; of others a difference of rounding is none.
+        apart: computes; only where it keeps every task from what the others saw, a value that is kept in a module
+            or a class from one evaluation to the next is found, too.
     """
+
+    def twice() -> tuple[Columns, list[Leak]]:
+        whole = {name: np.array(values) for name, values in compute(frames).items()}
+        return whole, _compared(whole, compute, lambda: frames, None, times, AGAIN, exact)
+
+    def probe(row: int, how: str, given: Callable[[], Frames]) -> Callable[[], list[Leak]]:
+        return lambda: _compared(whole, compute, given, int(times[row]), times[: row + 1], how, exact)
+
     luck = np.random.default_rng(seed)
-    whole = {name: np.array(values) for name, values in compute(frames).items()}
-    found = _compared(whole, compute, frames, None, times, AGAIN, exact)
+    ((whole, found),) = apart([twice])
     last = len(times) - 1
     rows = luck.choice(np.arange(min(first, last), last), size=min(cuts, last - min(first, last)), replace=False)
+    probes = []
     for row in sorted(rows.tolist()):
         cut = int(times[row])
-        found += _compared(whole, compute, frames_until(frames, cut), cut, times[: row + 1], CUT, exact)
-        for _ in range(_FUTURES):
-            found += _compared(whole, compute, poisoned(frames, cut, luck), cut, times[: row + 1], POISONED, exact)
+        probes.append(probe(row, CUT, partial(frames_until, frames, cut)))
+        for future in luck.spawn(_FUTURES):
+            probes.append(probe(row, POISONED, partial(poisoned, frames, cut, future)))
+    found = [*found, *(leak for some in apart(probes) for leak in some)]
     firsts: dict[tuple[str, str], Leak] = {}
     for leak in found:
         firsts.setdefault((leak.column, leak.how), leak)
@@ -97,7 +111,7 @@ def check_features(graph: FeatureGraph, frames: Frames, source: Source, *, cuts:
 def _compared(
     whole: Columns,
     compute: Compute,
-    frames: Frames,
+    given: Callable[[], Frames],
     cut: int | None,
     times: Times,
     how: str,
@@ -105,7 +119,7 @@ def _compared(
 ) -> list[Leak]:
     """Return the leaks of columns computed again; one that cannot be computed any more is a leak, too."""
     try:
-        again = compute(frames)
+        again = compute(given())
     except BacktesterError as error:
         row = len(times) - 1
         return [Leak("all of it", cut, row, int(times[row]), how, "computed", f"an error: {error.message}")]

@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from numpy.typing import NDArray
 
+from backtester.core.apart import Apart, in_turn
 from backtester.strategy.features.checking import Leak, leaks
 from backtester.strategy.features.frame import Source
 from backtester.strategy.features.poison import Frames
@@ -14,7 +15,13 @@ _DECIDING: Final = ("exposure", "stop", "trail", "trail_short", "exit_long", "ex
 
 
 def check_frame(
-    strategy: SignalStrategy, frames: Frames, source: Source, *, cuts: int = 5, seed: int = 1
+    strategy: SignalStrategy,
+    frames: Frames,
+    source: Source,
+    *,
+    cuts: int = 5,
+    seed: int = 1,
+    apart: Apart = in_turn,
 ) -> list[Leak]:
     """Return where a signal's features or targets depend on rows after their own; empty when nothing was found.
 
@@ -27,6 +34,8 @@ def check_frame(
         source: whose rows.
         cuts: how many.
         seed: of where they are, and of the other futures.
+        apart: evaluates. By default one after another in this process, where a signal that keeps in a module what it
+            saw of the whole is not found; `bt check` evaluates each in a process of its own.
 
     Raises:
         UsageError, StrategyError: the signal cannot be evaluated on the frames as they are.
@@ -40,4 +49,4 @@ def check_frame(
 
     needed = {one: frames[one] for one in plan.sources}
     first = max(plan.warmup.values(), default=1)
-    return leaks(compute, needed, frames[source].times, cuts=cuts, seed=seed, first=first, exact=_DECIDING)
+    return leaks(compute, needed, frames[source].times, cuts=cuts, seed=seed, first=first, exact=_DECIDING, apart=apart)

@@ -8,7 +8,7 @@ from unittest import mock
 
 import pytest
 
-from backtester.engine.check import child
+from backtester.engine.check import spawning
 from tests.support.cli import Said, bt
 from tests.support.lakes import two_coins
 from tests.support.nursery import Nursery
@@ -82,7 +82,7 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def nursery() -> Iterator[None]:
     """Fork the processes of checks, which are many here."""
     forks = Nursery()
-    with mock.patch.object(child, "subprocess", forks):
+    with mock.patch.object(spawning, "subprocess", forks):
         yield
     forks.close()
 

@@ -79,6 +79,24 @@ def test_a_parameters_file_named_like_the_strategy_is_not_its(tmp_path: Path, la
         ('[{ rule = "above", a = "close", b = "mean" }]', "[{ a = 3 }]", ["must say one of: rule, all, any, none"]),
         ('rule = "above"', 'rule = "gone.py:up"', ["there is no file gone.py beside"]),
         ('rule = "above"', 'rule = "../up.py:up"', ["lies beside the strategy's, or below"]),
+        ("max = 50", "max = inf", ["params.window", "max", "finite"]),
+        ("min = 2", "min = nan", ["params.window", "min", "finite"]),
+        ("default = 5,", 'default = "above",', ["params.window", "are of numbers, and this parameter is none"]),
+        ("min = 2,", "choices = [5, 6], min = 2,", ["params.window", "choices say all that is allowed"]),
+        ("[entry.long]", '[entry.long]\ntag = "$window"', ["mine.toml: with the values of [params]", "entry.long.tag"]),
+        ("[params]", 'require = ["s < 10"]\n[params]\ns = "a"', ["require 's < 10': s is no number"]),
+        ("[params]", "[params]\nschema = 3", ["params.schema: that name is taken by pydantic"]),
+        ("[params]", "[params]\ncopy = 3", ["params.copy: that name is taken"]),
+        ("[exit]", '[exit.plan]\nstop = "low"\nstop_pct = 3\n[exit]', ["stop and stop_pct both say"]),
+        ("[exit]", '[exit.plan]\ntrail = "low"\ntrail_pct = 3\n[exit]', ["trail and trail_pct both say"]),
+        (
+            "[exit]",
+            '[filter]\nnone = [{ rule = "weekdays", days = [] }]\n[exit]',
+            ["filter.none[0]: weekdays: days", "at least 1"],
+        ),
+        ("[exit]", "[target]\nexposure = 0\n[exit]", ["target: the exposure of long is 0"]),
+        ("[exit]", "[filter]\nall = [{ any = [] }]\n[exit]", ["filter.all[0]: any is empty"]),
+        ("mean =", "close =", ["features.close: 'close' is a column of every candle"]),
         ("[entry.long]", "[entry.long", ["mine.toml is not valid TOML", "line 6"]),
     ],
 )
@@ -91,6 +109,29 @@ def test_a_mistake_names_its_place_and_what_is_allowed(
     assert "mine" in said.message
     for text in says:
         assert text in said.message
+
+
+def test_a_dollar_in_the_sentence_of_what_it_does_is_no_parameter(tmp_path: Path, lake: Path) -> None:
+    assert run(lake, text=GOOD.replace("Above the mean.", "$5 stop")).code == 0
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ('"sma",', '"sma", input = "mean",', "need each other in a circle"),
+        ('b = "mean"', 'b = "mean.upper"', "mean.upper"),
+        ('"sma",', '"sma", timeframe = "5m",', "a shorter timeframe"),
+        ("[exit]", "[exit.plan]\nbreak_even_r = 1\n[exit]", "break_even_r means nothing without a stop"),
+        ("mean =", "close =", "'close' is a column of every candle"),
+    ],
+)
+def test_what_a_run_would_refuse_is_refused_when_a_file_is_shown(tmp_path: Path, old: str, new: str, says: str) -> None:
+    assert old in GOOD
+    Path("mine.toml").write_text(GOOD.replace(old, new, 1), encoding="utf-8")
+    said = bt("strategies", "mine.toml", "--timeframe", "15m")
+    assert said.code == 2
+    assert "mine.toml" in said.message
+    assert says in said.message
 
 
 def test_a_file_of_parameters_is_not_taken_for_a_strategy(tmp_path: Path, lake: Path) -> None:
