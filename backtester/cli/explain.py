@@ -45,12 +45,13 @@ def _tree(told: "Told") -> Any:
     from rich.text import Text
     from rich.tree import Tree
 
+    from backtester.core.printable import printable
     from backtester.engine.explain.told import title_text
 
     def label(one: "Told") -> Text:
         text = Text(title_text(one), style="bold" if one is told else "")
         for detail in one.details:
-            text.append(f"\n{detail}", style="dim")
+            text.append(f"\n{printable(detail)}", style="dim")
         return text
 
     def grown(tree: Tree, parts: "list[Told]") -> Tree:

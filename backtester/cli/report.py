@@ -10,7 +10,9 @@ from backtester.cli.console import console, print_json, print_note
 
 def report_command(
     run: Annotated[str, typer.Argument(help="Folder of a run: runs/...")],
-    no_report: Annotated[bool, typer.Option("--no-report", help="Write no report.html and no report.txt.")] = False,
+    no_report: Annotated[
+        bool, typer.Option("--no-report", help="Write no report.html, report.txt and plots/*.png: of use with --csv.")
+    ] = False,
     no_plots: Annotated[bool, typer.Option("--no-plots", help="Write no plots/*.png.")] = False,
     csv: Annotated[bool, typer.Option("--csv", help="Write trades.csv and equity.csv.")] = False,
     data: Annotated[Path | None, typer.Option(help="Where the lake is now, if it moved.")] = None,
@@ -25,10 +27,12 @@ def report_command(
     from backtester.engine.run_folder import find_run
     from backtester.engine.run_texts import write_csv, write_text
 
-    if no_report and no_plots and not csv:
-        raise UsageError("--no-report and --no-plots together leave nothing to write", hint="give one of them, or none")
+    if no_report and not csv:
+        raise UsageError(
+            "--no-report leaves nothing to write", hint="bt report RUN --no-report --csv writes the tables"
+        )
     folder = find_run(run)
-    written = write_reports(folder, html=not no_report, plots=not no_plots, data=data)
+    written = [] if no_report else write_reports(folder, plots=not no_plots, data=data)
     written += [] if no_report else [write_text(folder)]
     written += write_csv(folder) if csv else []
     if as_json:

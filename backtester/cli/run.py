@@ -39,7 +39,9 @@ def run_command(
         bool, typer.Option("--check", help="Afterwards prove that it does not look ahead; see bt check.")
     ] = False,
     csv: Annotated[bool, typer.Option("--csv", help="Write trades.csv and equity.csv into the run's folder.")] = False,
-    no_report: Annotated[bool, typer.Option("--no-report", help="Write no report.html and no report.txt.")] = False,
+    no_report: Annotated[
+        bool, typer.Option("--no-report", help="Write no report.html, report.txt and plots/*.png.")
+    ] = False,
     no_plots: Annotated[bool, typer.Option("--no-plots", help="Write no plots/*.png.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")] = False,
 ) -> None:
@@ -85,7 +87,7 @@ def run_command(
     report = reported(
         result.path,
         html=wanted.html and not no_report,
-        plots=wanted.plots and not no_plots,
+        plots=wanted.plots and not (no_plots or no_report),
         text=wanted.text and not no_report,
         csv=wanted.csv or csv,
     )

@@ -14,6 +14,8 @@ from backtester.report.screen import Line, screen, screen_text
 
 TEXT: Final = "report.txt"
 CSV_TABLES: Final = ("trades", "equity")
+_STEERING: Final = r"[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]"
+_FORMULA: Final = r"^([=+\-@])"
 
 
 class RunFiles(NamedTuple):
@@ -66,6 +68,8 @@ def write_text(folder: Path) -> Path:
 def write_csv(folder: Path) -> list[Path]:
     """Write trades.csv and equity.csv: the tables with their columns, times in ISO 8601 (UTC), money exact.
 
+    In texts control characters are U+FFFD, and what a spreadsheet would take for a formula begins with an apostrophe.
+
     Raises:
         UsageError, StorageError: a table cannot be read, or a file cannot be written.
     """
@@ -77,6 +81,8 @@ def write_csv(folder: Path) -> list[Path]:
             table = pl.read_parquet(folder / f"{name}.parquet")
         except (OSError, pl.exceptions.PolarsError) as error:
             raise UsageError(f"{folder / name}.parquet cannot be read: {error}") from None
+        texts = pl.col(pl.String, pl.Categorical).cast(pl.String).str.replace_all(_STEERING, "\ufffd")
+        table = table.with_columns(texts.str.replace(_FORMULA, "'$1"))
         text = table.write_csv(datetime_format="%Y-%m-%dT%H:%M:%S%.fZ")
         found.append(_written(folder / f"{name}.csv", text.encode()))
     return found

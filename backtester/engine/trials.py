@@ -2,6 +2,7 @@
 
 Two runs are of one family when they are of one strategy over the same data; they are two trials when its code, its
 parameters or any other thing differ that is chosen for its result. Assumptions on costs and fills are no such choice.
+Trials of any strategy that traded one of the same symbols in some of the same time are counted beside the family.
 """
 
 import os
@@ -28,7 +29,10 @@ _MOST_COMPARED: Final = 200  # the latest of a family; all are counted
 
 
 class Try(msgspec.Struct, frozen=True):
-    """One line. family, trial, data, strategy, returns_digest: digests. returns: of whole days, float64, base64."""
+    """One line. family, trial, data, strategy, returns_digest: digests. returns: of whole days, float64, base64.
+
+    symbols: with their markets; start, end: µs UTC: what it traded and when.
+    """
 
     family: str
     trial: str
@@ -38,7 +42,15 @@ class Try(msgspec.Struct, frozen=True):
     returns_digest: str
     sharpe_per_day: float | None
     returns: str
+    symbols: list[str]
+    start: int
+    end: int
     run_id: str = ""
+
+    def overlaps(self, other: "Try") -> bool:
+        """Say whether both traded one symbol in some of the same time."""
+        in_time = self.start < other.end and other.start < self.end
+        return in_time and not set(self.symbols).isdisjoint(other.symbols)
 
     @property
     def daily(self) -> NDArray[np.float64]:
@@ -65,16 +77,29 @@ def try_of(run: PreparedRun, details: dict[str, Any], folder: Path) -> Try:
         returns_digest=digest_of(content),
         sharpe_per_day=per_day,
         returns=b64encode(content).decode(),
+        symbols=list(config["run"]["symbols"]),
+        start=run.start,
+        end=run.end,
     )
 
 
 def known_trials(ledger: Path, tried: Try) -> dict[str, Any]:
-    """Return what all distinct trials of a family say, this one among them: `report.selection.Trials`, by name."""
-    family = {one.trial: one for one in _lines(ledger, tried.family)}
+    """Return what all distinct trials of a family say, this one among them: `report.selection.Trials`, by name.
+
+    Its `overlapping` counts the distinct trials on overlapping data, whatever their strategy, this one among them. A
+    trial on other data is another one.
+    """
+    family, overlapping = dict[str, Try](), {(tried.data, tried.trial)}
+    for one in _lines(ledger):
+        if one.family == tried.family:
+            family[one.trial] = one
+        if one.overlaps(tried):
+            overlapping.add((one.data, one.trial))
     family[tried.trial] = tried
     latest = list(family.values())[-_MOST_COMPARED:]
     found = trials_of([one.daily for one in latest], [one.sharpe_per_day for one in family.values()])
-    return {"family": tried.family, **found._replace(distinct=len(family))._asdict()}
+    found = found._replace(distinct=len(family), overlapping=len(overlapping))
+    return {"family": tried.family, **found._asdict()}
 
 
 def remember(ledger: Path, run_id: str, tried: Try) -> None:
@@ -96,21 +121,17 @@ def remember(ledger: Path, run_id: str, tried: Try) -> None:
         raise StorageError(f"{ledger} cannot be written: {error.strerror}") from None
 
 
-def _lines(ledger: Path, family: str) -> Iterator[Try]:
-    """Yield a family's lines; what a killed run left of its last line is passed over."""
+def _lines(ledger: Path) -> Iterator[Try]:
+    """Yield what was tried; what a killed run left of its last line is passed over."""
     if not ledger.is_file():
         return
-    wanted = family.encode()
+    decoder = msgspec.json.Decoder(Try)
     with ledger.open("rb") as lines:
         for line in lines:
-            if wanted not in line:
-                continue
             try:
-                one = msgspec.json.decode(line, type=Try)
+                yield decoder.decode(line)
             except msgspec.DecodeError:
                 continue
-            if one.family == family:
-                yield one
 
 
 def _params(run: PreparedRun) -> dict[str, Any]:

@@ -50,7 +50,7 @@ def episodes(depth: Floats) -> Episodes:
 
 
 def drawdown_figures(series: EquitySeries, days: Daily) -> dict[str, Metric]:
-    """Return depth and length of the falls of the whole curve, and of its daily grid with the parts of days around it."""
+    """Return depth and length of the falls of the whole curve, and of the daily grid with its ends."""
     depth = depths(series.equity.astype(np.float64))
     falls = episodes(depth)
     ruined = "ruined" if int(series.equity.min()) <= 0 else None

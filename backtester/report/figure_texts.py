@@ -53,8 +53,8 @@ def _number(value: Any, row: Row, *, signed: bool = False) -> str:
         return f"{amount:{sign},.{places}f}"
     if isinstance(value, str):
         return value
-    if isinstance(value, int) or (value.is_integer() and abs(value) >= 1):
-        return f"{value:{sign},.0f}"
     if row["name"] in _FRACTIONS or row["name"].endswith(_FRACTION_ENDINGS):
         return f"{value:{sign}.2%}"
+    if isinstance(value, int) or (value.is_integer() and abs(value) >= 1):
+        return f"{value:{sign},.0f}"
     return f"{value:{sign}.4g}"

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from backtester.report.picture import Picture
 
 _BLUE, _ORANGE, _GREY, _INK = "#0f62a8", "#c2500a", "#8a929c", "#1d2127"
+_VIOLET, _GREEN = "#7a3fa0", "#0a8f6c"
 _CURVES: Final = (_BLUE, _ORANGE, _INK, "#0a8f6c", "#a0568c", "#b58900", _GREY)
 _WIDE: Final = (10.0, 4.6)
 _STYLE: Final[dict[str, Any]] = {
@@ -52,13 +53,14 @@ class Curve(NamedTuple):
 
 
 class Marks(NamedTuple):
-    """Trades of one instrument: times in µs UTC, prices in quote per base, whether each was long; shape (n,)."""
+    """Trades of one instrument: times in µs UTC, prices in quote per base, whether each was long, and gained."""
 
     entry_time: Times
     entry_price: Values
     exit_time: Times
     exit_price: Values
     long: NDArray[np.bool_]
+    won: NDArray[np.bool_]
 
 
 def equity_plot(title: str, currency: str, equity: Curve, held: Curve | None) -> "Picture":
@@ -105,29 +107,29 @@ def curves_plot(title: str, unit: str, ts: Times, curves: Sequence[tuple[str, Va
     return _over_time(title, ts, draw)
 
 
-def price_plot(title: str, close: Curve, marks: Marks | None) -> "Picture":
-    """Return the price over time, with where trades began and ended."""
+def price_plot(title: str, unit: str, close: Curve, marks: Marks | None) -> "Picture":
+    """Return the price over time, with where trades began and how they ended; unit: of the price."""
 
     def draw(axes: "Axes") -> None:
         axes.plot(_dates(close.ts), close.values, color=_INK, linewidth=0.8, alpha=0.75)
-        axes.set_ylabel("price, quote per base")
+        axes.set_ylabel(f"price, {unit}")
         axes.yaxis.set_major_formatter("{x:,.10g}")
         if marks is None:
             axes.text(0.01, 0.97, "no closed trades", transform=axes.transAxes, va="top", color="#4a525c")
             return
-        few = len(marks.long) <= 100
-        size, edge = (26.0, 0.8) if few else (7.0, 0.45)
-        kinds = ((marks.long, "^", _BLUE, "long entry"), (~marks.long, "v", _ORANGE, "short entry"))
-        for which, marker, color, label in kinds:
-            if which.any():
-                at = _dates(marks.entry_time[which])
-                axes.scatter(
-                    at, marks.entry_price[which], s=size, marker=marker, color=color, label=label, lw=0, zorder=3
-                )
-        axes.scatter(
-            _dates(marks.exit_time), marks.exit_price, s=size * 0.7, marker="s", facecolors="white", edgecolors=_INK,
-            linewidths=edge, label="exit", zorder=3,
-        )  # fmt: skip
+        size = float(np.clip(9_000 / len(marks.long), 9.0, 60.0))
+        entries = ((marks.long, "^", _BLUE, "long entry"), (~marks.long, "v", _VIOLET, "short entry"))
+        exits = ((marks.won, "o", _GREEN, "exit, won"), (~marks.won, "X", _ORANGE, "exit, lost"))
+        for kinds, times, prices, area in (
+            (exits, marks.exit_time, marks.exit_price, size * 0.7),
+            (entries, marks.entry_time, marks.entry_price, size),  # above: an exit often is at the next entry
+        ):
+            for which, marker, color, label in kinds:
+                if which.any():
+                    axes.scatter(
+                        _dates(times[which]), prices[which], s=area, marker=marker, color=color, label=label,
+                        edgecolors="white", linewidths=0.5, zorder=3,
+                    )  # fmt: skip
         _legend(axes)
 
     return _over_time(title, close.ts, draw)
@@ -170,7 +172,7 @@ def _draw_months(figure: "Figure", title: str, years: list[str], grid: Values, p
 
 def _legend(axes: "Axes") -> None:
     """Put it on the title's line, where it covers nothing."""
-    axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3, borderaxespad=0.1, handletextpad=0.5)
+    axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=4, borderaxespad=0.1, handletextpad=0.5)
 
 
 def _over_time(title: str, ts: Times, draw: Any) -> "Picture":

@@ -5,8 +5,10 @@ Built from what a sealed run's folder says, so that the end of a run, `bt runs s
 
 import textwrap
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
+from backtester.core.printable import printable
 from backtester.report.account_words import (
     liquidations_in_words,
     portfolio_in_words,
@@ -18,6 +20,7 @@ from backtester.report.in_words import amount, day, has, money, none, percent, r
 WIDTH: Final = 100
 TITLE, FIGURE, ASSUMPTION, WARNING, PLACE = "title", "figure", "assumption", "warning", "place"
 _LABEL: Final = 11
+_TOLD_AS_TIMES: Final = 2
 _TOLD_LEFT_OUT: Final = 0.001
 
 Metrics = Mapping[str, Any]
@@ -76,7 +79,7 @@ def laid_out(lines: list[Line], width: int = WIDTH) -> list[tuple[Line, str]]:
     for line in lines:
         indent = "" if line.kind == TITLE else f"{line.label:<{_LABEL}}"
         broken = textwrap.wrap(
-            line.text,
+            printable(" ".join(line.text.split())),
             width,
             initial_indent=indent,
             subsequent_indent=" " * len(indent),
@@ -125,6 +128,9 @@ def _how_sure(m: Metrics) -> str:
         text += f"; after {deflated['trials']} trials {deflated['value']:.0%} sure that it is no luck"
     elif "deflated_sharpe" in m and has(m, "sharpe"):
         text += "; not deflated"
+    tried = m.get("deflated_sharpe", {}).get("trials") or 1
+    if has(m, "trials_overlapping") and (others := m["trials_overlapping"]["value"] - tried) > 0:
+        text += f" ({others} other trials on overlapping data are in the ledger, not counted)"
     return text
 
 
@@ -141,7 +147,8 @@ def _resampled(m: Metrics) -> list[str]:
         said.append(f"made {span['p05']:+.0%} to {span['p95']:+.0%}")
     if not said:
         return []
-    text = f"9 of 10 runs resampled from its {drawn['days']} whole days {' and '.join(said)}"
+    days = f"{drawn['days']} whole days" if "days" in drawn else "whole days"
+    text = f"9 of 10 runs resampled from its {days} {' and '.join(said)}"
     if abs(left_out := drawn.get("left_out") or 0.0) >= _TOLD_LEFT_OUT:
         text += f" (without the parts of days at its ends, {left_out:+.2%})"
     return [text]
@@ -165,16 +172,35 @@ def _trades(m: Metrics) -> str:
 def _costs(m: Metrics) -> str:
     currency = m["fees"]["currency"]
     said = [f"fees {amount(m['fees'])}"]
+    if liquidation := -_cost_line(m, "liquidation"):
+        said[0] += f" ({amount({**m['fees'], 'value': liquidation})} of them for liquidations)"
     if "slippage" in m:
         said.append(f"slippage {amount(m['slippage'])}")
     if "funding" in m:
         said.append(f"funding received less paid {amount(m['funding'])}")
     text = ", ".join(said) + f" {currency}"
     if "cost_share" in m:
-        share = m["cost_share"]
-        told = none(share) if share["value"] is None else f"{share['value']:.1%} of the gross profit"
-        text += f": {told}"
+        text += f": {_cost_share(m)}"
     return f"{text}; realised {money(m['realised_pnl'])}"
+
+
+def _cost_share(m: Metrics) -> str:
+    """Return what costs are to the profit that the prices made, or to the loss."""
+    share, price = m["cost_share"], _cost_line(m, "price_pnl")
+    if share["value"] is not None:
+        return f"{share['value']:.1%} of the gross profit"
+    if share.get("reason") != "no_gross_profit" or price >= 0:
+        return none(share)
+    costs = -sum(_cost_line(m, name) for name in ("slippage", "fees", "liquidation", "funding"))
+    times = costs / -price
+    told = f"{times:.1%} of" if times < _TOLD_AS_TIMES else f"{times:.1f} times"
+    return f"{told} the gross loss, on top of it"
+
+
+def _cost_line(m: Metrics, name: str) -> Decimal:
+    """Return a line of the way from price profit to net profit; 0 where there is none."""
+    lines = m.get("costs", {}).get("lines", ())
+    return next((Decimal(one["value"]) for one in lines if one["name"] == name), Decimal(0))
 
 
 def _hangs_on(m: Metrics) -> str:

@@ -30,7 +30,8 @@ class Trials(NamedTuple):
     """What is known of the tries that a run was chosen from. distinct: how many there are, this run among them.
 
     sharpe_variance: of the per-day Sharpe ratios of all tries; None where fewer than two have one. effective: how many
-    there are when those that go together are one. overfitting: the PBO, or why there is none.
+    there are when those that go together are one. overfitting: the PBO, or why there is none. overlapping: how many
+    tries of any strategy there are on data that overlaps with the run's; they deflate nothing.
     """
 
     distinct: int
@@ -38,6 +39,7 @@ class Trials(NamedTuple):
     effective: int | None
     overfitting: float | None
     reason: str
+    overlapping: int = 1
 
 
 def selection_figures(returns: Floats, trials: Trials | None, *, ruined: bool) -> dict[str, Metric]:
@@ -55,8 +57,10 @@ def selection_figures(returns: Floats, trials: Trials | None, *, ruined: bool) -
             "deflated_sharpe/1", sure, few or "no_variance", trials=trials.distinct, effective_trials=trials.effective
         )
     if trials is None:
+        found["trials_overlapping"] = null("trials_overlapping/1", "trials_unknown")
         found["pbo"] = null("pbo/1", "trials_unknown")
     else:
+        found["trials_overlapping"] = value("trials_overlapping/1", trials.overlapping)
         found["pbo"] = value("pbo/1", trials.overfitting, trials.reason, trials=trials.distinct)
     return found
 

@@ -15,6 +15,8 @@ HIGHER: Final = frozenset({
 """More of it is better; drawdowns are below zero."""
 LOWER: Final = frozenset({"fees", "ulcer_index", "max_consecutive_losses", "interest", "liquidation_fees"})
 """Less of it is better."""
+_OVER_RISK: Final = frozenset({"sharpe", "sortino", "calmar", "upi"})
+_SHORT: Final = frozenset({"short_run", "small_sample"})
 
 
 def side_by_side(metrics: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -23,7 +25,8 @@ def side_by_side(metrics: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     Returns:
         name; values and reasons (one per run); currency; for two runs that both have a number: difference (second less
         first, money as exact text), and better: "first", "second", "same", or null where neither direction is better or
-        the difference is within its standard error (`unclear` says so). For more runs: best, the places of the best.
+        nobody can say (`unclear` says why: within its standard error, of too little, or ratios of losses, of which more
+        risk makes less). For more runs: best, the places of the best.
         A figure of other currencies, or of another definition, has no difference and no best; `why` says so.
     """
     names = list(dict.fromkeys(name for one in metrics for name, entry in one.items() if _is_metric(entry)))
@@ -50,25 +53,41 @@ def _row(name: str, entries: Sequence[Metric | None], metrics: Sequence[Mapping[
     if len(known) != len(entries):
         return row
     if len(numbers) == 2:
-        return row | _difference(name, known, metrics, as_money=bool(currencies))
-    sign = _direction(name)
+        unclear = _unclear(name, there, known, metrics)
+        return row | _difference(name, known, unclear, as_money=bool(currencies))
+    sign = 0 if _unclear(name, there, known, metrics) else _direction(name)
     best = max(sign * number for number in known)
     places = [place for place, number in enumerate(known) if sign * number == best]
     return row | ({"best": places} if sign and len(places) < len(known) else {})
 
 
-def _difference(
-    name: str, known: Sequence[Decimal], metrics: Sequence[Mapping[str, Any]], *, as_money: bool
-) -> dict[str, Any]:
+def _difference(name: str, known: Sequence[Decimal], unclear: str, *, as_money: bool) -> dict[str, Any]:
     gap, sign = known[1] - known[0], _direction(name)
     found: dict[str, Any] = {"difference": f"{gap:f}" if as_money else float(gap), "better": None}
     if gap == 0:
         found["better"] = "same"
-    elif (error := _error(name, metrics)) is not None and abs(float(gap)) <= error:
-        found["unclear"] = f"within its standard error, {error:.2g}"
+    elif unclear:
+        found["unclear"] = unclear
     elif sign:
         found["better"] = "second" if gap * sign > 0 else "first"
     return found
+
+
+def _unclear(name: str, there: Sequence[Metric], known: Sequence[Decimal], metrics: Sequence[Mapping[str, Any]]) -> str:
+    """Return why nobody can say which is better, though more or less of it is; empty where one can."""
+    if not _direction(name):
+        return ""
+    if name in _OVER_RISK and max(known) <= 0:
+        return "no meaning when both lose" if len(known) == 2 else "no meaning when all lose"
+    if any(one.get("flag") in _SHORT for one in there):
+        return "of too short a run"
+    if any(f"{name}_se" in one for one in metrics):
+        error = _error(name, metrics)
+        if error is None:
+            return "no standard error"
+        if len(known) == 2 and abs(float(known[1] - known[0])) <= error:
+            return f"within its standard error, {error:.2g}"
+    return ""
 
 
 def _error(name: str, metrics: Sequence[Mapping[str, Any]]) -> float | None:

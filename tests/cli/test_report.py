@@ -48,7 +48,7 @@ def test_a_run_writes_its_page_and_pictures_and_says_where_the_page_is(lake: Pat
 @pytest.mark.parametrize(
     ("options", "page", "plots"),
     [
-        (["--no-report"], False, True),
+        (["--no-report"], False, False),
         (["--no-plots"], True, False),
         (["--set", "report.plots=false", "--set", "report.html=false"], False, False),
     ],
@@ -95,10 +95,12 @@ def test_a_folder_that_cannot_be_written_is_one_message(copy: Path) -> None:
     assert "plots" in said.message
 
 
-def test_leaving_out_both_is_refused(copy: Path) -> None:
-    said = bt("report", copy, "--no-report", "--no-plots")
+def test_leaving_out_all_is_refused_unless_tables_are_asked_for(copy: Path) -> None:
+    said = bt("report", copy, "--no-report")
     assert said.code == 2
-    assert "leave nothing to write" in said.message
+    assert "leaves nothing to write" in said.message
+    written = bt("report", copy, "--no-report", "--csv", "--json").json["written"]
+    assert [Path(path).name for path in written] == ["trades.csv", "equity.csv"]
 
 
 def test_a_lake_that_moved_is_named_or_its_absence_said(copy: Path, lake: Path, tmp_path: Path) -> None:

@@ -252,6 +252,26 @@ def test_every_complete_run_is_a_trial_and_the_same_run_only_once(tmp_path: Path
     assert run_prepared(tmp_path, prepared_run(Erratic, other, busy=0.3)).details["trials"]["distinct"] == 1
 
 
+def test_trials_on_overlapping_data_are_counted_whatever_their_strategy_range_and_symbols(tmp_path: Path) -> None:
+    class Renamed(Erratic):
+        """The same under another name."""
+
+    two_coins(tmp_path / "lake", 250)
+
+    def overlapping(cls: Any, symbols: list[str], **run: str) -> tuple[int, int]:
+        ran = run_prepared(tmp_path, prepared_run(cls, config_of(tmp_path / "lake", symbols, run=run), busy=0.1))
+        assert ran.result.metrics["trials_overlapping"]["value"] == ran.details["trials"]["overlapping"]
+        return ran.details["trials"]["distinct"], ran.details["trials"]["overlapping"]
+
+    assert overlapping(Erratic, [B]) == (1, 1)
+    assert overlapping(Erratic, [B]) == (1, 1)
+    assert overlapping(Renamed, [B])[1] == 2
+    assert overlapping(Erratic, [B], start="2024-01-01T00:10:00Z") == (1, 3)
+    assert overlapping(Erratic, [B, "ETHUSDT"]) == (1, 4)
+    assert overlapping(Erratic, ["ETHUSDT"]) == (1, 2)
+    assert overlapping(Erratic, [B], end="2024-01-01T00:05:00Z") == (1, 4)  # not with the one that began after it
+
+
 def test_a_ledger_that_a_killed_run_left_torn_is_read_and_goes_on(tmp_path: Path) -> None:
     two_coins(tmp_path / "lake", 250)
     config = config_of(tmp_path / "lake", [B])

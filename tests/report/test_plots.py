@@ -11,7 +11,7 @@ pytest.importorskip("PIL", reason="comes with matplotlib")
 DAY = 86_400_000_000
 TS = np.arange(100, dtype=np.int64) * DAY
 CURVE = 1_000.0 + 100.0 * np.sin(np.arange(100) / 9)
-ORANGE, BLUE = (194, 80, 10), (15, 98, 168)
+ORANGE, BLUE, VIOLET, GREEN = (194, 80, 10), (15, 98, 168), (122, 63, 160), (10, 143, 108)
 
 
 def pixels(picture: Picture) -> np.ndarray:
@@ -41,15 +41,22 @@ def test_a_deeper_drawdown_fills_no_less_of_the_picture_than_none() -> None:
     assert count_of(deep, ORANGE) > count_of(none, ORANGE)
 
 
-def test_entries_are_marked_by_side() -> None:
-    def marks(long: bool) -> Marks:
-        at = TS[10:20]
-        return Marks(at, CURVE[10:20], at + 40 * DAY, CURVE[50:60], np.full(10, long))
+@pytest.mark.parametrize("trades", [10, 168])
+def test_entries_are_marked_by_side_and_exits_by_what_they_made(trades: int) -> None:
+    def drawn(long: bool, won: bool) -> Picture:
+        at = np.linspace(int(TS[5]), int(TS[40]), trades).astype(np.int64)
+        marks = Marks(
+            at, np.full(trades, 950.0), at + 40 * DAY, np.full(trades, 1050.0), np.full(trades, long),
+            np.full(trades, won),
+        )  # fmt: skip
+        return price_plot("run", "USDT", Curve(TS, CURVE), marks)
 
-    without = price_plot("run", Curve(TS, CURVE), None)
-    assert count_of(without, BLUE) == count_of(without, ORANGE) == 0
-    assert count_of(price_plot("run", Curve(TS, CURVE), marks(True)), BLUE) > 200
-    assert count_of(price_plot("run", Curve(TS, CURVE), marks(False)), ORANGE) > 200
+    without = price_plot("run", "USDT", Curve(TS, CURVE), None)
+    assert not any(count_of(without, colour) for colour in (BLUE, ORANGE, VIOLET, GREEN))
+    both = {BLUE: (True, True), GREEN: (True, True), VIOLET: (False, False), ORANGE: (False, False)}
+    for colour, kinds in both.items():
+        assert count_of(drawn(*kinds), colour) > 150
+    assert not count_of(drawn(True, True), ORANGE)
 
 
 def test_months_have_a_row_a_year_and_cells_without_a_value() -> None:

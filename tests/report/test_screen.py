@@ -166,3 +166,32 @@ def test_no_line_is_wider_than_asked_and_no_word_is_lost(texts: list[list[str]],
 def test_a_long_path_is_never_broken() -> None:
     path = "/a/very/long/path" * 12
     assert path in screen_text([Line(PLACE, "run", f"in {path}")], 80)
+
+
+def lines(**values: str) -> dict[str, Any]:
+    return {"lines": [{"name": name, "value": value} for name, value in values.items()]}
+
+
+def test_costs_of_a_losing_run_are_told_beside_its_gross_loss_and_liquidations_by_themselves() -> None:
+    made = lines(price_pnl="-1000", slippage="-50", fees="-30", liquidation="-20", funding="0")
+    lost = metrics(cost_share=figure(None, reason="no_gross_profit"), costs=made)
+    assert said("costs", lost).startswith(
+        "fees 916.94 (20.00 of them for liquidations) USDT: 10.0% of the gross loss, on top of it"
+    )
+
+
+def test_what_others_wrote_steers_no_terminal() -> None:
+    told = screen_text(screen(details(warnings=["\x1b[31mred\nand blue"]), FULL, CONFIG, "unproven"))
+    assert "\x1b" not in told
+    assert "\\x1b[31mred and blue" in told
+
+
+def test_trials_outside_the_family_are_said() -> None:
+    alone = metrics(
+        sharpe=figure(1.0), deflated_sharpe=figure(None, reason="not_deflated", trials=1),
+        trials_overlapping=figure(8),
+    )  # fmt: skip
+    assert said("how sure", alone) == (
+        "Sharpe 1.00; not deflated (7 other trials on overlapping data are in the ledger, not counted)"
+    )
+    assert "ledger" not in said("how sure", alone | {"trials_overlapping": figure(1)})

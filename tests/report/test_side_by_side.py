@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from backtester.report.figure_texts import value_text
 from backtester.report.side_by_side import side_by_side
 
 
@@ -47,6 +48,27 @@ def test_a_sharpe_within_its_standard_error_is_not_better() -> None:
     assert near["better"] is None
     assert near["unclear"] == "within its standard error, 1"
     assert row("sharpe", metric(1.0), metric(2.1), sharpe_se=(0.6, 0.8))["better"] == "second"
+
+
+@pytest.mark.parametrize("name", ["sharpe", "sortino", "calmar", "upi"])
+def test_ratios_of_losses_have_no_better_one(name: str) -> None:
+    found = row(name, metric(-2.0), metric(-1.0))
+    assert (found["better"], found["unclear"]) == (None, "no meaning when both lose")
+    assert row(name, metric(-2.0), metric(1.0))["better"] == "second"
+    assert "best" not in row(name, metric(-2.0), metric(-1.0), metric(-3.0))
+
+
+def test_a_ratio_without_a_standard_error_or_of_a_short_run_has_no_better_one() -> None:
+    unsure = row("sharpe", metric(1.0), metric(9.0), sharpe_se=(0.5, None))
+    assert (unsure["better"], unsure["unclear"]) == (None, "no standard error")
+    short = row("calmar", metric(1.0, flag="short_run"), metric(9.0))
+    assert (short["better"], short["unclear"]) == (None, "of too short a run")
+    assert "best" not in row("calmar", metric(1.0, flag="short_run"), metric(9.0), metric(2.0))
+
+
+def test_a_fraction_of_one_is_told_as_the_others_are() -> None:
+    found = row("cagr", metric(-1.0), metric(None, reason="too_short"))
+    assert value_text(found, 0) == "-100.00%"
 
 
 @pytest.mark.parametrize(

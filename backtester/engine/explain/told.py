@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from backtester.audit.reader import LogLine
+from backtester.core.printable import printable
 from backtester.core.time import format_time
 
 
@@ -40,7 +41,7 @@ class Told:
 def plain_lines(told: Told, depth: int = 0) -> list[str]:
     """Return the tree as indented lines: `#N` is the line of the log, `-` a detail."""
     indent = "  " * depth
-    lines = [indent + title_text(told), *(f"{indent}  - {detail}" for detail in told.details)]
+    lines = [indent + title_text(told), *(f"{indent}  - {printable(detail)}" for detail in told.details)]
     for part in told.parts:
         lines += plain_lines(part, depth + 1)
     return lines
@@ -48,6 +49,7 @@ def plain_lines(told: Told, depth: int = 0) -> list[str]:
 
 def title_text(told: Told) -> str:
     """Return the title with the line of the log that it rests on, and when that was."""
+    title = printable(told.title)
     if told.line is None:
-        return told.title
-    return f"#{told.line.seq} {format_time(told.line.event['ts'])} {told.title}"
+        return title
+    return f"#{told.line.seq} {format_time(told.line.event['ts'])} {title}"

@@ -56,7 +56,7 @@ def months_picture(run: RunSources) -> "Picture | None":
 
 def price_picture(run: RunSources, series: PriceSeries) -> "Picture":
     """Return the price of an instrument with its trades; the series has candles."""
-    return _price(run.details["strategy"]["name"], series, run.trades)
+    return _price(run, series)
 
 
 def _title(run: RunSources) -> str:
@@ -75,16 +75,17 @@ def _months(months: list[dict[str, Any]]) -> list[tuple[str, float | None, bool]
     return [(one["month"], one["return"], bool(one.get("partial"))) for one in months]
 
 
-def _price(strategy: str, series: PriceSeries, trades: RunTable | None) -> "Picture":
-    candles = series.candles
+def _price(run: RunSources, series: PriceSeries) -> "Picture":
+    candles, trades = series.candles, run.trades
     assert candles is not None
     rows = kept_rows(candles.open_time, [candles.close], _BUCKETS)
     marks = None
     if trades is not None and trades.rows:
         mine = np.array([listed_id(InstrumentId(i)) == series.instrument for i in trades.texts("instrument")])
         marks = _marks(trades, mine)
-    title = f"{strategy} on {series.instrument}, closes of {series.timeframe} candles"
-    return plots.price_plot(title, plots.Curve(candles.open_time[rows], candles.close[rows]), marks)
+    title = f"{run.details['strategy']['name']} on {series.instrument}, closes of {series.timeframe} candles"
+    unit = run.config.get("instruments", {}).get(series.instrument, {}).get("quote", "quote per base")
+    return plots.price_plot(title, unit, plots.Curve(candles.open_time[rows], candles.close[rows]), marks)
 
 
 def _marks(trades: RunTable, mine: NDArray[np.bool_]) -> plots.Marks | None:
@@ -98,4 +99,5 @@ def _marks(trades: RunTable, mine: NDArray[np.bool_]) -> plots.Marks | None:
         exit_time=trades.times("exit_time")[mine],
         exit_price=exit_price[mine],
         long=long[mine],
+        won=(trades.numbers("net_pnl") > 0)[mine],
     )

@@ -20,7 +20,8 @@ function drawCurves(facts, equity, benchmark) {
     data.push(heldAt(seconds(benchmark.ts), benchmark.equity, times));
     series.push(line("Buy and hold", "grey", money, { width: 1.25, dash: [5, 3] }));
   }
-  const short = (value) => decimal(value, Math.abs(value) < 10 ? 4 : 0);
+  const largest = data.slice(1).reduce((most, values) => values.reduce((m, v) => Math.max(m, Math.abs(v ?? 0)), most), 0);
+  const short = (value) => decimal(value, value && largest < 10 ? 4 : 0);
   timeChart(place, "equity", { series, data, y: { label: currency, format: short, size: 72 }, height: 300, range });
 
   place.append(el("h3", {}, "Drawdown, from the highest equity so far"));
@@ -41,9 +42,9 @@ function worstDrawdowns(place, facts) {
   place.append(
     el("details", {}, el("summary", {}, "The deepest drawdowns"), simpleTable(
       [
-        { title: "From the peak at", value: (d) => shownTime(d.peak) },
-        { title: "lowest at", value: (d) => shownTime(d.trough) },
-        { title: "recovered at", value: (d) => (d.recovered ? shownTime(d.recovered) : "not yet") },
+        { title: "From the peak at", tight: true, value: (d) => shownTime(d.peak) },
+        { title: "lowest at", tight: true, value: (d) => shownTime(d.trough) },
+        { title: "recovered at", tight: true, value: (d) => (d.recovered ? shownTime(d.recovered) : "not yet") },
         { title: "depth", number: true, value: (d) => percent(d.depth) },
       ],
       deepest,

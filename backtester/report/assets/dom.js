@@ -34,7 +34,7 @@ function dropSection(id) {
 // columns: [{title, value(row), number}]; numbers are set right-aligned in figures of equal width.
 function simpleTable(columns, rows, { caption = null, empty = "None." } = {}) {
   if (!rows.length) return el("p", { class: "empty" }, empty);
-  const side = (column) => (column.number ? "number" : null);
+  const side = (column) => (column.number ? "number" : column.tight ? "tight" : null);
   return el(
     "div",
     { class: "scroll" },

@@ -130,7 +130,7 @@ async function drawPrice(facts, trades) {
 function aboutLines(facts, one, { features, noted }) {
   const said = [];
   const names = (lines) => lines.map((line) => line.label).join(", ");
-  if (features.length) said.push(` Lines: the signal's features ${names(features)}${one.features.every > 1 ? `, every ${one.features.every}th value` : ""}, computed again.`);
+  if (features.length) said.push(` Lines: the signal's features ${names(features)}${one.features.every > 1 ? `, one value of ${one.features.every}` : ""}, computed again.`);
   if (one.features?.others.length) said.push(` Not drawn, being no prices: ${one.features.others.join(", ")}.`);
   if (noted.lines.length) said.push(` Noted by the strategy: ${names(noted.lines)}.`);
   if (facts.features_missing) said.push(` The signal's features are not drawn: ${facts.features_missing}.`);
@@ -144,7 +144,7 @@ const quoteOf = (instrument, currency) => (instrument.endsWith(currency) || inst
 function drawTrades(facts, trades, show) {
   const open = openAtTheEnd(facts);
   const still = open.length ? [el("h3", {}, "Still open at the end"), simpleTable([
-    { title: "Instrument", value: (p) => p.instrument },
+    { title: "Instrument", tight: true, value: (p) => p.instrument },
     { title: "Side", value: (p) => p.side },
     { title: "Since, UTC", value: (p) => (p.entry_time ? shownTime(p.entry_time) : DASH) },
     { title: "Quantity", number: true, value: (p) => exact(Math.abs(Number(p.qty))) },

@@ -72,6 +72,12 @@ function drawHeadline(facts) {
   const open = valueOf(facts, "n_open");
   const share = metrics.costs?.share_of_gross_profit;
   const shareValue = share && typeof share === "object" ? share.value : share;
+  const costLine = (name) => Number((metrics.costs?.lines ?? []).find((one) => one.name === name)?.value ?? 0);
+  const price = costLine("price_pnl");
+  const paid = -["slippage", "fees", "liquidation", "funding"].reduce((sum, name) => sum + costLine(name), 0);
+  const costs = Number.isFinite(shareValue) ? `all costs: ${percent(shareValue, 1)} of gross profit`
+    : price < 0 ? `all costs: ${percent(paid / -price, 1)} of the gross loss, on top of it` : null;
+  const liquidation = -costLine("liquidation");
   const counts = `${integer(valueOf(facts, "n_wins") ?? 0)} won, ${integer(valueOf(facts, "n_losses") ?? 0)} lost`;
   section("headline", "Summary", null, el("div", { class: "cards" },
     figure("total_return", "Net return", Number.isFinite(heldReturn) ? `buy and hold ${percent(heldReturn, 2, true)}` : null),
@@ -85,7 +91,10 @@ function drawHeadline(facts) {
     figure("profit_factor", "Profit factor"),
     valueOf(facts, "expectancy_r") === null ? null : figure("expectancy_r", "Mean R a trade"),
     figure("exposure_time", "Time in the market"),
-    figure("fees", "Fees", Number.isFinite(shareValue) ? `all costs: ${percent(shareValue, 1)} of gross profit` : null),
+    figure("fees", "Fees", costs),
+    liquidation ? el("div", { class: "figure", "data-figure": "liquidation_fees" },
+      el("div", { class: "name" }, "Liquidation fees"), el("div", { class: "value" }, money(liquidation)),
+      el("div", { class: "more" }, "among the fees")) : null,
     figure("funding", "Funding"),
     deflated === null ? null : figure("deflated_sharpe", "Deflated Sharpe", `of ${integer(metrics.deflated_sharpe.trials)} trials`),
   ));
@@ -135,7 +144,7 @@ function drawBreakdowns(facts) {
     const rows = breakdowns[name];
     for (const button of buttons) button.setAttribute("aria-pressed", String(button.dataset.name === name));
     host.replaceChildren(simpleTable([
-      { title: BREAKDOWN_TITLES[name] ?? sentence(words(name)), value: (row) => (row.key === "" ? "none" : row.key) },
+      { title: BREAKDOWN_TITLES[name] ?? sentence(words(name)), tight: name === "symbol", value: (row) => (row.key === "" ? "none" : row.key) },
       optional(rows, "Trades", "n_trades", integer),
       optional(rows, "Won", "win_rate", (v) => percent(v, 1)),
       optional(rows, "Profit factor", "profit_factor", (v) => decimal(v, 2)),
@@ -183,8 +192,8 @@ function drawStability(facts) {
   if (windows.length) {
     const share = typeof stability.positive_share === "object" ? stability.positive_share?.value : stability.positive_share;
     parts.push(el("h3", {}, `Parts of the run${Number.isFinite(share) ? `: ${percent(share, 0)} of them gained` : ""}`), simpleTable([
-      { title: "From", value: (w) => shownTime(w.start) },
-      { title: "to", value: (w) => shownTime(w.end) },
+      { title: "From", tight: true, value: (w) => shownTime(w.start) },
+      { title: "to", tight: true, value: (w) => shownTime(w.end) },
       { title: "Return", number: true, value: (w) => percent(w.return, 2, true), tone: (w) => tone(w.return) },
       { title: "Sharpe", number: true, value: (w) => ratio(w.sharpe) },
       { title: "Max drawdown", number: true, value: (w) => percent(w.max_drawdown) },
@@ -195,7 +204,7 @@ function drawStability(facts) {
     const shown = (name, v) => (v === null || v === undefined ? DASH : SHARE_NAMES.test(name) ? percent(v) : ratio(v));
     parts.push(
       el("h3", {}, "How sure"),
-      el("p", { class: "about quiet" }, `Its ${integer(bootstrap.days)} whole days drawn again in blocks of ${bootstrap.block_days ?? "some"}, ${integer(bootstrap.samples)} times, seed ${bootstrap.seed}. Parts of days at its ends, which made ${percent(bootstrap.left_out, 2, true)}, are left out.`),
+      el("p", { class: "about quiet" }, `Its ${bootstrap.days ? integer(bootstrap.days) + " " : ""}whole days drawn again in blocks of ${bootstrap.block_days ?? "some"}, ${integer(bootstrap.samples)} times, seed ${bootstrap.seed}. ${bootstrap.left_out ? `Parts of days at its ends, which made ${percent(bootstrap.left_out, 2, true)}, are left out.` : ""}`),
       simpleTable([
         { title: "Figure", value: ([name]) => sentence(words(name)) },
         { title: "5 %", number: true, value: ([name, f]) => shown(name, f.p05) },

@@ -1,5 +1,6 @@
 """What is told of orders on markets drawn by hand: the rule, the prices, the reason, in words."""
 
+import csv
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ from backtester.core.instruments import InstrumentId
 from backtester.engine.explain.explaining import explain
 from backtester.engine.explain.reasons import WORDS, reason_words
 from backtester.engine.explain.run_files import RunFiles
-from backtester.engine.explain.told import Told
+from backtester.engine.explain.told import Told, plain_lines
+from backtester.engine.run_texts import write_csv
 from tests.support.chains import Quote, run_chain
 from tests.support.market import Rows, flat, write_candles
 from tests.support.runs import Ran, config_of, prepared_run, run_on, run_prepared, scripted
@@ -334,3 +336,19 @@ def test_an_order_through_zero_made_two_trades_and_a_liquidation_one(tmp_path: P
     liquidated = text(ran, "order:-1")
     assert "\ntrade 2: long 40 um:ETHUSDT" in liquidated
     assert "\ntrade 1: " not in liquidated
+
+
+def test_tags_and_notes_steer_no_terminal_and_no_spreadsheet(tmp_path: Path) -> None:
+    def decide(s: Any) -> Any:
+        s.note("\x1b[31mred", why="\x07")
+        return [s.buy(B, 1, tag="=cmd\x1b[0m")]
+
+    ran = run(tmp_path, flat(100, 6), {0: decide, 2: lambda s: s.close(B)})
+    said = "\n".join(plain_lines(explain(RunFiles(ran.path), "order:1")))
+    assert "\x1b" not in said
+    assert "\x07" not in said
+    assert "\\x1b[31mred" in said
+    trades, _ = write_csv(ran.path)
+    [row] = csv.DictReader(trades.open(encoding="utf-8"))
+    assert row["entry_tag"] == "'=cmd\ufffd[0m"
+    assert "'" not in row["fees"] + row["net_pnl"]
