@@ -39,7 +39,7 @@ from backtester.core.funds import (
     released_units,
     sellable_units,
 )
-from backtester.core.instruments import Holding, Instrument, InstrumentId, is_one_strategy, split_holding, split_sleeve
+from backtester.core.instruments import Holding, Instrument, InstrumentId, is_one_strategy, split_holding
 from backtester.core.numbers import FLOOR, MONEY_EXPONENT, decimal, floor_to, units_of
 from backtester.core.risk_events import ClosingIntent
 from backtester.core.rules import InstrumentRules, OrderLimits
@@ -541,7 +541,7 @@ class Risk:
                 client_id=intent.client_id if isinstance(intent, OrderIntent) else "",
                 numbers=refusal.numbers,
                 algo_id=intent.algo_id if isinstance(intent, OrderIntent) else 0,
-                strategy=split_sleeve(intent.source)[1] if isinstance(intent, TransferIntent) else "",
+                strategy=intent.strategy if isinstance(intent, TransferIntent) else "",
             ),
         )
 
