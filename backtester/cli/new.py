@@ -15,6 +15,7 @@ from backtester.cli.console import console, print_json
 new_app = typer.Typer(help="Write the files of something new.", no_args_is_help=True)
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]*")
+_TAKEN: Final = frozenset({"backtester", "conftest", "pyproject", "pytest", "ruff", "setup", "tox", "uv"})
 _PARAMS_TEST: Final = '''def test_the_file_of_parameters_is_accepted() -> None:
     """$name.toml says what the parameters allow."""
     assert $cls.Params.model_validate(tomllib.loads((HERE / "$name.toml").read_text(encoding="utf-8")))
@@ -138,6 +139,8 @@ def _check_name(name: str) -> None:
         raise UsageError(f"{name!r} means something else in Python", hint=hint)
     if name in strategy_names():
         raise UsageError(f"there is a strategy {name!r} already", hint="bt strategies lists them; choose another name")
+    if name in _TAKEN:
+        raise UsageError(f"{name!r}: files of that name mean something to pytest or to tools", hint=f"my_{name}")
     if _is_installed(name):
         raise UsageError(
             f"{name!r} is the name of a Python module, which a file of that name would hide", hint=f"my_{name}"

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_serializer, model_validator
 
-from backtester.config.fields import Bps, Exact, NumberOrName, Section, Time, Timeframe
+from backtester.config.fields import Bps, Exact, NumberOrName, Section, Time, Timeframe, TimeframeOrNone
 from backtester.config.instrument_section import InstrumentSection
 from backtester.config.options_section import OptionsSection
 from backtester.config.portfolio import PortfolioSection, StrategyEntry, check_entries
@@ -169,7 +169,7 @@ class ExecutionSection(Section):
     """
 
     data: Literal["auto", "candles", "trades"] = "auto"
-    timeframe: Literal[""] | Timeframe = ""
+    timeframe: TimeframeOrNone = ""
     touch_fills: bool = False
     path: Literal["pessimistic", "optimistic", "open_near_extreme_first"] = "pessimistic"
     market_fill: Literal["open", "mid"] = "open"

@@ -44,6 +44,7 @@ Multiplier = Annotated[Exact, Field(ge=0, decimal_places=8)]
 NumberOrName = Annotated[str, BeforeValidator(_number_text)]
 Time = Annotated[str, BeforeValidator(_time_text)]
 Timeframe = Annotated[str, AfterValidator(_known_timeframe)]
+TimeframeOrNone = Annotated[str, AfterValidator(lambda value: value and _known_timeframe(value))]
 
 
 class Section(BaseModel):

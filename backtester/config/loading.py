@@ -151,7 +151,10 @@ def _problem(model: type[BaseModel], details: Mapping[str, Any]) -> tuple[str, s
         allowed = _keys_at(model, place[:-1])
         near = difflib.get_close_matches(place[-1], allowed, n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""
-        return f"unknown key {key!r}", f"{hint}allowed: {', '.join(allowed)}"
+        return (
+            f"unknown key {key!r}",
+            f"{hint}allowed: {', '.join(allowed)}" if allowed else "it takes none: leave it out",
+        )
     if details["type"] == "missing":
         return f"{key!r} is missing", ""
     message = str(details["msg"]).removeprefix("Value error, ")

@@ -8,10 +8,11 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, model_validator
 
-from backtester.config.fields import Exact, Section, Timeframe
+from backtester.config.fields import Exact, Section, TimeframeOrNone
 
 _ID: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
-_TAKEN: Final = ("long", "short")  # the sides of hedge mode, which stand where an id does
+# The sides of hedge mode, which stand where an id does, and what tables call what belongs to none and to all.
+_TAKEN: Final = ("long", "short", "reserve", "together")
 
 
 class StrategyEntry(Section):
@@ -24,7 +25,7 @@ class StrategyEntry(Section):
     id: str = ""
     name: Annotated[str, Field(min_length=1)]
     symbols: tuple[str, ...] = ()
-    timeframe: Literal[""] | Timeframe = ""
+    timeframe: TimeframeOrNone = ""
     share: Annotated[Exact, Field(gt=0, le=1, decimal_places=8)]
     params: dict[str, Any] | None = None
 

@@ -15,6 +15,13 @@ class TransferIntent(Event, frozen=True, kw_only=True):
     target: str
     tag: str = ""
 
+    @property
+    def strategy(self) -> str:
+        """The id of the strategy that wants it; empty for the only one. A wallet that it named of another's comes
+        before its own id: um@other@own.
+        """
+        return self.source.rpartition("@")[2] if "@" in self.source else ""
+
 
 class Transfer(Event, frozen=True, kw_only=True):
     """A transfer that risk let through; its id counts with those of orders. What it moves is bound until it arrives."""

@@ -43,6 +43,7 @@ from backtester.engine.sleeves import (
     config_for_sleeves,
     grid_us,
     resolved_strategies,
+    starting_warnings,
     wallets_of_sleeves,
     with_sleeves,
 )
@@ -226,7 +227,9 @@ def prepare(
     check_tapes(lake, tapes, sources, start, end)
     quoted = [i for i in tapes if quotes_name(i) in names]
     age = config.execution.max_wait * timeframe_us(timeframe)
-    warnings += check_quotes(lake, quoted, start, end, longest_us=age, strict=config.execution.strict)
+    warnings += starting_warnings(config, account, sleeves, start, end) + check_quotes(
+        lake, quoted, start, end, longest_us=age, strict=config.execution.strict
+    )
     gaps = gaps_of_run(lake, sources, feeds, start, end)
     check_gaps(gaps, config.data, str(lake.root), warnings)
     warnings += [] if config.execution.timeframe or tapes else finer_candles(lake, sources, start, end)

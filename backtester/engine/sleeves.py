@@ -24,7 +24,7 @@ from backtester.core.instruments import (
     split_sleeve,
 )
 from backtester.core.numbers import MONEY_EXPONENT, MONEY_SCALE, decimal, exact_units
-from backtester.core.time import timeframe_us
+from backtester.core.time import first_open, format_time, last_open, parse_time, timeframe_us
 from backtester.engine.feed_plan import PlannedFeed
 from backtester.strategy.base import StrategyParams
 from backtester.strategy.registry import FoundStrategy
@@ -205,6 +205,44 @@ def wallets_of_sleeves(config: BacktestConfig, sleeves: Sequence[Sleeve], accoun
         if left := units - sum(parts):
             wallets[name] = decimal(left, MONEY_EXPONENT)
     return account.model_copy(update={"wallets": {name: wallets[name] for name in sorted(wallets)}})
+
+
+def starting_warnings(
+    config: BacktestConfig, account: AccountSection, sleeves: Sequence[Sleeve], start: int, end: int
+) -> list[str]:
+    """Return what a reader must know of several strategies beforehand: who has nothing, and where the range moved.
+
+    Args:
+        account: resolved.
+        start, end: of the run, on the grid of all of them.
+    """
+    return [*_moneyless(account, sleeves), *_moved_range(config, start, end)] if config.strategies else []
+
+
+def _moneyless(account: AccountSection, sleeves: Sequence[Sleeve]) -> list[str]:
+    """Return a warning for each strategy that starts with nothing."""
+    paid = {split_sleeve(split_holding(Holding(name))[0])[1] for name, amount in account.wallets.items() if amount}
+    return [
+        f"strategy {sleeve.id} starts with no money: account.wallets names {', '.join(account.wallets)}, and it can "
+        "trade nothing"
+        for sleeve in sleeves
+        if sleeve.id not in paid
+    ]
+
+
+def _moved_range(config: BacktestConfig, start: int, end: int) -> list[str]:
+    """Return a warning for an end of the range that the longest timeframe moved."""
+    own = timeframe_us(config.run.timeframe)
+    asked = {
+        "start": (start, config.run.start and first_open(parse_time(config.run.start), own)),
+        "end": (end, config.run.end and last_open(parse_time(config.run.end), own)),
+    }
+    return [
+        f"run.{name} is {getattr(config.run, name)}, and the run's {name} {format_time(at)}: it begins and ends on the "
+        "grid of the longest timeframe of its strategies"
+        for name, (at, wanted) in asked.items()
+        if wanted and wanted != at
+    ]
 
 
 def _check_own_wallets(account: AccountSection, markets: Mapping[str, Sequence[str]]) -> None:

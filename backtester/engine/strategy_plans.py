@@ -83,8 +83,11 @@ def chosen_strategies(
     check_entries_alone(config, params_file, options)
     chosen = []
     for entry in config.strategies:
-        found = find_strategy(entry.name, relative_to=relative_to)
-        chosen.append(Chosen(entry, found, params_of(found, entry.params, None, {})))
+        try:
+            found = find_strategy(entry.name, relative_to=relative_to)
+            chosen.append(Chosen(entry, found, params_of(found, entry.params, None, {})))
+        except UsageError as error:
+            raise UsageError(f"[[strategies]] {entry.id}: {error.message}", hint=error.hint) from error
     _check_files(chosen)
     return chosen
 

@@ -28,7 +28,7 @@ from backtester.core.folds import Ledger, Reservations
 from backtester.core.funds import (
     opening_qty,
 )
-from backtester.core.instruments import InstrumentId, split_sleeve
+from backtester.core.instruments import InstrumentId
 from backtester.core.timeline import Timeline
 from backtester.core.topics import (
     T_CASHFLOWS,
@@ -321,7 +321,7 @@ class Risk:
                 client_id=intent.client_id if isinstance(intent, OrderIntent) else "",
                 numbers=refusal.numbers,
                 algo_id=intent.algo_id if isinstance(intent, OrderIntent) else 0,
-                strategy=split_sleeve(intent.source)[1] if isinstance(intent, TransferIntent) else "",
+                strategy=intent.strategy if isinstance(intent, TransferIntent) else "",
             ),
         )
 

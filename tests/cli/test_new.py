@@ -111,3 +111,13 @@ def test_a_kind_that_is_none_says_which_there_are(tmp_path: Path) -> None:
     said = bt("new", "strategy", "my_rule", "--kind", "java")
     assert said.code == 2
     assert "toml" in said.message
+
+
+@pytest.mark.parametrize("name", ["pytest", "conftest", "pyproject", "backtester"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_name_that_would_break_the_test_that_is_written_is_refused(tmp_path: Path, name: str, kind: str) -> None:
+    said = bt("new", "strategy", name, "--kind", kind)
+    assert said.code == 2
+    assert repr(name) in said.message
+    assert f"my_{name}" in said.message
+    assert not list(tmp_path.glob(f"*{name}*"))

@@ -112,3 +112,37 @@ def test_the_config_that_ships_runs(tmp_path: Path, lake: Path) -> None:
     said = bt("run", "--config", ROOT / "configs" / "portfolio.toml", "--data", lake, "--runs", tmp_path, "--json")
     assert said.code == 0, said.err
     assert said.json["status"] == "complete"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ('id = "other"', 'id = "reserve"', "none of long, short, reserve, together"),
+        ('id = "other"', 'id = "together"', "none of long, short, reserve, together"),
+        ('timeframe = "5m"', 'timeframe = "7m"', "strategies.1.timeframe = '7m': not a timeframe"),
+        ('"own.py:Honest"\nsymbols', '"sma_crss"\nsymbols', "[[strategies]] other: strategy 'sma_crss' is not known"),
+        (
+            "share = 0.25",
+            "share = 0.25\nparams = { fat = 3 }",
+            "[[strategies]] other: parameters of Honest: unknown key",
+        ),
+        ("share = 0.25", "share = 0.25\nparams = { fat = 3 }", "it takes none"),
+    ],
+)
+def test_a_mistake_in_one_entry_says_in_which(book: Path, lake: Path, old: str, new: str, says: str) -> None:
+    text = book.read_text()
+    assert old in text
+    book.write_text(text.replace(old, new, 1))
+    said = bt("run", "--config", book, "--data", lake)
+    assert said.code == 2
+    assert says in said.message
+    assert "function-after" not in said.message
+
+
+def test_who_starts_with_nothing_and_a_range_that_moved_are_warned_of(book: Path, lake: Path) -> None:
+    text = book.read_text().replace("01:00:00Z", "01:02:00Z")
+    book.write_text(text + '\n[account]\nwallets = { "spot@steady:USDT" = 500 }\n')
+    said = bt("run", "--config", book, "--data", lake, "--json")
+    warnings = json.loads((Path(said.json["path"]) / "run.json").read_text())["warnings"]
+    assert [w for w in warnings if "strategy other starts with no money" in w]
+    assert [w for w in warnings if "run.start is 2024-01-01T01:02:00Z, and the run's start 2024-01-01T01:05:00Z" in w]

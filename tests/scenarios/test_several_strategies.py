@@ -410,3 +410,10 @@ def test_a_strategy_that_raises_fails_the_run_and_is_named(tmp_path: Path) -> No
         "strategy bad (inline_bad) failed in on_candle at the 1m candle spot:BTCUSDT 2024-01-01T00:02:00Z"
     )
     assert replay(result.path).account.fills == 1
+
+
+def test_who_reaches_for_the_wallet_of_another_is_told_that_it_was_refused(tmp_path: Path) -> None:
+    ran = run(tmp_path, flat(100, 3), {0: lambda s: [s.transfer("USDT", 5, "spot@p1", "spot", tag="mine")]}, {})
+    (refused,) = ran.events("orders_rejected")
+    assert (refused["strategy"], refused["tag"]) == ("p0", "mine")
+    assert held(ran, "p1")[0] == {"spot:USDT": "5000.00000000"}
