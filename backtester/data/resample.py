@@ -62,7 +62,7 @@ def derive_candles(
         if not len(batch):
             continue
         last_close = int(batch.open_time[-1]) + from_timeframe_us
-        folded = _fold(_joined(carried, batch), to_timeframe_us)
+        folded = _fold(_joined(carried, batch), to_timeframe_us, carries=carried is not None)
         carried = _part(folded, len(folded.rows) - 1, len(folded.rows))
         done = _finished(_part(folded, 0, len(folded.rows) - 1), expected, start)
         if len(done):
@@ -82,7 +82,8 @@ def _joined(carried: _Partial | None, batch: CandleColumns) -> _Partial:
     return _Partial(rows, np.concatenate([carried.count, count]), np.concatenate([carried.whole, whole]))
 
 
-def _fold(part: _Partial, length: int) -> _Partial:
+def _fold(part: _Partial, length: int, *, carries: bool) -> _Partial:
+    """carries: whether the first row has others folded into it already."""
     rows = part.rows
     offset = grid_offset_us(length)
     opens = rows.open_time - (rows.open_time - offset) % length
@@ -92,7 +93,8 @@ def _fold(part: _Partial, length: int) -> _Partial:
     firsts = np.flatnonzero(is_first)
     lasts = np.append(firsts[1:], len(rows)) - 1
     # bincount adds one weight after the other in order; add.reduceat would add in pairs.
-    owners = np.repeat(np.arange(len(firsts)), np.diff(firsts, append=len(rows)))
+    lengths = np.diff(firsts, append=len(rows))
+    owners = np.repeat(np.arange(len(firsts)), lengths)
     volume: NDArray[np.float64] = np.bincount(owners, weights=rows.volume).astype(np.float64)
     folded = CandleColumns(
         opens[firsts],
@@ -102,7 +104,10 @@ def _fold(part: _Partial, length: int) -> _Partial:
         rows.close[lasts],
         volume,
     )
-    return _Partial(folded, np.add.reduceat(part.count, firsts), np.logical_and.reduceat(part.whole, firsts))
+    count = np.add.reduceat(part.count, firsts) if carries else lengths
+    is_whole = bool(part.whole.all())  # the usual case, and much cheaper to see than to fold
+    whole = np.ones(len(firsts), dtype=np.bool_) if is_whole else np.logical_and.reduceat(part.whole, firsts)
+    return _Partial(folded, count, whole)
 
 
 def _part(part: _Partial, start: int, stop: int) -> _Partial:
