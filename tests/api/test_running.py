@@ -4,6 +4,7 @@ import asyncio
 import gc
 import os
 import signal
+import time
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -51,6 +52,7 @@ class Interrupts(bt.Strategy):
         self.seen += 1
         if self.seen == 10:
             os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.5)  # the thread that handles signals may have to wait for a core
 
 
 @pytest.mark.parametrize("in_loop", [False, True])

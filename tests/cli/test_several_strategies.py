@@ -84,7 +84,7 @@ def test_a_run_shows_what_each_made_and_is_checked_and_replayed(tmp_path: Path, 
 def test_a_check_finds_the_one_that_reads_a_file(lake: Path, book: Path) -> None:
     said = bt("check", "--config", write(book.parent, "Reads"), "--data", lake, "--cuts", 1, "--processes", 1, "--json")
     assert said.code == 4
-    assert "steady+other touches what it may not (own.py, line 17)" in said.message
+    assert "other (Reads) touches what it may not (own.py, line 17)" in said.message
     assert said.json["verdict"] == "found"
 
 

@@ -143,7 +143,8 @@ def test_the_past_does_not_depend_on_trades_to_come(
 
 @pytest.mark.parametrize("feeds", sorted(FEEDS))
 def test_the_runs_compared_here_do_trade_in_every_way(make: MakeRun, feeds: str) -> None:
-    fills = [f for seed in range(SEEDS) for f in make(seed, "um", feeds, {"touch_fills": True}).events("fills")]
+    all_runs = [(seed, market, style) for seed in range(SEEDS) for market in ("spot", "um") for style in STYLES]
+    fills = [f for seed, market, style in all_runs for f in make(seed, market, feeds, style).events("fills")]
     assert len(fills) > 100
     assert {fill["liquidity"] for fill in fills} == {"maker", "taker"}
     assert any(Decimal(fill["leaves"]) > 0 for fill in fills)
