@@ -24,8 +24,7 @@ def on_a_terminal(columns: int, cwd: Path, *arguments: object) -> str:
     if pid == 0:
         ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
         os.chdir(cwd)
-        os.environ.update(TERM="xterm-256color", PYTHONPATH=str(ROOT))
-        os.environ.pop("COLUMNS", None)
+        os.environ.update(TERM="xterm-256color", PYTHONPATH=str(ROOT), COLUMNS=str(columns))
         os.execv(sys.executable, [sys.executable, "-m", "backtester", *map(str, arguments)])
     written = b""
     while True:
@@ -53,7 +52,7 @@ def test_a_terminal_shows_a_live_line_and_a_screen_that_fit(
     said = [line for line in lines if not line.startswith(copied) and not re.match(r"20\d\d-\d\d-\d\d \d\d:\d\d", line)]
     assert [line for line in said if len(line) > min(columns, 100)] == []
     live = [line for line in lines if speed in line and "USDT" in line]
-    assert live, "no live line was drawn"
+    assert live, f"no live line was drawn: {written[:1500]!r}"
     assert re.match(r"20\d\d-\d\d-\d\d \d\d:\d\d ", live[-1])
     assert re.search(r"trades [\d,]+|[\d,]+ trades", live[-1])
     for label in ("result", "how sure", "trades", "costs", "hangs on", "hurt", "assumes", "warning", "look-ahead"):
