@@ -38,7 +38,7 @@ def with_table(text: str, heading: str, table: str) -> str:
 
 def main() -> None:
     text = page("docs/strategies.md")
-    for name in (name for name, target in BUILT_IN.items() if target.startswith("backtester.")):
+    for name in BUILT_IN:
         text = with_table(text, f"## Shipped: {name}", parameters_table(name))
     (ROOT / "docs" / "strategies.md").write_text(text, encoding="utf-8")
     text = page("docs/composed.md")
