@@ -10,6 +10,8 @@ from backtester.core.errors import UsageError
 from backtester.core.time import grid_offset_us
 from backtester.data.columns import CandleColumns
 
+_MOST_COLUMNS = 32  # parts of a candle; beyond, a column is too short to be worth a call of its own
+
 
 @dataclass(frozen=True, slots=True)
 class _Partial:
@@ -92,22 +94,34 @@ def _fold(part: _Partial, length: int, *, carries: bool) -> _Partial:
     np.not_equal(opens[1:], opens[:-1], out=is_first[1:])
     firsts = np.flatnonzero(is_first)
     lasts = np.append(firsts[1:], len(rows)) - 1
-    # bincount adds one weight after the other in order; add.reduceat would add in pairs.
     lengths = np.diff(firsts, append=len(rows))
-    owners = np.repeat(np.arange(len(firsts)), lengths)
-    volume: NDArray[np.float64] = np.bincount(owners, weights=rows.volume).astype(np.float64)
-    folded = CandleColumns(
-        opens[firsts],
-        rows.open[firsts],
-        np.maximum.reduceat(rows.high, firsts),
-        np.minimum.reduceat(rows.low, firsts),
-        rows.close[lasts],
-        volume,
-    )
+    # Where no candle lacks a part, and parts are few, columns of parts are folded: the same, several times as fast.
+    parts = int(lengths[0])
+    is_even = parts <= _MOST_COLUMNS and lengths[-1] <= parts and bool((lengths[:-1] == parts).all())
+    if is_even:
+        high, low, volume = (
+            _by_columns(fold, values, parts)
+            for fold, values in ((np.maximum, rows.high), (np.minimum, rows.low), (np.add, rows.volume))
+        )
+    else:
+        high, low = np.maximum.reduceat(rows.high, firsts), np.minimum.reduceat(rows.low, firsts)
+        # bincount adds one weight after the other in order; add.reduceat would add in pairs.
+        owners = np.repeat(np.arange(len(firsts)), lengths)
+        volume = np.bincount(owners, weights=rows.volume).astype(np.float64)
+    folded = CandleColumns(opens[firsts], rows.open[firsts], high, low, rows.close[lasts], volume)
     count = np.add.reduceat(part.count, firsts) if carries else lengths
     is_whole = bool(part.whole.all())  # the usual case, and much cheaper to see than to fold
     whole = np.ones(len(firsts), dtype=np.bool_) if is_whole else np.logical_and.reduceat(part.whole, firsts)
     return _Partial(folded, count, whole)
+
+
+def _by_columns(fold: np.ufunc, values: NDArray[np.float64], parts: int) -> NDArray[np.float64]:
+    """Return stretches of `parts` values folded one after the other; the last stretch may be shorter."""
+    found = values[::parts].copy()
+    for place in range(1, parts):
+        column = values[place::parts]
+        fold(found[: len(column)], column, out=found[: len(column)])
+    return found
 
 
 def _part(part: _Partial, start: int, stop: int) -> _Partial:
