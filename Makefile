@@ -38,8 +38,8 @@ demo: $(VENV)/.ready ## A first result
 	@$(VENV)/bin/bt data sample --data $(DATA)
 	@$(VENV)/bin/bt run --strategy sma_extended --symbols BTCUSDT ETHUSDT --data $(DATA) --runs $(RUNS)
 	@echo
-	@echo "The results are in $$(ls -td $(RUNS)/*/ | head -n 1): metrics.json, equity, fills, orders and trades as Parquet,"
-	@echo "audit.jsonl with every decision. docs/run-folder.md explains them. Next: . $(VENV)/bin/activate; bt --help"
+	@echo "The results are in $$(ls -td $(RUNS)/*/ | head -n 1): report.html to look at, metrics.json, equity, fills, orders and"
+	@echo "trades as Parquet, audit.jsonl with every decision. docs/run-folder.md explains them. Next: . $(VENV)/bin/activate; bt --help"
 
 # Each check runs even when one before it failed, so that one run shows all that is wrong.
 CHECKS = \
