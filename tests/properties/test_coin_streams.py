@@ -95,6 +95,8 @@ class CoinStreams(OrderStreams):
         floor, before = self.floor, self.last
         floor.want(order_intent(floor.board.now, floor.spec.id, side, contracts))
         floor.candle(before, before, before, before, 1000.0)
+        self.span, self.traded = (before, before), True
+        self.what_was_heard_obeys_the_rules()  # what traded in this candle is none of the next one's
         self.last = max(20_00, before + leap)
         self.span, self.traded = (min(before, self.last), max(before, self.last)), True
         floor.candle(self.last, self.last, self.last, self.last, 1000.0)
